@@ -1,0 +1,66 @@
+.DEFAULT_GOAL := help
+.PHONY: help train test lint wheel clean venv
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DIST ?= dist
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+
+train: $(VENV)/.installed ## train a small network on drawn shapes, from nothing to its test accuracy
+	@$(BIN)/python train.py --model=mlp --dataset=shapes
+
+# The real-data tests read files that a fresh clone does not have, so without them the run says what it leaves out.
+ifeq ($(strip $(TFCORE_DATA_DIR)),)
+SELECTION := -m "not real_data"
+LEFT_OUT = @echo "The real-data tests are left out, as TFCORE_DATA_DIR is not set. All tests: make test TFCORE_DATA_DIR=FOLDER" \
+	"(FOLDER holds mnist/ and cifar-10-batches-bin/, as published)"
+endif
+
+test: lint ## check the style and types, then run the tests
+	$(LEFT_OUT)
+	@$(BIN)/python -m pytest $(SELECTION)
+	$(LEFT_OUT)
+
+lint: $(VENV)/.installed-test ## check the style and types only
+	@$(BIN)/python -m ruff check --quiet .
+	@$(BIN)/python -m ruff format --check --quiet --diff .
+	@$(BIN)/python -m mypy
+
+wheel: $(VENV)/.installed-test ## build a wheel into dist/
+	@rm -rf build
+	@$(BIN)/python -m build --wheel --outdir $(DIST) . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
+	@ls $(DIST)/*.whl
+
+clean: ## remove build products and caches (the runs and .venv stay)
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find tfcore tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv: $(VENV)/.installed-test ## install the project with its test tools into .venv
+
+# The stamps are written last: an interrupted step is done again, a finished one is not.
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "$(PYTHON) was not found. Install Python 3.11, 3.12 or 3.13, or name it: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
+	  echo "tfcore needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12 …" >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) comes without its venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created setup.cfg pyproject.toml
+	@echo "Installing tfcore into $(VENV). The first time this downloads TensorFlow (over 250 MB) and takes some minutes."
+	@$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.created setup.cfg pyproject.toml
+	@echo "Installing tfcore and its test tools into $(VENV). The first time this downloads TensorFlow (over 250 MB)" \
+	  "and takes some minutes."
+	@$(PIP_INSTALL) --editable '.[test]'
+	@touch $(VENV)/.installed $@

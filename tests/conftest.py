@@ -1,0 +1,41 @@
+"""What all tests share: a quiet TensorFlow on the CPU, and the real data sets."""
+
+import os
+import pathlib
+
+import hypothesis
+import pytest
+
+# Read by TensorFlow when it is first imported, which no conftest and no plugin does before this.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+# The first example of a property may trace a graph, which takes longer than hypothesis allows one by default.
+hypothesis.settings.register_profile("tfcore", deadline=None)
+hypothesis.settings.load_profile("tfcore")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test that uses `real_data`; first, since pytest's own `-m` selection happens in the same hook."""
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real_data)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+    """The folder that holds `mnist/` and `cifar-10-batches-bin/`."""
+    value = os.environ.get("TFCORE_DATA_DIR", "")
+    if not value:
+        pytest.fail(
+            "Set TFCORE_DATA_DIR to a folder that holds mnist/ and cifar-10-batches-bin/, or leave these tests out: "
+            '-m "not real_data".'
+        )
+    folder = pathlib.Path(value)
+    for name in ("mnist", "cifar-10-batches-bin"):
+        if not (folder / name).is_dir():
+            pytest.fail(
+                f"TFCORE_DATA_DIR is {folder}, where there is no folder {name}/. It must hold the published files."
+            )
+    return folder

@@ -1,0 +1,34 @@
+"""Every public optimizer stands in the table that drives the optimizers' tests."""
+
+import inspect
+
+from reference.optimizers import CASES
+
+from tfcore import optimizers
+from tfcore.optimizers import Optimizer
+
+
+def test_every_public_optimizer_is_in_the_table() -> None:
+    public = {
+        name
+        for name in optimizers.__all__
+        if inspect.isclass(value := getattr(optimizers, name))
+        and issubclass(value, Optimizer)
+        and value is not Optimizer
+    }
+    assert public == {case.method for case in CASES.values()}
+
+
+def test_every_optimizer_is_public() -> None:
+    def below(cls: type) -> set[type]:
+        return {cls}.union(*(below(subclass) for subclass in cls.__subclasses__()))
+
+    ours = {cls.__name__ for cls in below(Optimizer) if cls.__module__.startswith("tfcore.")}
+    assert ours <= set(optimizers.__all__)
+
+
+def test_every_setting_of_every_method_is_in_the_table() -> None:
+    shared = {"self", "parameters", "learning_rate", "clip_value", "clip_norm"}
+    for case in CASES.values():
+        settings = set(inspect.signature(getattr(optimizers, case.method).__init__).parameters) - shared
+        assert settings == set(case.settings)

@@ -1,0 +1,299 @@
+"""What every optimizer owes: refusals before any change, slots, the chain, resuming, and that it minimizes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from reference import optimizers as reference
+from reference.optimizers import CASES, Case
+
+from tfcore import optimizers
+from tfcore.errors import ConfigError, ShapeError
+from tfcore.optimizers import AdamW, GradientDescent, Momentum, Optimizer, global_norm
+from tfcore.schedules import Cosine
+
+SHAPES = {"hidden_1.weights": (3, 4), "hidden_1.biases": (4,)}
+GRADIENTS = reference.gradients(4, 20, list(SHAPES.values()))
+
+cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+def build(case: Case, **arguments: Any) -> Optimizer:
+    parameters = {path: tf.Variable(tf.ones(shape), name=path) for path, shape in SHAPES.items()}
+    arguments = {"learning_rate": Cosine(0.05, 20, 0.0), **case.settings} | arguments
+    optimizer: Optimizer = getattr(optimizers, case.method)(parameters, **arguments)
+    return optimizer
+
+
+def state(optimizer: Optimizer) -> list[np.ndarray]:
+    return [variable.numpy().copy() for variable in (*optimizer.parameters, *optimizer.variables.values())]
+
+
+def apply_all(
+    optimizer: Optimizer, gradients: list[list[np.ndarray]], apply: Callable[..., None] | None = None
+) -> None:
+    for step_gradients in gradients:
+        (apply or optimizer.apply)([tf.constant(gradient) for gradient in step_gradients])
+
+
+def assert_same(left: list[np.ndarray], right: list[np.ndarray], rtol: float = 0) -> None:
+    for a, b in zip(left, right, strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+
+
+@cases
+def test_slots_mirror_the_parameters(case: Case) -> None:
+    optimizer = build(case)
+    keys = [f"{slot}.{path}" for slot in case.slots for path in SHAPES]
+    assert list(optimizer.variables) == ["step", *keys]
+    assert optimizer.step.dtype == tf.int64
+    assert int(optimizer.step) == 0
+    for path, parameter in zip(SHAPES, optimizer.parameters, strict=True):
+        for slot in case.slots:
+            variable = optimizer.slots[slot][path]
+            assert variable is optimizer.variables[f"{slot}.{path}"]
+            assert (variable.dtype, variable.shape, variable.device) == (tf.float32, parameter.shape, parameter.device)
+            assert not variable.trainable
+            assert not variable.numpy().any()
+    apply_all(optimizer, GRADIENTS[:3])
+    assert int(optimizer.step) == 3
+    assert list(optimizer.variables) == ["step", *keys]
+
+
+@cases
+def test_the_parameters_stay_the_models_own(case: Case) -> None:
+    owner = tf.Module()
+    owner.optimizer = build(case)
+    assert owner.variables == ()
+    saved = tf.train.Checkpoint(optimizer=build(case).variables)
+    assert len(saved.optimizer) == 1 + len(case.slots) * len(SHAPES)
+
+
+BAD_GRADIENTS = {
+    "none": (lambda good: [good[0], None], r"'hidden_1\.biases' is None"),
+    "too few": (lambda good: good[:1], r"each of the 2 `parameters`\. Received 1"),
+    "too many": (lambda good: [*good, good[0]], r"each of the 2 `parameters`\. Received 3"),
+    "other order": (lambda good: good[::-1], r"'hidden_1\.weights' must have shape \(3, 4\)"),
+    "would broadcast": (lambda good: [good[0], tf.ones([1])], r"'hidden_1\.biases' must have shape \(4,\)"),
+    "bfloat16": (lambda good: [good[0], tf.cast(good[1], tf.bfloat16)], "dtype float32. Received .* bfloat16"),
+    "float64": (lambda good: [good[0], tf.cast(good[1], tf.float64)], "dtype float32. Received .* float64"),
+    "sparse": (
+        lambda good: [tf.IndexedSlices(good[0], tf.range(3), tf.constant([3, 4])), good[1]],
+        r"'hidden_1\.weights' must be a dense tensor",
+    ),
+}
+
+
+@cases
+@pytest.mark.parametrize("bad", BAD_GRADIENTS)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_bad_gradients_are_refused_before_anything_changes(case: Case, bad: str, compiled: bool) -> None:
+    optimizer = build(case)
+    apply_all(optimizer, GRADIENTS[:2])
+    before = state(optimizer)
+    spoil, message = BAD_GRADIENTS[bad]
+    good = [tf.ones(shape) for shape in SHAPES.values()]
+    apply = tf.function(optimizer.apply, autograph=False) if compiled else optimizer.apply
+    with pytest.raises(ShapeError, match=message):
+        apply(spoil(good))
+    assert_same(before, state(optimizer))
+
+
+@cases
+def test_sparse_gradients_made_dense_are_taken(case: Case) -> None:
+    sparse = tf.IndexedSlices(tf.ones([1, 4]), tf.constant([1]), tf.constant([3, 4]))
+    optimizer = build(case, **({"weight_decay": 0.0} if case.method == "AdamW" else {}))
+    optimizer.apply([tf.convert_to_tensor(sparse), tf.zeros([4])])
+    changed = optimizer.parameters[0].numpy() != 1
+    assert changed[1].all()
+    assert not changed[[0, 2]].any()
+
+
+@cases
+def test_eager_compiled_and_looped_agree_in_one_trace(case: Case) -> None:
+    eager, compiled, looped = build(case), build(case), build(case)
+    apply_all(eager, GRADIENTS)
+    apply = tf.function(compiled.apply)
+    apply_all(compiled, GRADIENTS, apply)
+    assert apply.experimental_get_tracing_count() == 1
+    stacked = [tf.constant(np.stack(column)) for column in zip(*GRADIENTS, strict=True)]
+
+    @tf.function
+    def loop(start: tf.Tensor, end: tf.Tensor) -> None:
+        for step in tf.range(start, end):
+            looped.apply([gradients[step] for gradients in stacked])
+
+    loop(tf.constant(0), tf.constant(7))
+    loop(tf.constant(7), tf.constant(20))
+    assert loop.experimental_get_tracing_count() == 1
+    assert_same(state(eager), state(compiled), rtol=1e-5)
+    assert_same(state(compiled), state(looped), rtol=1e-5)
+
+
+@cases
+def test_resumed_equals_uninterrupted(case: Case) -> None:
+    whole, first, second = build(case), build(case), build(case)
+    apply_all(whole, GRADIENTS)
+    apply_all(first, GRADIENTS[:9])
+    saved = {key: variable.numpy() for key, variable in first.variables.items()}
+    for key, variable in second.variables.items():
+        variable.assign(saved[key])
+    for source, target in zip(first.parameters, second.parameters, strict=True):
+        target.assign(source)
+    apply_all(second, GRADIENTS[9:])
+    assert_same(state(whole), state(second))
+    forgetful = build(case)
+    for source, target in zip(first.parameters, forgetful.parameters, strict=True):
+        target.assign(source)
+    apply_all(forgetful, GRADIENTS[9:])
+    assert any(np.any(a != b) for a, b in zip(state(whole), state(forgetful), strict=True))
+
+
+def minimized(case: Case, rate: float, start: list[float], steps: int, function: Callable[..., tf.Tensor]) -> float:
+    """The value reached from `start`, with epsilon at its default so that steps do not shrink."""
+    point = tf.Variable(start)
+    settings = {name: value for name, value in case.settings.items() if name not in ("epsilon", "weight_decay")}
+    settings |= {"weight_decay": 0.0} if "weight_decay" in case.settings else {}
+    optimizer = getattr(optimizers, case.method)({"point": point}, rate, **settings)
+
+    @tf.function
+    def run() -> tf.Tensor:
+        for _ in tf.range(steps):
+            with tf.GradientTape() as tape:
+                value = function(point)
+            optimizer.apply(tape.gradient(value, [point]))
+        return function(point)
+
+    return float(run())
+
+
+@cases
+def test_converges_on_a_parabola(case: Case) -> None:
+    assert minimized(case, 0.02, [3.0, -2.0], 600, lambda p: tf.reduce_sum(p**2 * [1.0, 5.0])) < 1e-6
+
+
+@cases
+def test_converges_in_rosenbrocks_valley(case: Case) -> None:
+    def valley(p: tf.Tensor) -> tf.Tensor:
+        return (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
+
+    assert minimized(case, case.valley_rate, [-1.2, 1.0], 4000, valley) < 0.03  # from 24.2
+
+
+def test_global_norm() -> None:
+    gradients = [np.random.default_rng(5).standard_normal(shape).astype(np.float32) for shape in [(3, 4), (7,), ()]]
+    expected = np.sqrt(sum((gradient.astype(np.float64) ** 2).sum() for gradient in gradients))
+    np.testing.assert_allclose(global_norm(gradients), expected, rtol=1e-6)
+    low = [tf.cast(gradient, tf.bfloat16) for gradient in gradients]
+    assert global_norm(low).dtype == tf.float32
+    np.testing.assert_allclose(global_norm(low), expected, rtol=1e-2)
+    assert float(global_norm([tf.zeros([3])])) == 0
+
+
+def change(gradients: list[list[float]], **arguments: Any) -> np.ndarray:
+    """The change that gradient descent at rate 1 makes, flat."""
+    parameters = {f"w{i}": tf.Variable(tf.zeros(len(gradient))) for i, gradient in enumerate(gradients)}
+    GradientDescent(parameters, 1.0, **arguments).apply([tf.constant(gradient) for gradient in gradients])
+    return -np.concatenate([parameter.numpy() for parameter in parameters.values()])
+
+
+def test_clipping() -> None:
+    gradients = [[3.0, 0.0], [-4.0, 0.5]]
+    np.testing.assert_array_equal(change(gradients, clip_value=1.0), [1, 0, -1, 0.5])
+    flat = np.concatenate(gradients)
+    np.testing.assert_allclose(change(gradients, clip_norm=1.0), flat / np.linalg.norm(flat), rtol=1e-6)
+    np.testing.assert_array_equal(change(gradients, clip_norm=6.0), flat)
+    np.testing.assert_array_equal(change([[0.0], [0.0, 0.0]], clip_norm=1.0), [0, 0, 0])
+    by_value = np.array([1, 0, -1, 0.5])
+    both = change(gradients, clip_value=1.0, clip_norm=0.75)
+    np.testing.assert_allclose(both, by_value * 0.75 / np.linalg.norm(by_value), rtol=1e-6)
+
+
+@cases
+def test_clipping_comes_before_the_rule_and_decay_after_it(case: Case) -> None:
+    clipped = build(case, clip_value=0.3, clip_norm=0.5)
+    given = build(case)
+    for gradients in GRADIENTS[:5]:
+        apply_all(clipped, [gradients])
+        bounded = [np.clip(gradient, -0.3, 0.3) for gradient in gradients]
+        norm = np.sqrt(sum((gradient**2).sum() for gradient in bounded))
+        apply_all(given, [[(gradient * min(1, 0.5 / norm)).astype(np.float32) for gradient in bounded]])
+    assert_same(state(clipped), state(given), rtol=1e-6)
+
+
+def operations(optimizer: Optimizer) -> list[str]:
+    specs = [[tf.TensorSpec(parameter.shape) for parameter in optimizer.parameters]]
+    graph = tf.function(optimizer.apply, autograph=False).get_concrete_function(*specs).graph
+    return [operation.type for operation in graph.get_operations()]
+
+
+def many(make: Callable[..., Optimizer], count: int, **arguments: Any) -> list[str]:
+    return operations(make({f"w{i}": tf.Variable([1.0, 2.0]) for i in range(count)}, 0.1, **arguments))
+
+
+@cases
+def test_the_graph_holds_nothing_that_is_switched_off_and_no_scalar_twice(case: Case) -> None:
+    make = getattr(optimizers, case.method)
+    plain = many(make, 3, **case.settings)
+    assert not {"Maximum", "Minimum", "L2Loss", "ClipByValue"} & set(plain)
+    # One assignment a parameter, one for the step, one a slot of a parameter.
+    assert plain.count("AssignAddVariableOp") == 3 + 1
+    assert plain.count("AssignVariableOp") == 3 * len(case.slots)
+    assert plain.count("Pow") == (2 if "beta1" in case.settings else 0)
+    assert many(make, 9, **case.settings).count("Pow") == plain.count("Pow")
+    assert "L2Loss" in many(make, 3, clip_norm=1.0, **case.settings)
+    if "weight_decay" in case.settings:
+        without = many(make, 3, **(case.settings | {"weight_decay": 0.0}))
+        assert without == many(optimizers.Adam, 3, beta1=0.9, beta2=0.97, epsilon=0.05)
+        assert len(plain) > len(without)
+
+
+def test_the_rate_comes_from_the_step_before_the_update() -> None:
+    w = tf.Variable([0.0])
+    optimizer = GradientDescent({"w": w}, lambda step: tf.cast(step + 1, tf.float32))
+    positions = []
+    for _ in range(4):
+        optimizer.apply([tf.constant([-1.0])])
+        positions.append(float(w[0]))
+    assert positions == [1, 3, 6, 10]
+    assert float(optimizer.learning_rate(optimizer.step)) == 5
+    assert float(Momentum({"w": w}, 0.25).learning_rate(tf.constant(7, tf.int64))) == 0.25
+
+
+@cases
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("clip_value", 0.0),
+        ("clip_norm", -1.0),
+        ("momentum", 1.0),
+        ("beta1", 1.0),
+        ("beta2", -0.1),
+        ("epsilon", 0.0),
+        ("weight_decay", -0.1),
+    ],
+)
+def test_settings_out_of_range_are_refused(case: Case, name: str, value: float) -> None:
+    known = name in case.settings or name in ("learning_rate", "clip_value", "clip_norm")
+    error = ConfigError if known else TypeError  # a setting that the method does not have
+    with pytest.raises(error, match=name):
+        build(case, **{name: value})
+
+
+@cases
+def test_parameters_must_exist_and_be_float32(case: Case) -> None:
+    make = getattr(optimizers, case.method)
+    with pytest.raises(ConfigError, match="at least one variable"):
+        make({}, 0.1)
+    with pytest.raises(ShapeError, match=r"'head\.weights' must be float32. Received bfloat16"):
+        make({"head.weights": tf.Variable([1.0], dtype=tf.bfloat16)}, 0.1)
+
+
+def test_decay_is_of_the_value_before_the_update() -> None:
+    w = tf.Variable([2.0])
+    AdamW({"w": w}, 0.5, weight_decay=0.25).apply([tf.constant([1.0])])
+    np.testing.assert_allclose(w, [2 - 0.5 - 0.5 * 0.25 * 2], rtol=1e-6)

@@ -1,0 +1,151 @@
+"""Every method against NumPy float64 and Keras, over 50 updates; and that the comparison can fail."""
+
+import doctest
+import inspect
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from reference import optimizers as reference
+from reference.optimizers import CASES, Case
+
+from tfcore import optimizers
+from tfcore.schedules import Exponential
+
+STEPS = 50
+START = {"hidden.weights": np.linspace(-1, 1, 12).reshape(3, 4), "hidden.biases": np.array([0.5, -0.5]), "scale": 0.1}
+GRADIENTS = reference.gradients(3, STEPS, [np.shape(value) for value in START.values()])
+
+cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+def variables() -> dict[str, tf.Variable]:
+    return {path: tf.Variable(value, dtype=tf.float32) for path, value in START.items()}
+
+
+def flat(tensors: Any) -> np.ndarray:
+    return np.concatenate([np.ravel(tensor) for tensor in tensors])
+
+
+def rates(case: Case) -> list[float]:
+    return [reference.learning_rate(case, step) for step in range(STEPS)]
+
+
+def expected(case: Case, *, form: type | None = None, **wrong: Any) -> np.ndarray:
+    start = [np.float32(value) for value in START.values()]
+    settings = case.settings | wrong
+    return reference.trajectory(lambda: (form or case.reference)(**settings), start, GRADIENTS, rates(case))
+
+
+def ours(case: Case) -> np.ndarray:
+    """[STEPS + 1, elements]: the path that tfcore takes in one trace."""
+    parameters = variables()
+    schedule = Exponential(case.learning_rate, 1, 0.97)
+    optimizer = getattr(optimizers, case.method)(parameters, schedule, **case.settings)
+    apply = tf.function(optimizer.apply)
+    rows = [flat(parameters.values())]
+    for gradients in GRADIENTS:
+        apply([tf.constant(gradient) for gradient in gradients])
+        rows.append(flat(parameters.values()))
+    assert apply.experimental_get_tracing_count() == 1
+    return np.stack(rows)
+
+
+def keras_path(case: Case) -> np.ndarray:
+    """The same with Keras' optimizer of that method."""
+    variables = [keras.Variable(value, dtype="float32") for value in START.values()]
+    settings = {name.replace("beta", "beta_"): value for name, value in case.settings.items()}
+    name = {"GradientDescent": "SGD", "Momentum": "SGD"}.get(case.method, case.method)
+    optimizer = getattr(keras.optimizers, name)(**settings)
+    rows = [flat(variables)]
+    for step, gradients in enumerate(GRADIENTS):
+        optimizer.learning_rate = reference.learning_rate(case, step)
+        if "epsilon" in settings:
+            # Keras adds epsilon to the uncorrected root: this is the paper's epsilon in that place.
+            optimizer.epsilon = settings["epsilon"] * np.sqrt(1 - settings["beta_2"] ** (step + 1))
+        optimizer.apply([tf.constant(gradient) for gradient in gradients], variables)
+        rows.append(flat(variables))
+    return np.stack(rows)
+
+
+def distance(path: np.ndarray, other: np.ndarray) -> float:
+    """How far two paths ever part in an element, in updates of a median size of that element."""
+    update = np.median(np.abs(np.diff(other, axis=0)), axis=0)
+    return float((np.abs(path - other) / update).max())
+
+
+@cases
+def test_fifty_updates_against_float64(case: Case) -> None:
+    assert distance(ours(case), expected(case)) < 0.01
+
+
+@cases
+def test_fifty_updates_against_keras(case: Case) -> None:
+    assert distance(ours(case), keras_path(case).astype(np.float64)) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("case", "wrong"),
+    [pytest.param(case, wrong, id=f"{name}-{wrong}") for name, case in CASES.items() for wrong in case.wrong_settings],
+)
+def test_the_comparison_tells_settings_apart(case: Case, wrong: dict[str, Any]) -> None:
+    assert distance(ours(case), expected(case, **wrong)) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("case", "form"),
+    [
+        pytest.param(case, form, id=f"{name}-{form.__name__}")
+        for name, case in CASES.items()
+        for form in case.wrong_forms
+    ],
+)
+def test_the_comparison_tells_forms_apart(case: Case, form: type) -> None:
+    assert distance(ours(case), expected(case, form=form)) > 0.1
+
+
+@cases
+def test_gradients_change_sign_and_size(case: Case) -> None:
+    sizes = np.abs(np.stack([flat(gradients) for gradients in GRADIENTS]))
+    assert np.all(sizes.max(axis=0) / np.median(sizes, axis=0) > 5)
+    signs = np.sign(np.stack([flat(gradients) for gradients in GRADIENTS]))
+    assert np.all(np.abs(signs.sum(axis=0)) < STEPS * 0.7)
+    assert case.learning_rate > 0
+
+
+@cases
+def test_default_settings_stay_finite_without_gradient(case: Case) -> None:
+    parameters = variables()
+    optimizer = getattr(optimizers, case.method)(parameters)
+    for _ in range(3):
+        optimizer.apply([tf.zeros_like(parameter) for parameter in optimizer.parameters])
+    assert np.isfinite(flat(parameters.values())).all()
+
+
+def test_adam_takes_steps_of_the_rate_whatever_the_scale_of_the_gradient() -> None:
+    for scale in (1e-4, 1.0, 1e6):
+        w = tf.Variable([1.0, 1.0])
+        optimizer = optimizers.Adam({"w": w}, 0.125)
+        for _ in range(3):
+            optimizer.apply([tf.constant([scale, -scale])])
+        np.testing.assert_allclose(w, [0.625, 1.375], rtol=1e-3)
+
+
+def test_adam_bias_corrections_are_exact_from_the_first_update_to_the_last() -> None:
+    case = CASES["adam"]
+    settings = optimizers.adam.Settings(beta1=0.9, beta2=0.999, epsilon=case.settings["epsilon"])
+    for t in (1, 2, 10, 1000, 10**7):
+        scalars = optimizers.adam.adam_scalars(tf.constant(t - 1, tf.int64), tf.constant(0.5), settings)
+        root = np.sqrt(1 - 0.999**t)
+        np.testing.assert_allclose(scalars.minus_rate, -0.5 * root / (1 - 0.9**t), rtol=2e-7)
+        np.testing.assert_allclose(scalars.epsilon, case.settings["epsilon"] * root, rtol=2e-7)
+
+
+@pytest.mark.parametrize("method", sorted({case.method for case in CASES.values()}))
+def test_the_docstring_examples_run(method: str) -> None:
+    module = inspect.getmodule(getattr(optimizers, method))
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0

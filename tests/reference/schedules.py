@@ -1,0 +1,30 @@
+"""Learning-rate schedules in Python's float64; imports nothing from tfcore."""
+
+import math
+
+
+def step_wise(t: int, learning_rate: float, boundaries: tuple[int, ...], factor: float) -> float:
+    for boundary in boundaries:
+        if t >= boundary:
+            learning_rate *= factor
+    return learning_rate
+
+
+def exponential(t: int, learning_rate: float, decay_steps: int, factor: float) -> float:
+    return learning_rate * math.exp(math.log(factor) * t / decay_steps)
+
+
+def polynomial(t: int, learning_rate: float, decay_steps: int, power: float, end: float) -> float:
+    left = max(decay_steps - t, 0) / decay_steps
+    return end + (learning_rate - end) * left**power
+
+
+def cosine(t: int, learning_rate: float, decay_steps: int, end: float) -> float:
+    if t >= decay_steps:
+        return end
+    # (1 + cos 2x) / 2 = cos² x
+    return end + (learning_rate - end) * math.cos(math.pi * t / (2 * decay_steps)) ** 2
+
+
+def warm_up(t: int, rate: float, warmup_steps: int) -> float:
+    return rate * (t + 1) / warmup_steps if t + 1 < warmup_steps else rate

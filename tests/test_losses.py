@@ -1,0 +1,115 @@
+"""Losses against NumPy float64 and Keras: values, gradients, extreme logits, label forms."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from reference import losses as reference
+
+from tfcore.errors import ConfigError, ShapeError
+from tfcore.losses import LOSSES
+
+N, C = 16, 7
+RANDOM = np.random.default_rng(1)
+LOGITS = (RANDOM.standard_normal((N, C)) * 10.0 ** RANDOM.uniform(-2, 1.3, (N, 1))).astype(np.float32)
+NUMBERS = RANDOM.integers(0, C, N)
+ONE_HOT = np.eye(C)[NUMBERS]
+MIXED = RANDOM.dirichlet(np.ones(C), N)
+LABELS = {
+    "int64": (NUMBERS, ONE_HOT),
+    "uint8": (NUMBERS.astype(np.uint8), ONE_HOT),
+    "one_hot": (ONE_HOT.astype(np.int32), ONE_HOT),
+    "probabilities": (MIXED.astype(np.float32), MIXED),
+}
+# Differences of logits stay within float32, whose largest number is 3.4e38.
+EXTREME = np.array(
+    [[1e4, -1e4, 0], [-1e30, 0, 1e30], [1.5e38, 1.5e38, -1.5e38], [88.8, 104, -104], [0, 0, 0]], np.float32
+)
+
+
+def value_and_gradient(
+    name: str, logits: np.ndarray, labels: np.ndarray, smoothing: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    x = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        losses = LOSSES[name](x, tf.constant(labels), label_smoothing=smoothing)
+    return losses, tape.gradient(losses, x)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("form", LABELS)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_values_and_gradients(name: str, form: str, smoothing: float) -> None:
+    labels, rows = LABELS[form]
+    losses, gradient = value_and_gradient(name, LOGITS, labels, smoothing)
+    values, slopes = getattr(reference, name)(LOGITS.astype(np.float64), rows, smoothing)
+    assert losses.dtype == tf.float32
+    np.testing.assert_allclose(losses, values, rtol=2e-6, atol=1e-6)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-5, atol=1e-6)
+    # The comparison tells another smoothing apart.
+    assert not np.allclose(losses, getattr(reference, name)(LOGITS, rows, smoothing + 0.01)[0], rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_extreme_logits(name: str, smoothing: float) -> None:
+    labels = np.array([1, 0, 0, 2, 2])
+    losses, gradient = value_and_gradient(name, EXTREME, labels, smoothing)
+    values, slopes = getattr(reference, name)(EXTREME.astype(np.float64), np.eye(3)[labels], smoothing)
+    np.testing.assert_allclose(losses, values, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_keras_agrees_on_cross_entropy(smoothing: float) -> None:
+    theirs = keras.losses.categorical_crossentropy(ONE_HOT, LOGITS, from_logits=True, label_smoothing=smoothing)
+    ours = LOSSES["cross_entropy"](LOGITS, NUMBERS, label_smoothing=smoothing)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_keras_agrees_on_mean_squared_error() -> None:
+    theirs = keras.losses.mean_squared_error(ONE_HOT, keras.ops.softmax(LOGITS))
+    np.testing.assert_allclose(LOSSES["mean_squared_error"](LOGITS, NUMBERS), theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_low_precision_logits_are_computed_in_float32(name: str) -> None:
+    low = tf.cast(LOGITS, tf.bfloat16)
+    losses = LOSSES[name](low, NUMBERS, label_smoothing=0.1)
+    assert losses.dtype == tf.float32
+    np.testing.assert_array_equal(losses, LOSSES[name](tf.cast(low, tf.float32), NUMBERS, label_smoothing=0.1))
+
+
+def test_plain_class_numbers_never_become_rows() -> None:
+    def operations(smoothing: float) -> set[str]:
+        function = tf.function(lambda x, y: LOSSES["cross_entropy"](x, y, label_smoothing=smoothing))
+        specs = [tf.TensorSpec([None, C], tf.bfloat16), tf.TensorSpec([None], tf.int64)]
+        return {operation.type for operation in function.get_concrete_function(*specs).graph.get_operations()}
+
+    assert "OneHot" not in operations(0.0)
+    assert "OneHot" in operations(0.1)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    ("logits", "labels"),
+    [
+        (LOGITS, NUMBERS[:, np.newaxis]),  # [N, 1] would be taken for rows and broadcast
+        (LOGITS, NUMBERS.astype(np.float32)),
+        (LOGITS, NUMBERS[:-1]),
+        (LOGITS, ONE_HOT[:, :-1]),
+        (LOGITS[0], NUMBERS[0]),
+        (LOGITS[np.newaxis], NUMBERS[np.newaxis]),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(name: str, logits: np.ndarray, labels: np.ndarray) -> None:
+    with pytest.raises(ShapeError, match=r"logits \[N, C\] and labels"):
+        LOSSES[name](logits, labels)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
+def test_smoothing_out_of_range_is_refused(name: str, smoothing: float) -> None:
+    with pytest.raises(ConfigError, match="label_smoothing"):
+        LOSSES[name](LOGITS, NUMBERS, label_smoothing=smoothing)

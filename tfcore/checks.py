@@ -1,0 +1,67 @@
+"""Argument checks with one wording: what was expected, what came, where."""
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tfcore.errors import ConfigError, ShapeError
+
+
+def positive(name: str, value: float) -> None:
+    """Raises ConfigError unless `value` is a finite number above zero."""
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigError(f"`{name}` must be above 0. Received {value!r}.")
+
+
+def not_negative(name: str, value: float) -> None:
+    """Raises ConfigError unless `value` is a finite number of at least zero."""
+    if not (math.isfinite(value) and value >= 0):
+        raise ConfigError(f"`{name}` must be at least 0. Received {value!r}.")
+
+
+def below_one(name: str, value: float) -> None:
+    """Raises ConfigError unless 0 <= value < 1."""
+    if not 0 <= value < 1:
+        raise ConfigError(f"`{name}` must be at least 0 and below 1. Received {value!r}.")
+
+
+def positive_integer(name: str, value: int) -> None:
+    """Raises ConfigError unless `value` is an integer (of Python or NumPy, not a bool) above zero."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ConfigError(f"`{name}` must be an integer of at least 1. Received {value!r}.")
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """A hint such as " Did you mean 'adam'?", or nothing where no choice comes near."""
+    near = difflib.get_close_matches(word, list(choices), n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def one_of(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raises ConfigError, with the nearest choice, unless `value` is among `choices`."""
+    if value not in choices:
+        known = ", ".join(choices)
+        raise ConfigError(f"`{name}` must be one of {known}. Received '{value}'.{nearest(value, choices)}")
+
+
+def same_length(name: str, items: Sequence[Any], other_name: str, others: Sequence[Any]) -> None:
+    """Raises ShapeError unless both sequences have as many items."""
+    if len(items) != len(others):
+        raise ShapeError(
+            f"`{name}` must have one item for each of the {len(others)} `{other_name}`. Received {len(items)}."
+        )
+
+
+def gradient_matches(gradient: Any, parameter: Any, path: str) -> None:
+    """Raises ShapeError unless `gradient` is a tensor of the shape and dtype of the parameter called `path`."""
+    if gradient is None:
+        raise ShapeError(
+            f"The gradient of '{path}' is None: the loss does not depend on it. Leave it out of `parameters`."
+        )
+    if gradient.shape != parameter.shape or gradient.dtype != parameter.dtype:
+        raise ShapeError(
+            f"The gradient of '{path}' must have shape {tuple(parameter.shape)} and dtype {parameter.dtype.name}. "
+            f"Received {tuple(gradient.shape)} and {gradient.dtype.name}."
+        )

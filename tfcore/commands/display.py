@@ -1,0 +1,115 @@
+"""What people read on the terminal: tables and lines, drawn by rich."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tfcore.metrics import Scores
+from tfcore.modules import LayerRow
+
+_PIPED_COLUMNS = 100
+_LARGEST_MATRIX = 20  # classes; a wider confusion matrix is no longer readable
+
+
+def console(*, to_stderr: bool, quiet: bool = False) -> Console:
+    """Where the log goes. Piped, lines are plain and not cut to a guessed width."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_COLUMNS
+    return Console(file=stream, width=width, highlight=False, soft_wrap=True, quiet=quiet)
+
+
+def model_table(rows: Sequence[LayerRow]) -> Table:
+    """Layer, output shape, parameters."""
+    table = Table(title="Model", title_justify="left")
+    table.add_column("layer")
+    table.add_column("kind")
+    table.add_column("output shape")
+    table.add_column("parameters", justify="right")
+    for row in rows:
+        shape = ", ".join("N" if size is None else str(size) for size in row.output_shape)
+        table.add_row(row.path, row.kind, f"({shape})", f"{row.parameters:,}")
+    return table
+
+
+def model_totals(rows: Sequence[LayerRow]) -> str:
+    """Total, trainable, non-trainable."""
+    total, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
+    return f"Total parameters {total:,}: trainable {trainable:,}, non-trainable {total - trainable:,}"
+
+
+@contextmanager
+def progress(console: Console, first_step: int, total_steps: int) -> Iterator[Callable[[int], None]]:
+    """A bar that follows the completed steps, where there is a terminal to draw it on."""
+    columns = ("{task.completed}/{task.total} steps", BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("training", total=total_steps, completed=first_step)
+        yield lambda step: bar.update(task, completed=step)
+
+
+def overall_table(split: str, scores: Scores) -> Table:
+    """Loss, accuracy and top-k of one evaluation."""
+    table = Table("split", "examples", "loss", "accuracy", f"top-{scores.k} accuracy")
+    table.add_row(split, f"{scores.examples:,}", f"{scores.loss:.4f}", f"{scores.accuracy:.4f}", f"{scores.top_k:.4f}")
+    return table
+
+
+def class_table(names: Sequence[str], scores: Scores) -> Table:
+    """Precision and recall of every class."""
+    table = Table(title="Per class", title_justify="left")
+    table.add_column("class")
+    for heading in ("examples", "precision", "recall"):
+        table.add_column(heading, justify="right")
+    columns = zip(names, scores.confusion.sum(axis=1), scores.precision, scores.recall, strict=True)
+    for name, examples, precision, recall in columns:
+        table.add_row(name, f"{examples:,}", f"{precision:.4f}", f"{recall:.4f}")
+    return table
+
+
+def confusion_table(names: Sequence[str], scores: Scores) -> Table | str:
+    """The confusion matrix, where it is small enough to be read."""
+    if len(names) > _LARGEST_MATRIX:
+        return f"The confusion matrix of {len(names)} classes is in --json."
+    table = Table(
+        title="Confusion matrix (row: true class; column: predicted class)", title_justify="left", padding=(0, 0)
+    )
+    table.add_column("")
+    for name in names:
+        table.add_column(name[:5], justify="right")
+    for name, counts in zip(names, scores.confusion, strict=True):
+        table.add_row(name, *map(str, counts))
+    return table
+
+
+def scores_json(scores: Scores, names: Sequence[str]) -> dict[str, Any]:
+    """An evaluation as plain numbers."""
+    per_class = zip(names, scores.precision.tolist(), scores.recall.tolist(), strict=True)
+    return {
+        **headline(scores),
+        f"top_{scores.k}_accuracy": scores.top_k,
+        "examples": scores.examples,
+        "classes": {name: {"precision": precision, "recall": recall} for name, precision, recall in per_class},
+        "confusion_matrix": scores.confusion.tolist(),
+    }
+
+
+def headline(scores: Scores) -> dict[str, float]:
+    """Loss and accuracy: what is logged."""
+    return {"loss": scores.loss, "accuracy": scores.accuracy}
+
+
+def tensorboard_command(folder: Path) -> str:
+    """The line to type to look at a run."""
+    program = Path(sys.executable).with_name("tensorboard")
+    return f"{_relative(program) if program.exists() else 'tensorboard'} --logdir {_relative(folder)}"
+
+
+def _relative(path: Path) -> Path:
+    """Short where it can be: the working directory is where the command will be typed."""
+    return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path

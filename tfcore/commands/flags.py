@@ -1,0 +1,140 @@
+"""absl flags: the one module that knows them. TensorFlow is not imported here, so `--help` answers at once."""
+
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from absl import flags as absl_flags
+
+from tfcore import checks
+from tfcore.config import RunConfig
+from tfcore.errors import ConfigError
+
+_RUN_FIELDS = {item.name: item for item in fields(RunConfig)}
+
+
+@dataclass(frozen=True)
+class Option:
+    """A flag that belongs to a command, not to the run: it is not saved with it."""
+
+    name: str
+    default: Any
+    description: str
+
+
+RUN_DIR = Option("run_dir", "", "The run's folder. Naming an unfinished one resumes it.")
+STOP_AFTER = Option("stop_after_steps", 0, "Save and leave after so many completed steps, as on a signal. 0: never.")
+SPLIT = Option("split", "test", "test, validation or train.")
+CHECKPOINT = Option("checkpoint", "", "best, last or a step. Default: what the run itself was scored with.")
+JSON = Option(
+    "json", False, "Print one JSON object as the last line of standard output; the log goes to standard error."
+)
+DATA_DIR = Option("data_dir", "", _RUN_FIELDS["data_dir"].metadata["help"])
+BENCH_SECS = Option("secs", 3.0, "Seconds that each repeat of a measurement takes.")
+
+OPTIONS = {
+    "train": (RUN_DIR, STOP_AFTER, JSON),
+    "eval": (RUN_DIR, SPLIT, CHECKPOINT, DATA_DIR, JSON),
+    "benchmark": (BENCH_SECS, JSON),
+}
+WITH_RUN_CONFIG = ("train", "benchmark")
+
+
+class Parsed(typing.NamedTuple):
+    """The outcome of parsing: what was given for the run, and the command's own options with their defaults."""
+
+    given: dict[str, Any]
+    options: dict[str, Any]
+    wants_help: bool
+
+
+def parse(command: str, arguments: Sequence[str]) -> Parsed:
+    """Reads the flags of `command`, `--flagfile=…` included.
+
+    Raises:
+        ConfigError: an unknown flag (with the nearest one), a value of the wrong type, or a stray argument.
+    """
+    values = _define(command)
+    try:
+        rest = values([command, *arguments])
+    except absl_flags.UnrecognizedFlagError as error:
+        raise ConfigError(f"Unknown flag --{error.flagname}.{checks.nearest(error.flagname, list(values))}") from None
+    except (absl_flags.Error, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(" ".join(str(error).split()).removeprefix("ERROR:: ")) from None
+    if len(rest) > 1:
+        raise ConfigError(f"Expected flags such as --name=value. Received '{rest[1]}'.")
+    given = {name: _value(name, values[name].value) for name in _RUN_FIELDS if name in values and values[name].present}
+    options = {option.name: values[option.name].value for option in OPTIONS[command]}
+    return Parsed(given, options, bool(values["help"].value))
+
+
+def run_config(given: dict[str, Any], base: RunConfig | None = None) -> RunConfig:
+    """The configuration with the given flags on top of `base` (of the defaults, where there is none)."""
+    if base is None:
+        return RunConfig(**given)
+    length = {"steps": None, "epochs": None} if given.keys() & {"steps", "epochs"} else {}
+    return replace(base, **{**length, **given})
+
+
+def from_text(text: str) -> RunConfig:
+    """The configuration that `RunConfig.flags` wrote."""
+    return RunConfig(**parse("train", text.splitlines()).given)
+
+
+def usage(command: str) -> str:
+    """What `--help` prints."""
+    lines = [f"{command}: flags (defaults in brackets)", ""]
+    lines += [_help_line(option.name, option.default, option.description) for option in OPTIONS[command]]
+    lines.append(
+        _help_line("flagfile", "", "Read flags from a file, one a line, such as recipes/softmax_cifar10.flags.")
+    )
+    if command in WITH_RUN_CONFIG:
+        lines += [_help_line(item.name, item.default, item.metadata["help"]) for item in _RUN_FIELDS.values()]
+    return "\n".join(lines)
+
+
+def _help_line(name: str, default: Any, description: str) -> str:
+    shown = "" if default in (None, "") else f" [{default}]"
+    return f"  --{name:<28}{description}{shown}"
+
+
+def _define(command: str) -> absl_flags.FlagValues:
+    """Fresh flags, apart from absl's global ones, so that no library's flags are among them."""
+    values = absl_flags.FlagValues()
+    for option in OPTIONS[command]:
+        _define_one(values, option.name, type(option.default), option.default, option.description)
+    if command in WITH_RUN_CONFIG:
+        hints = typing.get_type_hints(RunConfig)
+        for name, item in _RUN_FIELDS.items():
+            if name not in values:
+                _define_one(values, name, _plain_type(hints[name]), None, item.metadata["help"])
+    absl_flags.DEFINE_string("flagfile", "", "Read flags from a file.", flag_values=values)
+    absl_flags.DEFINE_string("undefok", "", "Unused; absl asks for it.", flag_values=values)
+    absl_flags.DEFINE_boolean("help", False, "Show the flags.", short_name="h", flag_values=values)
+    return values
+
+
+def _define_one(values: absl_flags.FlagValues, name: str, kind: type, default: Any, description: str) -> None:
+    define = {bool: absl_flags.DEFINE_boolean, int: absl_flags.DEFINE_integer, float: absl_flags.DEFINE_float}
+    define.get(kind, absl_flags.DEFINE_string)(name, default, description, flag_values=values)
+
+
+def _plain_type(hint: Any) -> type:
+    """`int | None` is an int to a flag; a tuple is read from a string."""
+    kinds = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
+    plain = kinds[0] if isinstance(hint, types.UnionType) else hint
+    return plain if isinstance(plain, type) else tuple
+
+
+def _value(name: str, value: Any) -> Any:
+    """`50,50` as a tuple, where the field is one."""
+    if _plain_type(typing.get_type_hints(RunConfig)[name]) is not tuple:
+        return value
+    try:
+        return tuple(int(part) for part in value.split(",") if part.strip())
+    except ValueError:
+        raise ConfigError(
+            f"--{name} takes whole numbers with commas between, such as 50,50. Received '{value}'."
+        ) from None

@@ -1,0 +1,65 @@
+"""The commands' front door: parses flags, then loads the one command that was asked for."""
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+from tfcore import __version__, checks
+from tfcore.commands import flags
+from tfcore.errors import ConfigError, TfcoreError
+
+COMMANDS = {
+    "train": "Train a model, or resume a run.",
+    "eval": "Score a run's model.",
+    "benchmark": "Measure training and evaluation throughput.",
+}
+_INTERRUPTED = 130
+STARTED = time.monotonic()  # what the time to the first step is counted from
+
+
+def console(command: str | None = None) -> NoReturn:
+    """Runs a command with the process's arguments, and exits with its status."""
+    sys.exit(main(sys.argv[1:] if command is None else [command, *sys.argv[1:]]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `COMMAND --flag=value …` and gives back the exit status: 0, 1 (failed), 2 (bad flags), 130 / 143 (stopped)."""
+    try:
+        return _dispatch(arguments)
+    except TfcoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
+        return 1
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if arguments else 2
+    command, *rest = arguments
+    if command == "--version":
+        print(f"tfcore {__version__}")
+        return 0
+    if command not in COMMANDS:
+        raise ConfigError(
+            f"Unknown command '{command}'. Expected {', '.join(COMMANDS)}.{checks.nearest(command, COMMANDS)}"
+        )
+    parsed = flags.parse(command, rest)
+    if parsed.wants_help:
+        print(flags.usage(command))
+        return 0
+    module = importlib.import_module(f"tfcore.commands.{command}")
+    status: int = module.run(parsed)
+    return status
+
+
+def _overview() -> str:
+    lines = [f"  tfcore {name:<12}{description}" for name, description in COMMANDS.items()]
+    return "\n".join(["Usage:", *lines, "", "`tfcore COMMAND --help` shows its flags."])

@@ -1,0 +1,33 @@
+"""Importing TensorFlow without its start-up chatter."""
+
+import os
+import sys
+import tempfile
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow. What it prints on the way is shown only if the import fails.
+
+    Its C++ side writes to the descriptor before any log level is read, so the descriptor is what has to be diverted.
+    C++ errors still arrive as Python exceptions; set TF_CPP_MIN_LOG_LEVEL=0 to see its log as well.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0":
+        import tensorflow
+
+        return
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            import tensorflow
+
+            tensorflow.get_logger().setLevel("ERROR")
+        except BaseException:
+            caught.seek(0)
+            os.write(saved, caught.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

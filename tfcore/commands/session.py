@@ -1,0 +1,208 @@
+"""One process's part of a run: everything built, restored, trained, logged, saved and scored."""
+
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import tensorflow as tf
+from rich.console import Console
+
+from tfcore.commands import builders, display
+from tfcore.config import RunConfig, describe
+from tfcore.data.batches import EvaluationBatches, TrainingBatches
+from tfcore.errors import ConfigError, TfcoreError
+from tfcore.modules import layer_table, named_variables
+from tfcore.training import run_log
+from tfcore.training.checkpoints import Checkpoints
+from tfcore.training.early_stopping import EarlyStopping
+from tfcore.training.evaluation import Evaluation
+from tfcore.training.events import Event, Schedule
+from tfcore.training.loop import Loop
+from tfcore.training.run_folder import RunFolder
+from tfcore.training.signals import StopSignals
+from tfcore.training.standard_events import StandardEvents
+from tfcore.training.sums import TrainingSums
+
+_SIGNAL_STATUS = 128
+
+
+class Session:
+    """Builds the run of `config` in `folder`, restored to its newest checkpoint if there is one.
+
+    Args:
+        config: resolved.
+        folder: held by this process.
+        console: where the log goes.
+    """
+
+    def __init__(self, config: RunConfig, folder: RunFolder, console: Console) -> None:
+        self.config, self.folder, self.console = config, folder, console
+        self._start = time.monotonic()
+        self.data = builders.dataset(config)
+        self.splits = builders.splits(config, self.data)
+        self.model = builders.model(config, self.data)
+        self.total_steps = config.total_steps(len(self.splits["train"]))
+        self.step = builders.training_step(config, self.model, self.total_steps)
+        self.evaluation = Evaluation(self.model, builders.loss(config), classes=self.data.classes)
+        self.sums = TrainingSums(self.step.sums)
+        self.early_stopping = EarlyStopping(monitor=config.monitor, patience=config.patience)
+        self.checkpoints = Checkpoints(
+            folder.checkpoints, self._state(), about=self._about(), keep=config.keep_checkpoints or None
+        )
+
+    def run(self, *, pause_step: int | None = None) -> tuple[int, dict[str, Any]]:
+        """Trains to the end, to `pause_step` or to a signal.
+
+        Returns:
+            The exit status, and what `result.json` says.
+        """
+        self._introduce()
+        first_step = self._restore()
+        self.folder.write_config(self.config.flags())
+        log = run_log.RunLog(self.folder.path)
+        try:
+            if first_step == 0:
+                log.text("configuration", _as_markdown(self.config))
+            return self._train(log, first_step, pause_step)
+        except TfcoreError:
+            self.folder.write_result({"status": "failed", "steps": int(self.step.optimizer.step.numpy())})
+            raise
+        finally:
+            log.close()
+
+    def _train(self, log: run_log.RunLog, first_step: int, pause_step: int | None) -> tuple[int, dict[str, Any]]:
+        """The loop, and what follows it."""
+        with StopSignals() as stop, display.progress(self.console, first_step, self.total_steps) as show_progress:
+            loop = self.loop(log, show_progress)
+            ended_by = "stopped_early" if self.early_stopping.exhausted else None
+            ended_by = ended_by or loop.run(self.total_steps, pause_step=pause_step, should_stop=stop)
+            steps = int(self.step.optimizer.step.numpy())
+            self._save(log, steps)
+            result: dict[str, Any] = {"status": ended_by or "finished", "steps": steps, "train_secs": loop.train_secs}
+            result["examples_per_sec"] = (steps - first_step) * self.config.batch_size / max(loop.train_secs, 1e-9)
+            if self.early_stopping.best_step is not None:
+                result["best"] = {"step": self.early_stopping.best_step, "validation": self.early_stopping.best_scores}
+            if ended_by != "interrupted":
+                result["test"] = self._test(log, steps)
+        self.folder.write_result(result)
+        self._say_result(result, loop.train_secs)
+        return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
+
+    def loop(self, log: run_log.RunLog, show_progress: Callable[[int], None] = lambda _: None) -> Loop:
+        """The loop with its events, in the order in which they happen at a step."""
+        batches = TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
+        events: list[Event] = []
+        loop = Loop(self.step, batches, events, after_call=show_progress)
+        validation = self.evaluation_batches("validation") if "validation" in self.splits else None
+        standard = StandardEvents(
+            log=log, sums=self.sums, batch_size=self.config.batch_size, train_secs=lambda: loop.train_secs,
+            validate=None if validation is None else lambda: self.evaluation(validation),
+            early_stopping=self.early_stopping, save=lambda step: self._save(log, step),
+            say=self.console.print, per_epoch=self.config.steps_per_epoch(len(self.splits["train"])),
+        )  # fmt: skip
+        loop.events = tuple(standard.events(**self._schedules()))
+        return loop
+
+    def _schedules(self) -> dict[str, Schedule | None]:
+        """When each standard event is due."""
+        config = self.config
+        per_epoch = config.steps_per_epoch(len(self.splits["train"]))
+        every = config.batch_accuracy_every_steps
+        return {
+            "batch_accuracy": Schedule(Fraction(every), offset=1) if every else None,
+            "scalars": Schedule(Fraction(config.log_every_steps), also_last=True),
+            "evaluation": Schedule(Fraction(str(config.evaluate_every_epochs)) * per_epoch, also_last=True),
+            "epoch": Schedule(per_epoch, also_last=True),
+            "checkpoint": Schedule(Fraction(str(config.checkpoint_every_epochs)) * per_epoch),
+        }
+
+    def evaluation_batches(self, split: str) -> EvaluationBatches:
+        """All of a split, padded to the evaluation's batch size."""
+        return EvaluationBatches(self.splits[split], batch_size=self.config.eval_batch_size)
+
+    def _save(self, log: run_log.RunLog, step: int) -> None:
+        """The checkpoint is the commit: what it stands for has to be in the logs before."""
+        log.flush()
+        if step not in self.checkpoints.steps():
+            self.checkpoints.save(step, keep_step=self.early_stopping.best_step)
+
+    def _test(self, log: run_log.RunLog, step: int) -> dict[str, float]:
+        """Scores the test split with the best weights if there was a patience, else the last."""
+        best = self.early_stopping.best_step
+        if self.config.patience is not None and best is not None and best != step:
+            self.checkpoints.restore(best, only="model.")
+        scores = display.headline(self.evaluation(self.evaluation_batches("test")))
+        log.write(step, "test", scores)
+        return scores
+
+    def _state(self) -> dict[str, tf.Variable]:
+        """Everything that a run is: names to variables."""
+        parts = {
+            "model": named_variables(self.model),
+            "optimizer": self.step.optimizer.variables,
+            "sums": self.sums.variables,
+            "early_stopping": self.early_stopping.variables,
+        }
+        return {f"{part}.{name}": variable for part, variables in parts.items() for name, variable in variables.items()}
+
+    def _about(self) -> dict[str, Any]:
+        """What a run must have in common with its resumption to be exact to the bit."""
+        return {"tensorflow": tf.__version__, "intra_op_threads": self.config.intra_op_threads}
+
+    def _restore(self) -> int:
+        """Goes back to the newest checkpoint, and takes back what was logged after it; the step to go on from."""
+        steps = self.checkpoints.steps()
+        if not steps:
+            run_log.trim(self.folder.path, -1)
+            return 0
+        if steps[-1] > self.total_steps:
+            raise ConfigError(
+                f"The run in {self.folder.path} has done {steps[-1]} steps, more than the {self.total_steps} asked for."
+            )
+        about = self.checkpoints.restore(steps[-1])
+        run_log.trim(self.folder.path, steps[-1])
+        changed = {name: (value, about.get(name)) for name, value in self._about().items() if value != about.get(name)}
+        if changed:
+            self.console.print(f"warning: this process differs from the one that saved: {describe(changed)}. "
+                               "The run goes on, but not to the bit as it would have.")  # fmt: skip
+        self.console.print(f"Resuming {self.folder.path} at step {steps[-1]} of {self.total_steps}.")
+        return steps[-1]
+
+    def _introduce(self) -> None:
+        """The start-up block."""
+        config, sizes = self.config, ", ".join(f"{len(part):,} {name}" for name, part in self.splits.items())
+        threads = f"{config.intra_op_threads or 'all'} intra-op, {config.inter_op_threads or 'all'} inter-op threads"
+        self.console.print(f"tfcore: {config.model} on {config.dataset} in {config.precision}, {threads}")
+        self.console.print(f"data: {sizes} examples of {self.data.classes} classes")
+        self.console.print(
+            f"plan: {self.total_steps:,} steps of {config.batch_size}, {config.optimizer} at {config.learning_rate:g}, "
+            f"{config.schedule} schedule, seed {config.seed}"
+        )
+        self.console.print(f"run folder: {self.folder.path}")
+        rows = layer_table(self.model, self.data.image_shape)
+        self.console.print(display.model_table(rows))
+        self.console.print(display.model_totals(rows))
+
+    def _say_result(self, result: dict[str, Any], train_secs: float) -> None:
+        """The last block."""
+        say, where = self.console.print, self.folder.path
+        if result["status"] == "interrupted":
+            say(f"Stopped and saved at step {result['steps']} of {self.total_steps}. Go on with --run_dir={where}")
+            return
+        if "best" in result:
+            best = result["best"]["validation"]
+            say(
+                f"best validation: loss {best['loss']:.4f} accuracy {best['accuracy']:.4f} at step {result['best']['step']}"
+            )
+        total = time.monotonic() - self._start
+        say(
+            f"{result['status'].replace('_', ' ')} after {result['steps']:,} steps in {total:.1f} s ({train_secs:.1f} s of training)"
+        )
+        say(f"test loss {result['test']['loss']:.4f}, test accuracy {result['test']['accuracy']:.4f}")
+        say(f"Look at it: {display.tensorboard_command(where)}")
+
+
+def _as_markdown(config: RunConfig) -> str:
+    """Flags as an indented block."""
+    return "".join(f"    {line}\n" for line in config.flags().splitlines())

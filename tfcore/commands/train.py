@@ -1,0 +1,87 @@
+"""`train`: starts a run, or goes on with one."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tfcore.commands import builders, flags, quiet
+from tfcore.config import IDENTITY, RunConfig, describe, spelled
+from tfcore.errors import ConfigError
+from tfcore.training.run_folder import RunFolder, new_folder
+
+_RUNS = Path("runs")
+_LENGTH = {"steps", "epochs"}
+
+
+def run(parsed: flags.Parsed) -> int:
+    """Trains, and gives back the exit status."""
+    named = parsed.options["run_dir"]
+    started = Path(named) if named and (Path(named) / "config.flags").is_file() else None
+    if started is None:
+        builders.check_names(flags.run_config(parsed.given))
+        path = Path(named) if named else new_folder(_RUNS, _run_name(flags.run_config(parsed.given)), datetime.now())
+    with RunFolder(started or path) as folder:
+        config = (
+            _resumed(folder, parsed.given) if folder.is_started else builders.resolve(flags.run_config(parsed.given))
+        )
+        builders.check_names(config)
+        if _has_ended(folder, config):
+            return _say_ended(folder, as_json=parsed.options["json"])
+        quiet.import_tensorflow()
+        builders.set_threads(config)
+        from tfcore.commands import display
+        from tfcore.commands.session import Session
+
+        session = Session(config, folder, display.console(to_stderr=parsed.options["json"]))
+        status, result = session.run(pause_step=parsed.options["stop_after_steps"] or None)
+        if parsed.options["json"]:
+            print(json.dumps(result))
+        return status
+
+
+def _run_name(config: RunConfig) -> str:
+    """`softmax-cifar10`; of a path, what stands behind the colon."""
+    return "-".join(name.rsplit(":", 1)[-1] for name in (config.model, config.dataset))
+
+
+def _resumed(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
+    """The run's own configuration under the flags given now, which must not change what is trained.
+
+    Raises:
+        ConfigError: they would. A longer run is no such change where no learning rate depends on the length.
+    """
+    own = flags.from_text(folder.read_config())
+    config = builders.resolve(flags.run_config(given, base=own))
+    changed = config.differences(own, IDENTITY)
+    length = {name: pair for name, pair in changed.items() if name in _LENGTH}
+    if len(changed) > len(length):
+        other = {name: pair for name, pair in changed.items() if name not in _LENGTH}
+        raise ConfigError(f"{folder.path} belongs to another configuration: {describe(other)}. Name another --run_dir.")
+    if length and config.depends_on_length:
+        name = "epochs" if config.epochs is not None else "steps"
+        raise ConfigError(
+            f"--{name}={spelled(getattr(config, name))} would change every learning rate of the run in {folder.path}: "
+            f"--schedule={config.schedule} ends with the run. Name another --run_dir, or give --decay_steps from the start."
+        )
+    return config
+
+
+def _has_ended(folder: RunFolder, config: RunConfig) -> bool:
+    """Whether there is nothing left to do; asking a finished run for another length is something to do."""
+    status = folder.read_result().get("status") if folder.is_started else None
+    if status == "finished":
+        return not config.differences(flags.from_text(folder.read_config()), IDENTITY)
+    return status == "stopped_early"
+
+
+def _say_ended(folder: RunFolder, *, as_json: bool) -> int:
+    result = folder.read_result()
+    if as_json:
+        print(json.dumps(result))
+        return 0
+    verb = "finished" if result["status"] == "finished" else "stopped early"
+    print(
+        f"The run in {folder.path} has {verb} after {result['steps']} steps: test accuracy {result['test']['accuracy']:.4f}."
+    )
+    return 0

@@ -1,0 +1,190 @@
+"""The configuration of a run: one frozen dataclass that flags, resuming and the library all speak.
+
+Each field is a flag of the same name. The identity part says what is trained; a resumed run must not change it. The
+watching part says where and how it is observed.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from typing import Any
+
+from tfcore import checks
+from tfcore.errors import ConfigError
+
+IDENTITY, WATCHING = "identity", "watching"
+SCHEDULES = ("constant", "step_wise", "exponential", "polynomial", "cosine")
+
+
+def _flag(default: Any, description: str, *, part: str = IDENTITY, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": description, "part": part, "choices": choices})
+
+
+def _watch(default: Any, description: str) -> Any:
+    return _flag(default, description, part=WATCHING)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Every setting of a run, with its default.
+
+    Raises:
+        ConfigError: a value out of range, or two that contradict each other.
+    """
+
+    model: str = _flag("softmax", "softmax, mlp, or path/to/file.py:Name of your own.")
+    dataset: str = _flag("shapes", "cifar10, cifar100, mnist, fashion_mnist, kmnist, shapes, or path/to/file.py:name.")
+    validation: float = _flag(0.1, "Taken from train for validation: a share below 1 or a number of examples. 0: none.")
+    seed: int = _flag(0, "Seed of the initial weights, the order and every other draw.")
+
+    hidden: tuple[int, ...] | None = _flag(None, "Units of each hidden layer, such as 50,50. Default: the model's own.")
+    initializer: str | None = _flag(
+        None, "Of the weights: zeros, truncated_normal, glorot, he. Default: the model's own."
+    )
+    pixels: str = _flag(
+        "unit",
+        "unit: x/255; raw: x; centered: x minus the mean training picture; standardized: per channel.",
+        choices=("unit", "raw", "centered", "standardized"),
+    )
+    precision: str = _flag(
+        "auto",
+        "Type of the model's arithmetic; variables and losses stay float32.",
+        choices=("auto", "float32", "bfloat16"),
+    )
+
+    loss: str = _flag("cross_entropy", "What is minimised.", choices=("cross_entropy", "mean_squared_error"))
+    label_smoothing: float = _flag(0.0, "Share of each label spread evenly over all classes.")
+    l2: float = _flag(0.0, "L2 penalty λ/2·Σw².")
+    l2_variables: str = _flag("weights$", "Regular expression for the paths of the variables under --l2.")
+
+    optimizer: str = _flag("adam", "Update rule: gradient_descent, momentum, adam, adamw.")
+    learning_rate: float = _flag(0.001, "Learning rate, at its peak.")
+    schedule: str = _flag("cosine", "How the learning rate changes over the run.", choices=SCHEDULES)
+    warmup_steps: int = _flag(0, "Steps of linear rise before the schedule.")
+    decay_steps: int | None = _flag(
+        None, "Length of an exponential (one factor), polynomial or cosine decay. Default: the whole run."
+    )
+    decay_factor: float = _flag(0.1, "Factor of a step_wise or exponential decay.")
+    decay_boundaries: tuple[int, ...] | None = _flag(None, "Steps at which a step_wise learning rate falls.")
+    decay_power: float = _flag(1.0, "Power of a polynomial decay.")
+    end_learning_rate: float = _flag(0.0, "Where a polynomial or cosine decay ends.")
+    momentum: float | None = _flag(None, "Momentum of --optimizer=momentum. Default: 0.9.")
+    nesterov: bool | None = _flag(None, "Nesterov's form of --optimizer=momentum.")
+    beta1: float | None = _flag(None, "Decay of Adam's first moment. Default: 0.9.")
+    beta2: float | None = _flag(None, "Decay of Adam's second moment. Default: 0.999.")
+    epsilon: float | None = _flag(None, "Adam's ε. Default: 1e-8.")
+    weight_decay: float | None = _flag(None, "AdamW's decoupled decay. Default: 0.01.")
+    clip_value: float | None = _flag(None, "Each gradient entry is cut to ± this.")
+    clip_norm: float | None = _flag(None, "The gradient is scaled down to this global norm.")
+
+    batch_size: int = _flag(128, "Examples a step.")
+    microbatches: int = _flag(1, "Parts that a batch is computed in, to save memory.")
+    steps: int | None = _flag(None, "Length of the run in steps.")
+    epochs: float | None = _flag(None, "Length of the run in epochs of the training examples. Default: 10.")
+    patience: int | None = _flag(None, "Stop after so many evaluations in a row without a better one; test the best.")
+    monitor: str = _flag("loss", "What the best validation score is judged by.", choices=("loss", "accuracy"))
+    evaluate_every_epochs: float = _flag(1.0, "Epochs between validations.")
+
+    data_dir: str = _watch("", "Where data sets lie. Default: $TFCORE_DATA_DIR, else a cache folder in your home.")
+    eval_batch_size: int = _watch(500, "Examples a batch when evaluating; no score depends on it beyond rounding.")
+    log_every_steps: int = _watch(100, "Steps between two points of the training curves.")
+    batch_accuracy_every_steps: int | None = _watch(None, "Print a batch's accuracy before its update, every so often.")
+    checkpoint_every_epochs: float = _watch(1.0, "Epochs between checkpoints.")
+    keep_checkpoints: int = _watch(3, "Newest checkpoints to keep, beside the best. 0: all.")
+    intra_op_threads: int = _watch(0, "Threads within one op. 0: by a fixed rule for the model.")
+    inter_op_threads: int = _watch(0, "Ops that may run side by side. 0: by a fixed rule for the model.")
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if item.metadata["choices"]:
+                checks.one_of(item.name, getattr(self, item.name), item.metadata["choices"])
+        for name in ("batch_size", "microbatches", "eval_batch_size", "log_every_steps", "learning_rate", "decay_factor",
+                     "evaluate_every_epochs", "checkpoint_every_epochs"):  # fmt: skip
+            checks.positive(name, getattr(self, name))
+        for name in ("validation", "l2", "warmup_steps", "keep_checkpoints", "end_learning_rate", "decay_power",
+                     "intra_op_threads", "inter_op_threads"):  # fmt: skip
+            checks.not_negative(name, getattr(self, name))
+        for name in ("steps", "epochs", "patience", "decay_steps", "batch_accuracy_every_steps"):
+            if getattr(self, name) is not None:
+                checks.positive(name, getattr(self, name))
+        checks.below_one("label_smoothing", self.label_smoothing)
+        _refuse_contradictions(self)
+
+    def steps_per_epoch(self, examples: int) -> Fraction:
+        """N/B, not rounded: epochs are laid end to end."""
+        return Fraction(examples, self.batch_size)
+
+    def total_steps(self, examples: int) -> int:
+        """The run's length, of which --epochs=E is ceil(E·N/B) steps.
+
+        Raises:
+            ConfigError: neither --steps nor --epochs is set.
+        """
+        if self.steps is not None:
+            return self.steps
+        if self.epochs is None:
+            raise ConfigError("Give --steps or --epochs.")
+        return math.ceil(Fraction(str(self.epochs)) * self.steps_per_epoch(examples))
+
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether the learning rate at a step depends on the run's length: such a run cannot be extended."""
+        return self.schedule in ("exponential", "polynomial", "cosine") and self.decay_steps is None
+
+    def flags(self) -> str:
+        """Every effective flag, one a line; `--flagfile` of it repeats the run."""
+        lines = (_line(item.name, getattr(self, item.name)) for item in fields(self))
+        return "".join(line + "\n" for line in lines if line)
+
+    def differences(self, other: "RunConfig", part: str) -> dict[str, tuple[Any, Any]]:
+        """The fields of `part` in which the two differ: name to (own value, the other's)."""
+        pairs = {
+            f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.metadata["part"] == part
+        }
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def spelled(value: Any) -> str:
+    """A value as it stands behind `--name=`."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def describe(pairs: Mapping[str, tuple[Any, Any]]) -> str:
+    """Differences in words: `--seed=1 (there: 0)`."""
+    return ", ".join(f"--{name}={spelled(own)} (there: {spelled(other)})" for name, (own, other) in pairs.items())
+
+
+def _line(name: str, value: Any) -> str:
+    return "" if value is None else f"--{name}={spelled(value)}"
+
+
+def _refuse_contradictions(config: RunConfig) -> None:
+    """Raises ConfigError on flags that cannot all be meant."""
+    if config.steps is not None and config.epochs is not None:
+        raise ConfigError(f"Give --steps or --epochs, not both. Received {config.steps} and {config.epochs:g}.")
+    if config.patience is not None and config.validation == 0:
+        raise ConfigError("--patience needs validation examples to wait on. Received --validation=0.")
+    if config.batch_size % config.microbatches:
+        raise ConfigError(
+            f"--microbatches must divide the batch of {config.batch_size}. Received {config.microbatches}."
+        )
+    if config.schedule == "step_wise" and not config.decay_boundaries:
+        raise ConfigError("--schedule=step_wise needs --decay_boundaries, such as 1000,2000.")
+    if config.decay_boundaries and config.schedule != "step_wise":
+        raise ConfigError(f"--decay_boundaries belongs to --schedule=step_wise. Received --schedule={config.schedule}.")
+    _refuse_unused(config, "optimizer", ("momentum", "nesterov"), ("momentum",))
+    _refuse_unused(config, "optimizer", ("beta1", "beta2", "epsilon"), ("adam", "adamw"))
+    _refuse_unused(config, "optimizer", ("weight_decay",), ("adamw",))
+    _refuse_unused(config, "schedule", ("decay_steps",), ("exponential", "polynomial", "cosine"))
+
+
+def _refuse_unused(config: RunConfig, chooser: str, names: Iterable[str], users: tuple[str, ...]) -> None:
+    """A setting that the chosen method does not have would be ignored: refuse it instead."""
+    given = [name for name in names if getattr(config, name) is not None]
+    if given and getattr(config, chooser) not in users:
+        raise ConfigError(
+            f"--{given[0]} belongs to --{chooser}={' or '.join(users)}. Received {getattr(config, chooser)}."
+        )

@@ -1,0 +1,162 @@
+"""Pictures and labels in memory, and how a validation part is taken from them."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcore import seeds
+from tfcore.errors import ConfigError, DataError
+
+ALIGNMENT_BYTES = 64
+
+
+def aligned_empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An uninitialised C-contiguous uint8 array that starts on a 64-byte boundary.
+
+    TensorFlow takes such an array over through dlpack without a copy; from any other address it would copy, and the
+    pictures would be in memory twice.
+    """
+    size_bytes = math.prod(shape)
+    buffer = np.empty(size_bytes + ALIGNMENT_BYTES, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT_BYTES
+    return buffer[start : start + size_bytes].reshape(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set.
+
+    Args:
+        images: uint8 [N, H, W, C], 0 to 255, N >= 1.
+        labels: int32 [N].
+
+    Raises:
+        DataError: on another dtype or rank, on different lengths, or without any example.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        _check_array("images", self.images, np.dtype(np.uint8), "[N, H, W, C]")
+        _check_array("labels", self.labels, np.dtype(np.int32), "[N]")
+        if len(self.images) != len(self.labels):
+            raise DataError(
+                f"A split needs one label for each picture. Received {len(self.images)} images and "
+                f"{len(self.labels)} labels."
+            )
+        if not len(self.labels):
+            raise DataError("A split needs at least one example. Received none.")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def _check_array(name: str, array: NDArray[np.generic], dtype: np.dtype[np.generic], shape: str) -> None:
+    """Raises DataError unless `array` has that dtype and as many axes as `shape` names."""
+    if array.dtype != dtype or array.ndim != shape.count(",") + 1:
+        raise DataError(f"`{name}` must be {dtype} {shape}. Received {array.dtype} of shape {array.shape}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A named data set: what is trained on, what is scored once at the end, and what the labels mean.
+
+    Raises:
+        DataError: when a label has no class name, or when the pictures of the two splits differ in shape.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_labels(self.name, "train", self.train.labels, self.classes)
+        _check_labels(self.name, "test", self.test.labels, self.classes)
+        if self.test.images.shape[1:] != self.image_shape:
+            raise DataError(
+                f"The pictures of {self.name} must have one shape. Received {self.image_shape} in train and "
+                f"{self.test.images.shape[1:]} in test."
+            )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of every picture."""
+        _, height, width, channels = self.train.images.shape
+        return height, width, channels
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return len(self.class_names)
+
+
+def _check_labels(name: str, split: str, labels: NDArray[np.int32], classes: int) -> None:
+    """Raises DataError, with the first culprit, unless all labels are within 0 .. classes-1."""
+    bad = (labels < 0) | (labels >= classes)
+    if bad.any():
+        index = int(bad.argmax())
+        raise DataError(
+            f"The labels of {name} must be within 0..{classes - 1}. Received {labels[index]} at index {index} of "
+            f"{split}."
+        )
+
+
+def split_validation(
+    labels: NDArray[np.int32], amount: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Takes a validation part out of the training examples, with every class in the same proportion.
+
+    Each class gives its exact share rounded down; what is then missing from the total comes, one example each, from
+    the classes that lost most by the rounding (largest remainders). A given (labels, amount, seed) always gives the
+    same split.
+
+    Args:
+        labels: int [N], the labels of the training split.
+        amount: 0 for none; below 1 the share of N, the total being round(amount * N); from 1 on a number of examples.
+        seed: the run's seed.
+
+    Returns:
+        (train_indices, validation_indices): int64, each in ascending order, disjoint, together 0 .. N-1.
+
+    Raises:
+        ConfigError: when `amount` is negative, not whole from 1 on, or leaves nothing to train on.
+    """
+    total = _validation_examples(amount, len(labels))
+    classes, class_of = np.unique(labels, return_inverse=True)
+    counts = np.bincount(class_of, minlength=len(classes))
+    takes = _largest_remainders(counts, total)
+    # Sorting random numbers within each class gives every example its place in a random order of its class.
+    noise = np.random.default_rng(seeds.integer(seed, "validation")).random(len(labels))
+    order = np.lexsort((noise, class_of))
+    place = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    taken = np.zeros(len(labels), bool)
+    taken[order[place < np.repeat(takes, counts)]] = True
+    return np.flatnonzero(~taken).astype(np.int64), np.flatnonzero(taken).astype(np.int64)
+
+
+def _validation_examples(amount: float, examples: int) -> int:
+    """The number of validation examples that `amount` stands for."""
+    if not (math.isfinite(amount) and amount >= 0):
+        raise ConfigError(f"`validation` must be at least 0. Received {amount!r}.")
+    if amount >= 1 and amount != int(amount):
+        raise ConfigError(f"`validation` must be a share below 1 or a whole number of examples. Received {amount!r}.")
+    total = round(amount * examples) if amount < 1 else int(amount)
+    if total >= examples:
+        raise ConfigError(
+            f"`validation` must leave something to train on. Received {amount!r}, which takes {total} of {examples} "
+            f"examples."
+        )
+    return total
+
+
+def _largest_remainders(counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """Shares `total` out in proportion to `counts`, in whole numbers with exactly that sum."""
+    # Integer arithmetic, so that equal classes have equal remainders; ties go to the lower class.
+    takes, remainders = np.divmod(counts * total, counts.sum())
+    missing = total - int(takes.sum())
+    takes[np.argsort(-remainders, kind="stable")[:missing]] += 1
+    return takes

@@ -1,0 +1,300 @@
+"""Where the published data sets come from, and how their files get into the data folder.
+
+What is fetched is compared with the publisher's checksum, prepared in a scratch folder inside the data folder, and
+moved into place by renaming, so that nobody ever finds a half-written file. Files and archives that the user put
+there are used as they are; what is in them is checked all the same, by the unpacking and by the readers.
+"""
+
+import gzip
+import io
+import logging
+import os
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pooch
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from tfcore.errors import DataError
+
+TIMEOUT_SECS = (3.0, 20.0)  # to connect; between two pieces of an answer
+PIECE_BYTES = 1 << 16
+NAMES_BYTES = 1 << 12  # more than any list of class names has
+OTHER_BYTES = 1 << 20  # what an archive may hold beside the expected files: headers, padding, a page to read
+# What gzip and tarfile raise on damaged input; RecursionError comes from a long chain of tar headers.
+DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A data set published as one .tar.gz.
+
+    Args:
+        address, md5: of the archive.
+        folder: the data set's folder, in the archive and in the data folder.
+        sizes: the files that are needed, each with the most bytes that it may have.
+    """
+
+    address: str
+    md5: str
+    folder: str
+    sizes: dict[str, int]
+
+    def missing(self, folder: Path) -> list[str]:
+        """The needed files that are not in `folder`."""
+        return [name for name in self.sizes if not (folder / name).is_file()]
+
+    def prepare(self, into: Path, data_dir: Path) -> None:
+        """Puts the needed files into the folder `into`, from the user's copy of the archive if there is one."""
+        archive = data_dir / self.address.rpartition("/")[2]
+        if not archive.is_file():
+            archive = _fetch(self.address, self.md5, into.parent, f"Put this file into {data_dir}")
+        _unpack(archive, self.folder, self.sizes, into)
+
+
+@dataclass(frozen=True)
+class Files:
+    """A data set published as single .gz files.
+
+    Args:
+        address: what the files' names are appended to.
+        folder: the data set's folder in the data folder.
+        md5: the files that are needed, each with its checksum.
+    """
+
+    address: str
+    folder: str
+    md5: dict[str, str]
+
+    def missing(self, folder: Path) -> list[str]:
+        """The needed files that are in `folder` neither as published nor decompressed."""
+        there = (folder / name for name in self.md5)
+        return [path.name for path in there if not (path.is_file() or path.with_suffix("").is_file())]
+
+    def prepare(self, into: Path, data_dir: Path) -> None:
+        """Puts those files into the folder `into` that the data folder does not have."""
+        folder = data_dir / self.folder
+        for name in self.missing(folder):
+            _fetch(self.address + name, self.md5[name], into, f"Put this file into {folder}")
+
+
+PUBLISHED: dict[str, Archive | Files] = {
+    "cifar10": Archive(
+        address="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        md5="c32a1d4ab5d03f1284b67883e8d87530",
+        folder="cifar-10-batches-bin",
+        sizes={
+            **{f"data_batch_{number}.bin": 10_000 * (1 + 3072) for number in range(1, 6)},
+            "test_batch.bin": 10_000 * (1 + 3072),
+            "batches.meta.txt": NAMES_BYTES,
+        },
+    ),
+    "cifar100": Archive(
+        address="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+        md5="03b5dce01913d631647c71ecec9e9cb8",
+        folder="cifar-100-binary",
+        sizes={
+            "train.bin": 50_000 * (2 + 3072),
+            "test.bin": 10_000 * (2 + 3072),
+            "fine_label_names.txt": NAMES_BYTES,
+        },
+    ),
+    "mnist": Files(
+        # The original address, http://yann.lecun.com/exdb/mnist/, refuses visitors; this copy is PyTorch's.
+        address="https://ossci-datasets.s3.amazonaws.com/mnist/",
+        folder="mnist",
+        md5={
+            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+        },
+    ),
+    "fashion_mnist": Files(
+        address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        folder="fashion_mnist",
+        md5={
+            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+        },
+    ),
+    "kmnist": Files(
+        address="http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+        folder="kmnist",
+        md5={
+            "train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
+            "train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
+            "t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
+            "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
+        },
+    ),
+}
+
+
+def data_dir(flag_value: str) -> Path:
+    """The folder for data sets: the flag's value, else $TFCORE_DATA_DIR, else the user's cache folder."""
+    return Path(flag_value or os.environ.get("TFCORE_DATA_DIR") or pooch.os_cache("tfcore")).expanduser()
+
+
+def obtain(name: str, data_dir: Path) -> Path:
+    """Makes sure that the files of a published data set are in the data folder.
+
+    Args:
+        name: a key of PUBLISHED.
+        data_dir: the data folder, made if need be.
+
+    Returns:
+        The data set's own folder, which holds all needed files.
+
+    Raises:
+        DataError: when a file cannot be had, an archive is damaged or hostile, or the data folder is unwritable.
+    """
+    published = PUBLISHED[name]
+    folder = data_dir / published.folder
+    with usable(data_dir, "Name a data folder that you may write to in --data_dir or in TFCORE_DATA_DIR."):
+        missing = published.missing(folder)
+        if missing:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".scratch-", dir=data_dir) as scratch:
+                made = Path(scratch) / published.folder
+                made.mkdir()
+                published.prepare(made, data_dir)
+                _move(made, folder, missing)
+    return folder
+
+
+@contextmanager
+def usable(path: Path, advice: str) -> Iterator[None]:
+    """Turns what the operating system complains about inside the block into a DataError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"Cannot use {path}: {error.strerror or error}. {advice}") from error
+
+
+def _move(made: Path, folder: Path, names: list[str]) -> None:
+    """Renames the folder, or the files in it where the data set already has a folder."""
+    try:
+        os.rename(made, folder)
+    except OSError:
+        for name in names:
+            os.replace(made / name, folder / name)
+
+
+class _Bar:
+    """What pooch reports to while it downloads: one line on standard error."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(name, total=None)
+
+    @property
+    def total(self) -> float | None:
+        """The size in bytes that the server announced, None before it has answered."""
+        return self._progress.tasks[self._task].total
+
+    @total.setter
+    def total(self, size_bytes: float) -> None:
+        self._progress.update(self._task, total=size_bytes)
+
+    def update(self, size_bytes: float) -> None:
+        """Counts bytes that have come."""
+        self._progress.advance(self._task, size_bytes)
+
+    def reset(self) -> None:
+        """Goes back to 0, from where pooch in the end counts the whole file once more."""
+        self._progress.update(self._task, completed=0)
+
+    def close(self) -> None:
+        """Nothing to do: the line ends with its Progress."""
+
+
+def _fetch(address: str, md5: str, into: Path, advice: str) -> Path:
+    """Downloads one file into a folder, with a second attempt where a transfer broke off or came out wrong."""
+    name = address.rpartition("/")[2]
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    pooch.get_logger().setLevel(logging.CRITICAL)  # It would print to standard error beside the progress.
+    for last in (False, True):
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            bar = _Bar(progress, name)
+            # Without that header a server may compress on the way, and the lengths would not be the file's.
+            headers = {"Accept-Encoding": "identity"}
+            get = pooch.HTTPDownloader(bar, chunk_size=PIECE_BYTES, timeout=TIMEOUT_SECS, headers=headers)
+            try:
+                pooch.retrieve(address, f"md5:{md5}", fname=name, path=into, downloader=get)
+                break
+            except (OSError, ValueError) as error:
+                # Where nothing came at all, a second attempt would only double the wait.
+                if last or bar.total is None:
+                    instead = f"{advice}, or take --dataset=shapes, which needs no network."
+                    raise DataError(f"Cannot download {address}: {_reason(error)}. {instead}") from error
+    return into / name
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Why a download failed, in a few words; what requests says runs over several lines."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"the server answered {response.status_code} {response.reason}"
+    if isinstance(error, OSError):
+        return error.strerror or f"no connection ({type(error).__name__})"
+    return "what came has another checksum than the publisher's file"
+
+
+class _Bounded(io.BufferedIOBase):
+    """A stream that gives only so many bytes, so that no header and no member can fill memory or disk."""
+
+    def __init__(self, stream: gzip.GzipFile, limit_bytes: int, path: Path) -> None:
+        self._stream, self._left, self._path = stream, limit_bytes, path
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left >= 0:
+            return data
+        raise DataError(f"{self._path} holds more than the published archive. Delete it and get it anew.")
+
+
+def _unpack(archive: Path, folder: str, sizes: dict[str, int], into: Path) -> None:
+    """Takes the files named in `sizes` out of an archive's `folder`, and nothing else."""
+    wanted = {f"{folder}/{name}": size_bytes for name, size_bytes in sizes.items()}
+    try:
+        with gzip.open(archive) as stream:
+            bounded = _Bounded(stream, OTHER_BYTES + sum(wanted.values()), archive)
+            with tarfile.open(fileobj=bounded, mode="r|") as tar:
+                for member in tar:
+                    _take(tar, member, wanted, into, archive)
+            # gzip compares its own checksum only when it comes to the end.
+            while bounded.read(PIECE_BYTES):
+                pass
+    except DAMAGE as error:
+        raise DataError(f"{archive} is damaged ({type(error).__name__}). Delete it and get it anew.") from error
+    absent = [name for name in sizes if not (into / name).is_file()]
+    if absent:
+        raise DataError(f"{archive} must hold {folder}/{absent[0]}. It does not: delete it and get it anew.")
+
+
+def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, sizes: dict[str, int], into: Path, archive: Path) -> None:
+    """Writes one member, if it is wanted, under its last name into the folder `into`."""
+    path = PurePosixPath(member.name)
+    plain = (member.isreg() and not member.issparse()) or member.isdir()
+    if not plain or path.is_absolute() or ".." in path.parts:
+        raise DataError(f"{archive} holds {member.name!r}, which is no plain file in a folder of it. Do not trust it.")
+    limit_bytes = sizes.get(str(path))
+    if limit_bytes is None or member.isdir():
+        return
+    if not 0 <= member.size <= limit_bytes:
+        raise DataError(f"{member.name} in {archive} must have at most {limit_bytes} bytes. It has {member.size}.")
+    source = tar.extractfile(member)
+    assert source is not None  # It is so for links and folders only.
+    with source, (into / path.name).open("wb") as target:
+        shutil.copyfileobj(source, target)

@@ -1,0 +1,147 @@
+"""MNIST, Fashion-MNIST and KMNIST: IDX files of unsigned bytes, plain or as .gz.
+
+An IDX file is a big-endian header (a magic number, then the length of each axis) and the bytes of the array. The header
+is compared with the size of the file before anything of the size that it claims is allocated.
+
+Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, 1998.
+"""
+
+import gzip
+import io
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcore.data import download
+from tfcore.data.dataset import Dataset, Split, aligned_empty
+from tfcore.errors import DataError
+
+IMAGES_MAGIC = 2051  # unsigned bytes, three axes
+LABELS_MAGIC = 2049  # unsigned bytes, one axis
+DEFLATE_RATIO = 1032  # deflate packs at most 258 bytes into two bits
+PIECE_BYTES = 1 << 20  # decompressed at a time
+DAMAGE = (gzip.BadGzipFile, zlib.error, EOFError)
+GET_ANEW = "Delete it and get it anew."
+
+DIGITS = tuple("0123456789")
+CLOTHES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+HIRAGANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+
+
+def mnist(data_dir: Path) -> Dataset:
+    """MNIST: 60,000 training and 10,000 test pictures [28, 28, 1] of handwritten digits.
+
+    Raises:
+        DataError: when the files cannot be had or are not what they should be.
+    """
+    return _load("mnist", data_dir, DIGITS)
+
+
+def fashion_mnist(data_dir: Path) -> Dataset:
+    """Fashion-MNIST: 60,000 training and 10,000 test pictures [28, 28, 1] of clothes (Xiao et al., arXiv 1708.07747).
+
+    Raises:
+        DataError: when the files cannot be had or are not what they should be.
+    """
+    return _load("fashion_mnist", data_dir, CLOTHES)
+
+
+def kmnist(data_dir: Path) -> Dataset:
+    """KMNIST: 60,000 training and 10,000 test pictures [28, 28, 1] of hiragana (Clanuwat et al., arXiv 1812.01718).
+
+    Raises:
+        DataError: when the files cannot be had or are not what they should be.
+    """
+    return _load("kmnist", data_dir, HIRAGANA)
+
+
+def _load(name: str, data_dir: Path, class_names: tuple[str, ...]) -> Dataset:
+    folder = download.obtain(name, data_dir)
+    return Dataset(name, _read_split(folder, "train"), _read_split(folder, "t10k"), class_names)
+
+
+def _read_split(folder: Path, prefix: str) -> Split:
+    """The pictures [N, 28, 28, 1] and labels [N] of the files that start with `prefix`."""
+    images_path, labels_path = (
+        _find(folder / f"{prefix}-{rest}") for rest in ("images-idx3-ubyte", "labels-idx1-ubyte")
+    )
+    images = _read(images_path, IMAGES_MAGIC, (28, 28))
+    labels = _read(labels_path, LABELS_MAGIC, ())
+    if len(images) != len(labels):
+        raise DataError(
+            f"{images_path} and {labels_path} must hold as many pictures as labels. They hold {len(images)} and "
+            f"{len(labels)}. Get both anew."
+        )
+    return Split(images[..., np.newaxis], labels.astype(np.int32))
+
+
+def _find(path: Path) -> Path:
+    """The plain file if it is there, else the compressed one."""
+    return path if path.is_file() else path.with_name(f"{path.name}.gz")
+
+
+def _read(path: Path, magic: int, item_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The array [N, *item_shape] of one IDX file."""
+    with download.usable(path, GET_ANEW), path.open("rb") as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        compressed = path.suffix == ".gz"
+        try:
+            with gzip.open(file) if compressed else file as stream:
+                shape = _read_header(stream, path, magic, item_shape)
+                claimed = 4 * (1 + len(shape)) + math.prod(shape)
+                _check_size(path, claimed, size_bytes, compressed)
+                return _read_array(stream, path, shape)
+        except DAMAGE as error:
+            raise DataError(f"{path} is damaged ({type(error).__name__}). {GET_ANEW}") from error
+
+
+def _read_header(stream: io.BufferedIOBase, path: Path, magic: int, item_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that a file's header gives, [N, *item_shape]."""
+    header_bytes = 4 * (2 + len(item_shape))
+    header = stream.read(header_bytes)
+    if len(header) < header_bytes:
+        raise DataError(f"{path} must start with a header of {header_bytes} bytes. It has {len(header)}. {GET_ANEW}")
+    found, *shape = struct.unpack(f">{header_bytes // 4}I", header)
+    if found != magic:
+        raise DataError(f"{path} must be an IDX file with the magic number {magic}. It starts with {found}. {GET_ANEW}")
+    if shape[0] < 1 or tuple(shape[1:]) != item_shape:
+        expected = ["N >= 1", *map(str, item_shape)]
+        raise DataError(f"{path} must have the shape [{', '.join(expected)}]. Its header says {shape}. {GET_ANEW}")
+    return tuple(shape)
+
+
+def _check_size(path: Path, claimed: int, size_bytes: int, compressed: bool) -> None:
+    """Raises DataError unless a file of that size can hold as many bytes as its header claims."""
+    if compressed and claimed > DEFLATE_RATIO * size_bytes:
+        raise DataError(
+            f"The header of {path} claims {claimed} bytes, more than {size_bytes} can unpack to. {GET_ANEW}"
+        )
+    if not compressed and claimed != size_bytes:
+        raise DataError(f"The header of {path} claims a file of {claimed} bytes. It has {size_bytes}. {GET_ANEW}")
+
+
+def _read_array(stream: io.BufferedIOBase, path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The bytes after the header, which must be as many as `shape` says."""
+    array = aligned_empty(shape)
+    target = array.reshape(-1).data
+    filled = 0
+    # In pieces, since gzip otherwise holds all that was decompressed a second time.
+    while filled < len(target):
+        piece = stream.read(min(PIECE_BYTES, len(target) - filled))
+        if not piece:
+            raise DataError(
+                f"{path} must hold {len(target)} bytes after its header. It ends after {filled}. {GET_ANEW}"
+            )
+        target[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    # Reading past the end also makes gzip compare its own checksum.
+    if stream.read(1):
+        raise DataError(f"{path} must end after {len(target)} bytes of array. More follows. {GET_ANEW}")
+    return array

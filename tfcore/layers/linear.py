@@ -1,0 +1,57 @@
+"""The fully connected layer."""
+
+import tensorflow as tf
+
+from tfcore import checks, initializers, seeds
+from tfcore.errors import ShapeError
+from tfcore.seeds import Key
+
+
+class Linear(tf.Module):
+    """y = x W + b, with W `[in_features, out_features]` and b `[out_features]` (zeros at the start).
+
+    The variables are float32. The product is computed, and returned, in `dtype`.
+
+    Args:
+        in_features: length of the last axis of `x`, at least 1.
+        out_features: length of the last axis of the result, at least 1.
+        name: the layer's path in its model; the initial weights depend on it, so two layers draw differently.
+        seed: the run's seed.
+        initializer: a name in `initializers.INITIALIZERS`.
+        dtype: compute type, tf.float32 or tf.bfloat16.
+
+    Raises:
+        ConfigError: a size below 1 or an unknown initializer.
+        ShapeError: at the call, when `x` is not `[N, in_features]`.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        name: str,
+        seed: int,
+        initializer: str = "glorot",
+        dtype: tf.DType = tf.float32,
+    ) -> None:
+        super().__init__(name=name)
+        checks.positive("in_features", in_features)
+        checks.positive("out_features", out_features)
+        checks.one_of("initializer", initializer, tuple(initializers.INITIALIZERS))
+        draw = initializers.INITIALIZERS[initializer]
+        self.in_features = in_features
+        self.dtype = dtype
+        words = seeds.words(seed, "initial value", f"{name}.weights")
+        self.weights = tf.Variable(draw((in_features, out_features), words), name="weights")
+        self.biases = tf.Variable(tf.zeros([out_features]), name="biases")
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
+        del training, key
+        if x.shape.rank != 2 or x.shape[1] != self.in_features:
+            raise ShapeError(
+                f"Layer '{self.name}' takes x of shape [N, {self.in_features}]. Received {x.shape}. "
+                "For pictures, put layers.Flatten() first."
+            )
+        weights = tf.cast(self.weights, self.dtype)
+        return tf.matmul(tf.cast(x, self.dtype), weights) + tf.cast(self.biases, self.dtype)

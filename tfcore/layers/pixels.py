@@ -1,0 +1,74 @@
+"""The first layer of every model: from bytes on the 0-255 scale to what the network computes with."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfcore import checks
+from tfcore.errors import ConfigError
+from tfcore.seeds import Key
+
+SCALINGS = ("unit", "raw", "centered", "standardized")
+
+
+class Pixels(tf.Module):
+    """Scales pictures: uint8, or a floating type on the same 0-255 scale (mixed or averaged pictures).
+
+        unit          y = x / 255
+        raw           y = x
+        centered      y = x - mean            mean: the average training picture, [H, W, C]
+        standardized  y = (x - mean) / std    mean, std: one number a channel, [C]
+
+    The statistics are part of the model: saved with it and exported, but not counted as parameters.
+
+    Args:
+        scaling: one of the four names.
+        mean: float32, for `centered` and `standardized` only.
+        std: float32, above zero, for `standardized` only.
+        dtype: type of the result. Statistics are subtracted in float32, and rounded once.
+
+    Raises:
+        ConfigError: an unknown scaling, or statistics that it lacks or does not take.
+    """
+
+    counts_as_parameters = False
+
+    def __init__(
+        self,
+        scaling: str = "unit",
+        *,
+        mean: np.ndarray | None = None,
+        std: np.ndarray | None = None,
+        dtype: tf.DType = tf.float32,
+    ) -> None:
+        super().__init__(name="pixels")
+        checks.one_of("pixels", scaling, SCALINGS)
+        _statistics_match(scaling, mean, std)
+        self.scaling = scaling
+        self.dtype = dtype
+        if mean is not None:
+            self.mean = tf.Variable(tf.cast(mean, tf.float32), trainable=False, name="mean")
+        if std is not None:
+            self.std = tf.Variable(tf.cast(std, tf.float32), trainable=False, name="std")
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
+        del training, key
+        x = tf.cast(x, tf.float32)
+        if self.scaling == "unit":
+            x = x * (1 / 255)
+        elif self.scaling == "centered":
+            x = x - self.mean
+        elif self.scaling == "standardized":
+            x = (x - self.mean) / self.std
+        return tf.cast(x, self.dtype)
+
+
+def _statistics_match(scaling: str, mean: np.ndarray | None, std: np.ndarray | None) -> None:
+    """Raises ConfigError unless exactly the statistics that `scaling` uses are there."""
+    wanted = {"mean": scaling in ("centered", "standardized"), "std": scaling == "standardized"}
+    for name, value in {"mean": mean, "std": std}.items():
+        if wanted[name] and value is None:
+            raise ConfigError(f"`pixels={scaling}` needs `{name}`. Received None.")
+        if not wanted[name] and value is not None:
+            raise ConfigError(f"`pixels={scaling}` does not take `{name}`.")
+    if std is not None and not np.all(np.asarray(std) > 0):
+        raise ConfigError("`std` must be above 0 in every channel: a channel of the training pictures is constant.")

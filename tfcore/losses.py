@@ -1,0 +1,104 @@
+"""Losses of a classifier: pure functions from logits and labels to one loss per example."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfcore import checks
+from tfcore.errors import ShapeError
+
+
+def _check_labels(logits: tf.Tensor, labels: tf.Tensor) -> None:
+    """Raises ShapeError unless labels are class numbers [N] or rows [N, C], for logits [N, C]."""
+    if logits.shape.rank == 2:
+        numbers = (
+            labels.shape.rank == 1 and labels.dtype.is_integer and labels.shape.is_compatible_with(logits.shape[:1])
+        )
+        rows = labels.shape.rank == 2 and labels.shape.is_compatible_with(logits.shape)
+        if numbers or rows:
+            return
+    raise ShapeError(
+        "Losses need logits [N, C] and labels that are integers [N] or rows [N, C]. "
+        f"Received logits {logits.shape} and labels {labels.shape} of {labels.dtype.name}."
+    )
+
+
+def _targets(labels: tf.Tensor, classes: int, label_smoothing: float) -> tf.Tensor:
+    """Smoothed class probabilities, float32 [N, C]."""
+    spread = label_smoothing / classes
+    if labels.shape.rank == 1:
+        return tf.one_hot(labels, classes, on_value=1 - label_smoothing + spread, off_value=spread, dtype=tf.float32)
+    rows = tf.cast(labels, tf.float32)
+    return rows * (1 - label_smoothing) + spread if label_smoothing else rows
+
+
+def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, *, label_smoothing: float = 0.0) -> tf.Tensor:
+    """Cross-entropy between the softmax of the logits and the labels, one value per example.
+
+        q_c = (1 - s) y_c + s / C
+        loss = -sum_c q_c log softmax(logits)_c
+
+    with s the label smoothing and y the labels as one-hot rows or probabilities. The same as Keras'
+    `CategoricalCrossentropy(from_logits=True)` and PyTorch's `CrossEntropyLoss`, before the mean over examples. Class
+    numbers without smoothing never become one-hot rows.
+
+    Args:
+        logits: [N, C], any float dtype; computed in float32.
+        labels: integer [N], 0 … C - 1 (class numbers outside are the data source's to refuse); or rows [N, C] of any
+            number dtype that sum to 1.
+        label_smoothing: s, 0 <= s < 1.
+
+    Returns:
+        Tensor [N], float32.
+
+    Raises:
+        ConfigError: `label_smoothing` is out of range.
+        ShapeError: labels are neither integers [N] nor rows [N, C].
+
+    Source: Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2015, arXiv 1512.00567, section 7 (smoothing).
+    """
+    checks.below_one("label_smoothing", label_smoothing)
+    logits, labels = tf.convert_to_tensor(logits), tf.convert_to_tensor(labels)
+    _check_labels(logits, labels)
+    logits = tf.cast(logits, tf.float32)
+    if labels.shape.rank == 1 and not label_smoothing:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int64), logits)
+    return tf.nn.softmax_cross_entropy_with_logits(_targets(labels, logits.shape[1], label_smoothing), logits)
+
+
+def mean_squared_error(logits: tf.Tensor, labels: tf.Tensor, *, label_smoothing: float = 0.0) -> tf.Tensor:
+    """Mean squared difference between the softmax of the logits and the labels, one value per example.
+
+        q_c = (1 - s) y_c + s / C
+        loss = (1 / C) sum_c (softmax(logits)_c - q_c)²
+
+    The mean is over the C classes, as in Keras' `MeanSquaredError` (which takes no smoothing); the Brier score is C
+    times as large.
+
+    Args:
+        logits: [N, C], any float dtype; computed in float32.
+        labels: integer [N], 0 … C - 1 (class numbers outside are the data source's to refuse); or rows [N, C] of any
+            number dtype that sum to 1.
+        label_smoothing: s, 0 <= s < 1.
+
+    Returns:
+        Tensor [N], float32.
+
+    Raises:
+        ConfigError: `label_smoothing` is out of range.
+        ShapeError: labels are neither integers [N] nor rows [N, C].
+
+    Source: Brier 1950, "Verification of forecasts expressed in terms of probability", eq. 2 (times C).
+    """
+    checks.below_one("label_smoothing", label_smoothing)
+    logits, labels = tf.convert_to_tensor(logits), tf.convert_to_tensor(labels)
+    _check_labels(logits, labels)
+    probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
+    targets = _targets(labels, logits.shape[1], label_smoothing)
+    return tf.reduce_mean(tf.math.squared_difference(probabilities, targets), axis=1)
+
+
+LOSSES: dict[str, Callable[..., tf.Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "mean_squared_error": mean_squared_error,
+}

@@ -1,0 +1,47 @@
+"""The multi-layer perceptron."""
+
+import math
+
+import tensorflow as tf
+
+from tfcore import checks
+from tfcore.layers import Flatten, Linear, Pixels, Relu, Sequential
+
+
+class Mlp(Sequential):
+    """Linear layers with ReLU between them: h_i = max(h_{i-1} W_i + b_i, 0), logits = h_n W + b.
+
+    Args:
+        image_shape: (H, W, C).
+        classes: number of classes.
+        pixels: the scaling layer; its result must have the dtype of the model.
+        seed: the run's seed.
+        hidden: units of each hidden layer, from the pixels up.
+        initializer: of every weight matrix, a name in `INITIALIZERS`.
+        dtype: compute type, tf.float32 or tf.bfloat16.
+
+    Raises:
+        ConfigError: a hidden layer of less than one unit, or an unknown initializer.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        pixels: Pixels,
+        seed: int,
+        hidden: tuple[int, ...] = (120,),
+        initializer: str = "truncated_normal",
+        dtype: tf.DType = tf.float32,
+    ) -> None:
+        layers: dict[str, tf.Module] = {"pixels": pixels, "flatten": Flatten()}
+        features = math.prod(image_shape)
+        for number, units in enumerate(hidden, start=1):
+            checks.positive("hidden", units)
+            name = f"hidden_{number}"
+            layers[name] = Linear(features, units, name=name, seed=seed, initializer=initializer, dtype=dtype)
+            layers[f"relu_{number}"] = Relu()
+            features = units
+        layers["logits"] = Linear(features, classes, name="logits", seed=seed, initializer=initializer, dtype=dtype)
+        super().__init__(layers, name="mlp")

@@ -1,0 +1,43 @@
+"""Softmax regression: one linear layer from pixels to logits."""
+
+import math
+
+import tensorflow as tf
+
+from tfcore.layers import Flatten, Linear, Pixels
+from tfcore.seeds import Key
+
+
+class Softmax(tf.Module):
+    """logits = flatten(pixels(x)) W + b, the multinomial logistic regression.
+
+    Args:
+        image_shape: (H, W, C).
+        classes: number of classes.
+        pixels: the scaling layer; its result must have the dtype of the model.
+        seed: the run's seed.
+        initializer: `zeros` (the loss is convex: any start leads to the same weights) or a name in `INITIALIZERS`.
+        dtype: compute type, tf.float32 or tf.bfloat16.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        pixels: Pixels,
+        seed: int,
+        initializer: str = "zeros",
+        dtype: tf.DType = tf.float32,
+    ) -> None:
+        super().__init__(name="softmax")
+        self.pixels = pixels
+        self.flatten = Flatten()
+        features = math.prod(image_shape)
+        self.logits = Linear(features, classes, name="logits", seed=seed, initializer=initializer, dtype=dtype)
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
+        """Logits `[N, classes]` in the compute type, of pictures `[N, H, W, C]`."""
+        x = self.pixels(x, training=training, key=key)
+        x = self.flatten(x, training=training, key=key)
+        return self.logits(x, training=training, key=key)

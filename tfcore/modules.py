@@ -1,0 +1,106 @@
+"""What a `tf.Module` holds, by path: names that stay when the order of attributes changes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+
+def named_variables(module: tf.Module) -> dict[str, tf.Variable]:
+    """Every variable of `module` by its attribute path, such as `hidden_1.weights`.
+
+    A variable reached by two paths is listed once, under the first. `tf.Module` finds variables by reflection at every
+    access: call this once a run, not once a step.
+    """
+    found: dict[str, tf.Variable] = {}
+    seen: set[int] = set()
+    for path, variable in module._flatten(predicate=_is_variable, with_path=True):
+        if id(variable) not in seen:
+            seen.add(id(variable))
+            found[".".join(str(part) for part in path)] = variable
+    return found
+
+
+def named_parameters(module: tf.Module) -> dict[str, tf.Variable]:
+    """The trainable variables of `module` by path: what an optimizer is constructed with."""
+    return {path: variable for path, variable in named_variables(module).items() if variable.trainable}
+
+
+def _is_variable(item: Any) -> bool:
+    return isinstance(item, tf.Variable)
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A line of the model table. `output_shape` has None for the batch."""
+
+    path: str
+    kind: str
+    output_shape: tuple[int | None, ...]
+    trainable: int
+    non_trainable: int
+
+    @property
+    def parameters(self) -> int:
+        """All numbers that the layer learns or keeps."""
+        return self.trainable + self.non_trainable
+
+
+def layer_table(model: tf.Module, image_shape: tuple[int, int, int]) -> list[LayerRow]:
+    """A row for each layer in the order of its first call: modules that hold no others, or variables of their own.
+
+    Found by running the model on a symbolic batch, so it works for every model, however it is written.
+    """
+    paths = _named_modules(model)
+    calls: dict[int, tf.Tensor] = {}
+    with _recorded_calls({type(module) for module, _ in paths.values()}, calls):
+        images = tf.TensorSpec([None, *image_shape], tf.uint8)
+        tf.function(lambda x: model(x, training=False)).get_concrete_function(images)
+    rows = (_row(*paths[identity], output) for identity, output in calls.items() if identity in paths)
+    return [row for row in rows if row is not None]
+
+
+def _named_modules(model: tf.Module) -> dict[int, tuple[tf.Module, str]]:
+    """The model and all modules in it by identity, each with its path."""
+    found = {id(model): (model, model.name)}
+    for path, module in model._flatten(predicate=lambda item: isinstance(item, tf.Module), with_path=True):
+        found.setdefault(id(module), (module, ".".join(str(part) for part in path)))
+    return found
+
+
+def _row(module: tf.Module, path: str, output: tf.Tensor) -> LayerRow | None:
+    inner = {id(variable) for child in module.submodules for variable in named_variables(child).values()}
+    own = [variable for variable in named_variables(module).values() if id(variable) not in inner]
+    if module.submodules and not own:
+        return None
+    counted = own if getattr(module, "counts_as_parameters", True) else []
+    trainable = sum(variable.shape.num_elements() for variable in counted if variable.trainable)
+    rest = sum(variable.shape.num_elements() for variable in counted if not variable.trainable)
+    return LayerRow(path, type(module).__name__, tuple(output.shape), trainable, rest)
+
+
+@contextmanager
+def _recorded_calls(classes: set[type], calls: dict[int, tf.Tensor]) -> Iterator[None]:
+    """While it lasts, the first result of every instance of `classes` goes into `calls`, by identity.
+
+    Python finds `__call__` on the class, so that is where it has to be replaced, and is put back.
+    """
+    originals = {cls: cls.__call__ for cls in classes}
+
+    def recording(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(module: tf.Module, *args: Any, **kwargs: Any) -> Any:
+            output = original(module, *args, **kwargs)
+            calls.setdefault(id(module), output)
+            return output
+
+        return call
+
+    try:
+        for cls, original in originals.items():
+            cls.__call__ = recording(original)  # type: ignore[method-assign]
+        yield
+    finally:
+        for cls, original in originals.items():
+            cls.__call__ = original  # type: ignore[method-assign]

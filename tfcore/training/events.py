@@ -1,0 +1,68 @@
+"""What has to happen in Python while a run goes on, and when."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from tfcore import checks
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Due after `offset + ceil(n · every_steps)` completed steps, n = 1, 2, … (and n = 0 where there is an offset).
+
+    `every_steps` may be a fraction: an epoch of N examples is N/B steps, and epoch n ends within step ceil(n·N/B).
+
+    Args:
+        every_steps: above 0.
+        offset: 1 puts the first one after the very first step.
+        also_last: also due at the run's last step, wherever that falls.
+    """
+
+    every_steps: Fraction
+    offset: int = 0
+    also_last: bool = False
+
+    def __post_init__(self) -> None:
+        checks.positive("every_steps", float(self.every_steps))
+        checks.not_negative("offset", self.offset)
+
+    def next_after(self, step: int, last_step: int) -> int:
+        """The first due step after `step`, or one past `last_step` where there is none."""
+        number = math.floor(Fraction(step - self.offset) / self.every_steps) + 1
+        due = math.ceil(number * self.every_steps) + self.offset
+        if due <= last_step:
+            return due
+        return last_step if self.also_last and step < last_step else last_step + 1
+
+    def is_due(self, step: int, last_step: int) -> bool:
+        """Whether `step` is one of the due ones."""
+        return step <= last_step and self.next_after(step - 1, last_step) == step
+
+
+@dataclass
+class Moment:
+    """What an event sees: the completed steps, and what the observed step returned where one ran.
+
+    `end_run` ends the run after the other events of this step.
+    """
+
+    step: int
+    last_step: int
+    observed: dict[str, float] = field(default_factory=dict)
+    ended_by: str | None = None
+
+    def end_run(self, status: str) -> None:
+        """Asks the loop to stop here; `status` is what the run's result will say."""
+        self.ended_by = status
+
+
+@dataclass(frozen=True)
+class Event:
+    """An action and its schedule. `observed` makes the step that it follows an observed one."""
+
+    name: str
+    schedule: Schedule
+    action: Callable[[Moment], None]
+    observed: bool = False

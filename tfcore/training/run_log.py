@@ -1,0 +1,105 @@
+"""The two logs of a run, `metrics.jsonl` and TensorBoard's event files, written together and trimmed together."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event as EventProto
+
+SPLITS = ("train", "validation", "test")
+
+
+class RunLog:
+    """Appends numbers to both logs. What was written past the last checkpoint is provisional: see `trim`.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._metrics = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+
+    def write(self, step: int, split: str, numbers: Mapping[str, float]) -> None:
+        """One line `{"step", "split", …}`, and one scalar of each number under its own name in the split's curves."""
+        line = {"step": step, "split": split, **{name: _finite(value) for name, value in numbers.items()}}
+        self._metrics.write(json.dumps(line) + "\n")
+        with self._writer(split).as_default():
+            for name, value in numbers.items():
+                tf.summary.scalar(name, value, step=step)
+
+    def text(self, name: str, markdown: str) -> None:
+        """A page under TensorBoard's Text tab."""
+        with self._writer("train").as_default():
+            tf.summary.text(name, markdown, step=0)
+
+    def flush(self) -> None:
+        """Hands everything to the operating system: a killed process loses nothing that was flushed."""
+        self._metrics.flush()
+        for writer in self._writers.values():
+            writer.flush()
+
+    def close(self) -> None:
+        """Flushes and closes the files."""
+        self._metrics.close()
+        for writer in self._writers.values():
+            writer.close()
+
+    def _writer(self, split: str) -> tf.summary.SummaryWriter:
+        if split not in self._writers:
+            self._writers[split] = tf.summary.create_file_writer(str(self._folder / split))
+        return self._writers[split]
+
+
+def trim(folder: Path, step: int) -> None:
+    """Takes back what was logged after `step`, and any score of the test split: both will be written again."""
+    metrics = folder / "metrics.jsonl"
+    if metrics.exists():
+        lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+        _replace(metrics, "".join(line for line in lines if _stays(line, step)).encode())
+    for split in SPLITS:
+        for path in sorted((folder / split).glob("events.out.tfevents.*")):
+            _trim_events(path, -1 if split == "test" else step)
+
+
+def _stays(line: str, step: int) -> bool:
+    """A line of the metrics file that a kill cut short does not stay."""
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError:
+        return False
+    return bool(entry["step"] <= step and entry["split"] != "test")
+
+
+def _trim_events(path: Path, step: int) -> None:
+    """Rewrites an event file without the events after `step`, and without a record that a kill cut short."""
+    # The loader's own records are read whole: it stops, without an error, at the first one that is cut short.
+    records = list(RawEventFileLoader(str(path)).Load())
+    kept = [record for record in records if _event_stays(record, step)]
+    scratch = path.with_name(f".unfinished-{path.name}")
+    with tf.io.TFRecordWriter(str(scratch)) as writer:
+        for record in kept:
+            writer.write(record)
+    os.replace(scratch, path)
+
+
+def _event_stays(record: bytes, step: int) -> bool:
+    event = EventProto.FromString(record)
+    return event.HasField("file_version") or event.step <= step
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Changes a file in one step."""
+    scratch = path.with_name(f".unfinished-{path.name}")
+    scratch.write_bytes(data)
+    os.replace(scratch, path)
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,136 @@
+"""The events of every run: scalars, evaluation with early stopping, the epoch's line, the checkpoint."""
+
+import math
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+from tfcore.errors import RunError
+from tfcore.metrics import Scores
+from tfcore.training.early_stopping import EarlyStopping
+from tfcore.training.events import Event, Moment, Schedule
+from tfcore.training.run_log import RunLog
+from tfcore.training.sums import TrainingSums
+
+
+class StandardEvents:
+    """Actions and their order. The checkpoint comes last: all that happens at a step is in the state it saves.
+
+    Args:
+        log: both logs of the run.
+        sums: what the training step summed up.
+        batch_size: examples a step, for the rate.
+        train_secs: seconds spent in training so far, for the rate.
+        validate: scores the validation split; None where there is none.
+        early_stopping: takes in each validation.
+        save: saves the state under a step.
+        say: prints a line.
+        per_epoch: steps an epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: RunLog,
+        sums: TrainingSums,
+        batch_size: int,
+        train_secs: Callable[[], float],
+        validate: Callable[[], Scores] | None,
+        early_stopping: EarlyStopping,
+        save: Callable[[int], None],
+        say: Callable[[str], None],
+        per_epoch: Fraction,
+    ) -> None:
+        self._log, self._sums, self._batch_size, self._train_secs = log, sums, batch_size, train_secs
+        self._validate, self._early_stopping = validate, early_stopping
+        self._save, self._say, self._per_epoch = save, say, per_epoch
+        self._last_scalars: tuple[int, float] | None = None
+        self._validated: tuple[int, Scores] | None = None
+        self._epoch_start = time.monotonic()
+
+    def events(
+        self,
+        *,
+        batch_accuracy: Schedule | None,
+        scalars: Schedule,
+        evaluation: Schedule,
+        epoch: Schedule,
+        checkpoint: Schedule,
+    ) -> list[Event]:
+        """The events in their order. tests/training/test_loop.py holds it."""
+        events = [
+            Event("scalars", scalars, self.write_scalars, observed=True),  # 1. takes the sums
+            Event("epoch", epoch, self.finish_epoch),  # 3. reports the evaluation, resets the epoch's sums
+            Event("checkpoint", checkpoint, self.save),  # 4. saves what 1 to 3 have changed
+        ]
+        if self._validate is not None:
+            events.insert(1, Event("evaluation", evaluation, self.evaluate))  # 2. may end the run
+            events.append(Event("best", evaluation, self.save_best))  # 5. the best is kept, whatever 4's schedule
+        if batch_accuracy is not None:
+            events.insert(0, Event("batch_accuracy", batch_accuracy, self.say_batch_accuracy, observed=True))
+        return events
+
+    def say_batch_accuracy(self, moment: Moment) -> None:
+        """The accuracy on one batch, before its update. Steps count from 0 here, as loops in tutorials do."""
+        self._say(f"Step {moment.step - 1}: training accuracy {moment.observed['accuracy']:.4f}")
+
+    def write_scalars(self, moment: Moment) -> None:
+        """A point of every training curve: means since the last one, norm and rate of this step."""
+        means = self._sums.take_log()
+        steps, secs = self._since_last_scalars(moment)
+        numbers = {name: moment.observed[name] for name in ("learning_rate", "gradient_norm")}
+        rate = {"examples_per_sec": steps * self._batch_size / secs} if secs > 0 else {}
+        self._log.write(moment.step, "train", {**means, **numbers, **rate})
+        if not math.isfinite(means["total_loss"]):
+            raise RunError(
+                f"The training loss is {means['total_loss']} at step {moment.step}: the weights have diverged. "
+                "Try a smaller --learning_rate, or --clip_norm=1."
+            )
+
+    def evaluate(self, moment: Moment) -> None:
+        """Scores the validation split; ends the run where that has been waited on for too long."""
+        assert self._validate is not None
+        scores = self._validate()
+        self._validated = (moment.step, scores)
+        self._log.write(moment.step, "validation", {"loss": scores.loss, "accuracy": scores.accuracy})
+        self._early_stopping.update(moment.step, loss=scores.loss, accuracy=scores.accuracy)
+        if self._early_stopping.exhausted:
+            moment.end_run("stopped_early")
+
+    def finish_epoch(self, moment: Moment) -> None:
+        """The epoch's line, with the mean over its training batches, each before its update."""
+        train = self._sums.take_epoch()
+        epoch = float(moment.step / self._per_epoch)
+        means = {"epoch": epoch, "epoch_loss": train["loss"], "epoch_accuracy": train["accuracy"]}
+        self._log.write(moment.step, "train", means)
+        parts = [f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.4f}"]
+        if self._validated is not None and self._validated[0] == moment.step:
+            scores = self._validated[1]
+            parts.append(f"validation loss {scores.loss:.4f} accuracy {scores.accuracy:.4f}")
+        now = time.monotonic()
+        self._say("  ".join([f"epoch {self._number(moment.step)}:", *parts, f"{now - self._epoch_start:.1f} s"]))
+        self._epoch_start = now
+
+    def save(self, moment: Moment) -> None:
+        """Commits the run up to here."""
+        self._save(moment.step)
+
+    def save_best(self, moment: Moment) -> None:
+        """Commits where the evaluation at this step is the best so far."""
+        if self._early_stopping.best_step == moment.step:
+            self._save(moment.step)
+
+    def _number(self, step: int) -> str:
+        """`3` at the step that completes epoch 3; `3.25` where a run ends within one."""
+        complete = math.floor(step / self._per_epoch)
+        return (
+            str(complete)
+            if complete > math.floor((step - 1) / self._per_epoch)
+            else f"{float(step / self._per_epoch):.2f}"
+        )
+
+    def _since_last_scalars(self, moment: Moment) -> tuple[int, float]:
+        """Steps and training seconds since the last point; the first of a process has no rate."""
+        now = (moment.step, self._train_secs())
+        before, self._last_scalars = self._last_scalars, now
+        return (0, 0.0) if before is None else (now[0] - before[0], now[1] - before[1])

@@ -1,0 +1,158 @@
+"""One training step: loss, gradients, update, sums."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import tensorflow as tf
+
+from tfcore import checks
+from tfcore.errors import ConfigError
+from tfcore.seeds import Key
+
+Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+class Optimizer(Protocol):
+    """What the step needs of an optimizer; `tfcore.optimizers` has them."""
+
+    parameters: tuple[tf.Variable, ...]
+    step: tf.Variable
+    variables: dict[str, tf.Variable]
+
+    def apply(self, gradients: Any) -> None: ...
+
+    def learning_rate(self, step: tf.Tensor) -> tf.Tensor: ...
+
+
+class StepResult(NamedTuple):
+    """What one step found on its batch before the update."""
+
+    loss: tf.Tensor  # [], mean over the batch, without penalties
+    total_loss: tf.Tensor  # [], with penalties
+    accuracy: tf.Tensor  # [], share of the batch
+    gradients: tuple[tf.Tensor, ...]
+
+
+class L2Penalty:
+    """λ/2 · Σ w² over the parameters whose path matches a pattern (note the ½: Keras' `l2` has none).
+
+    Args:
+        factor: λ, at least 0.
+        parameters: the model's parameters by path.
+        pattern: a regular expression, searched in the path.
+
+    Raises:
+        ConfigError: a negative factor, a pattern that is no regular expression or matches no parameter.
+    """
+
+    def __init__(self, factor: float, parameters: Mapping[str, tf.Variable], pattern: str) -> None:
+        checks.not_negative("l2", factor)
+        try:
+            matcher = re.compile(pattern)
+        except re.error as error:
+            raise ConfigError(f"`l2_variables` must be a regular expression. Received '{pattern}': {error}.") from None
+        self._factor = factor
+        self._chosen = [variable for path, variable in parameters.items() if matcher.search(path)]
+        if not self._chosen:
+            known = ", ".join(parameters)
+            raise ConfigError(f"`l2_variables` must match a parameter. '{pattern}' matches none of {known}.")
+
+    def __call__(self) -> tf.Tensor:
+        return self._factor * tf.add_n([tf.nn.l2_loss(variable) for variable in self._chosen])
+
+
+class TrainingStep:
+    """Forward, backward, update; adds to `sums` what the log will want.
+
+    Args:
+        model: called as `model(images, training=True, key=key)`; gives logits `[N, classes]`.
+        optimizer: holds the parameters to train and the step number.
+        loss: per-example losses `[N]` from `(logits, labels)`.
+        seed: the run's seed, for the keys of random layers.
+        batch_size: B of the batches to come.
+        penalty: gives a scalar that is added to the mean loss; None for none.
+        microbatches: into how many equal parts a batch is split to save memory. The gradient is the same mean.
+
+    Raises:
+        ConfigError: `microbatches` that do not divide the batch size.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., tf.Tensor],
+        optimizer: Optimizer,
+        loss: Loss,
+        *,
+        seed: int,
+        batch_size: int,
+        penalty: Callable[[], tf.Tensor] | None = None,
+        microbatches: int = 1,
+    ) -> None:
+        checks.positive("microbatches", microbatches)
+        if batch_size % microbatches:
+            raise ConfigError(f"`microbatches` must divide the batch of {batch_size}. Received {microbatches}.")
+        self.optimizer = optimizer
+        self.batch_size = batch_size
+        self.sums = tf.Variable(tf.zeros([4], tf.float64), trainable=False, name="sums")  # see LogSums
+        self._model, self._loss, self._penalty = model, loss, penalty
+        self._seed, self._microbatches = seed, microbatches
+
+    def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> StepResult:
+        """Trains on one batch. Python runs this only while TensorFlow traces it."""
+        position = self.optimizer.step * self.batch_size
+        loss_sum, hits, gradients = self._batch_gradients(images, labels, position)
+        penalty, gradients = self._with_penalty(gradients)
+        self.optimizer.apply(gradients)
+        examples = tf.constant(self.batch_size, tf.float64)
+        penalty_sum = tf.cast(penalty, tf.float64) * examples
+        self.sums.assign_add(tf.stack([loss_sum, loss_sum + penalty_sum, hits, examples]))
+        loss = loss_sum / examples
+        return StepResult(loss, loss + tf.cast(penalty, tf.float64), hits / examples, gradients)
+
+    def _batch_gradients(self, images: tf.Tensor, labels: tf.Tensor, position: tf.Tensor) -> Any:
+        """Loss sum and hits of the batch (float64), and the gradient of its mean loss."""
+        if self._microbatches == 1:
+            return self._part_gradients(images, labels, position)
+        size = self.batch_size // self._microbatches
+
+        def add_part(part: tf.Tensor, loss_sum: tf.Tensor, hits: tf.Tensor, gradients: Any) -> Any:
+            rows = slice(part * size, (part + 1) * size)
+            start = position + tf.cast(part * size, tf.int64)
+            more = self._part_gradients(
+                tf.ensure_shape(images[rows], [size, *images.shape[1:]]), tf.ensure_shape(labels[rows], [size]), start
+            )
+            summed = tuple(old + new for old, new in zip(gradients, more[2], strict=True))
+            return part + 1, loss_sum + more[0], hits + more[1], summed
+
+        nothing = tf.zeros([], tf.float64)
+        zeros = tuple(tf.zeros_like(parameter) for parameter in self.optimizer.parameters)
+        # One part at a time: parts computed side by side would need the memory that splitting saves.
+        _, loss_sum, hits, gradients = tf.while_loop(
+            lambda part, *_: part < self._microbatches, add_part, (0, nothing, nothing, zeros), parallel_iterations=1
+        )
+        return loss_sum, hits, gradients
+
+    def _part_gradients(self, images: tf.Tensor, labels: tf.Tensor, position: tf.Tensor) -> Any:
+        """Loss sum, hits, and this part's share of the gradient of the batch's mean loss."""
+        parameters = self.optimizer.parameters
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(parameters)
+            logits = self._model(images, training=True, key=Key(self._seed, self.optimizer.step, position))
+            loss_sum = tf.reduce_sum(self._loss(logits, labels))
+            share = loss_sum * (1 / self.batch_size)
+        gradients = tape.gradient(share, parameters)
+        predicted = tf.argmax(logits, axis=-1, output_type=labels.dtype)
+        hits = tf.reduce_sum(tf.cast(predicted == labels, tf.float64))
+        return tf.cast(loss_sum, tf.float64), hits, gradients
+
+    def _with_penalty(self, gradients: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        """The penalty at the present weights, and the gradients with its own added."""
+        if self._penalty is None:
+            return tf.zeros([]), gradients
+        parameters = self.optimizer.parameters
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(parameters)
+            penalty = self._penalty()
+        more = tape.gradient(penalty, parameters)
+        return penalty, tuple(g if m is None else g + m for g, m in zip(gradients, more, strict=True))
