@@ -5,7 +5,7 @@ watching part says where and how it is observed.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any
@@ -14,15 +14,17 @@ from tfcore import checks
 from tfcore.errors import ConfigError
 
 IDENTITY, WATCHING = "identity", "watching"
+Choices = tuple[str, ...]
+Check = Callable[[str, Any], None] | None  # raises ConfigError; None as a value is never checked
 SCHEDULES = ("constant", "step_wise", "exponential", "polynomial", "cosine")
 
 
-def _flag(default: Any, description: str, *, part: str = IDENTITY, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"help": description, "part": part, "choices": choices})
+def _flag(default: Any, description: str, check: Check = None, *, part: str = IDENTITY, choices: Choices = ()) -> Any:
+    return field(default=default, metadata={"help": description, "check": check, "part": part, "choices": choices})
 
 
-def _watch(default: Any, description: str) -> Any:
-    return _flag(default, description, part=WATCHING)
+def _watch(default: Any, description: str, check: Check = None) -> Any:
+    return _flag(default, description, check, part=WATCHING)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class RunConfig:
 
     model: str = _flag("softmax", "softmax, mlp, or path/to/file.py:Name of your own.")
     dataset: str = _flag("shapes", "cifar10, cifar100, mnist, fashion_mnist, kmnist, shapes, or path/to/file.py:name.")
-    validation: float = _flag(0.1, "Taken from train for validation: a share below 1 or a number of examples. 0: none.")
+    validation: float = _flag(
+        0.1, "Taken from train to validate on: a share below 1, or a number of examples.", checks.not_negative
+    )
     seed: int = _flag(0, "Seed of the initial weights, the order and every other draw.")
 
     hidden: tuple[int, ...] | None = _flag(None, "Units of each hidden layer, such as 50,50. Default: the model's own.")
@@ -54,21 +58,23 @@ class RunConfig:
     )
 
     loss: str = _flag("cross_entropy", "What is minimised.", choices=("cross_entropy", "mean_squared_error"))
-    label_smoothing: float = _flag(0.0, "Share of each label spread evenly over all classes.")
-    l2: float = _flag(0.0, "L2 penalty λ/2·Σw².")
+    label_smoothing: float = _flag(0.0, "Share of each label spread evenly over all classes.", checks.below_one)
+    l2: float = _flag(0.0, "L2 penalty λ/2·Σw².", checks.not_negative)
     l2_variables: str = _flag("weights$", "Regular expression for the paths of the variables under --l2.")
 
     optimizer: str = _flag("adam", "Update rule: gradient_descent, momentum, adam, adamw.")
-    learning_rate: float = _flag(0.001, "Learning rate, at its peak.")
+    learning_rate: float = _flag(0.001, "Learning rate, at its peak.", checks.positive)
     schedule: str = _flag("cosine", "How the learning rate changes over the run.", choices=SCHEDULES)
-    warmup_steps: int = _flag(0, "Steps of linear rise before the schedule.")
+    warmup_steps: int = _flag(0, "Steps of linear rise before the schedule.", checks.not_negative)
     decay_steps: int | None = _flag(
-        None, "Length of an exponential (one factor), polynomial or cosine decay. Default: the whole run."
+        None,
+        "Length of an exponential (one factor), polynomial or cosine decay. Default: the whole run.",
+        checks.positive,
     )
-    decay_factor: float = _flag(0.1, "Factor of a step_wise or exponential decay.")
+    decay_factor: float = _flag(0.1, "Factor of a step_wise or exponential decay.", checks.positive)
     decay_boundaries: tuple[int, ...] | None = _flag(None, "Steps at which a step_wise learning rate falls.")
-    decay_power: float = _flag(1.0, "Power of a polynomial decay.")
-    end_learning_rate: float = _flag(0.0, "Where a polynomial or cosine decay ends.")
+    decay_power: float = _flag(1.0, "Power of a polynomial decay.", checks.not_negative)
+    end_learning_rate: float = _flag(0.0, "Where a polynomial or cosine decay ends.", checks.not_negative)
     momentum: float | None = _flag(None, "Momentum of --optimizer=momentum. Default: 0.9.")
     nesterov: bool | None = _flag(None, "Nesterov's form of --optimizer=momentum.")
     beta1: float | None = _flag(None, "Decay of Adam's first moment. Default: 0.9.")
@@ -78,37 +84,40 @@ class RunConfig:
     clip_value: float | None = _flag(None, "Each gradient entry is cut to ± this.")
     clip_norm: float | None = _flag(None, "The gradient is scaled down to this global norm.")
 
-    batch_size: int = _flag(128, "Examples a step.")
-    microbatches: int = _flag(1, "Parts that a batch is computed in, to save memory.")
-    steps: int | None = _flag(None, "Length of the run in steps.")
-    epochs: float | None = _flag(None, "Length of the run in epochs of the training examples. Default: 10.")
-    patience: int | None = _flag(None, "Stop after so many evaluations in a row without a better one; test the best.")
+    batch_size: int = _flag(128, "Examples a step.", checks.positive)
+    microbatches: int = _flag(1, "Parts that a batch is computed in, to save memory.", checks.positive)
+    steps: int | None = _flag(None, "Length of the run in steps.", checks.positive)
+    epochs: float | None = _flag(
+        None, "Length of the run in epochs of the training examples. Default: 10.", checks.positive
+    )
+    patience: int | None = _flag(
+        None, "Stop after so many evaluations in a row without a better one; test the best.", checks.positive
+    )
     monitor: str = _flag("loss", "What the best validation score is judged by.", choices=("loss", "accuracy"))
-    evaluate_every_epochs: float = _flag(1.0, "Epochs between validations.")
+    evaluate_every_epochs: float = _flag(1.0, "Epochs between validations.", checks.positive)
 
     data_dir: str = _watch("", "Where data sets lie. Default: $TFCORE_DATA_DIR, else a cache folder in your home.")
-    eval_batch_size: int = _watch(500, "Examples a batch when evaluating; no score depends on it beyond rounding.")
-    log_every_steps: int = _watch(100, "Steps between two points of the training curves.")
-    batch_accuracy_every_steps: int | None = _watch(None, "Print a batch's accuracy before its update, every so often.")
-    checkpoint_every_epochs: float = _watch(1.0, "Epochs between checkpoints.")
-    keep_checkpoints: int = _watch(3, "Newest checkpoints to keep, beside the best. 0: all.")
-    intra_op_threads: int = _watch(0, "Threads within one op. 0: by a fixed rule for the model.")
-    inter_op_threads: int = _watch(0, "Ops that may run side by side. 0: by a fixed rule for the model.")
+    eval_batch_size: int = _watch(
+        500, "Examples a batch when evaluating; no score depends on it beyond rounding.", checks.positive
+    )
+    log_every_steps: int = _watch(100, "Steps between two points of the training curves.", checks.positive)
+    batch_accuracy_every_steps: int | None = _watch(
+        None, "Print a batch's accuracy before its update, every so often.", checks.positive
+    )
+    checkpoint_every_epochs: float = _watch(1.0, "Epochs between checkpoints.", checks.positive)
+    keep_checkpoints: int = _watch(3, "Newest checkpoints to keep, beside the best. 0: all.", checks.not_negative)
+    intra_op_threads: int = _watch(0, "Threads within one op. 0: by a fixed rule for the model.", checks.not_negative)
+    inter_op_threads: int = _watch(
+        0, "Ops that may run side by side. 0: by a fixed rule for the model.", checks.not_negative
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):
+            value = getattr(self, item.name)
             if item.metadata["choices"]:
-                checks.one_of(item.name, getattr(self, item.name), item.metadata["choices"])
-        for name in ("batch_size", "microbatches", "eval_batch_size", "log_every_steps", "learning_rate", "decay_factor",
-                     "evaluate_every_epochs", "checkpoint_every_epochs"):  # fmt: skip
-            checks.positive(name, getattr(self, name))
-        for name in ("validation", "l2", "warmup_steps", "keep_checkpoints", "end_learning_rate", "decay_power",
-                     "intra_op_threads", "inter_op_threads"):  # fmt: skip
-            checks.not_negative(name, getattr(self, name))
-        for name in ("steps", "epochs", "patience", "decay_steps", "batch_accuracy_every_steps"):
-            if getattr(self, name) is not None:
-                checks.positive(name, getattr(self, name))
-        checks.below_one("label_smoothing", self.label_smoothing)
+                checks.one_of(item.name, value, item.metadata["choices"])
+            if item.metadata["check"] is not None and value is not None:
+                item.metadata["check"](item.name, value)
         _refuse_contradictions(self)
 
     def steps_per_epoch(self, examples: int) -> Fraction:

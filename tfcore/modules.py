@@ -87,7 +87,8 @@ def _recorded_calls(classes: set[type], calls: dict[int, tf.Tensor]) -> Iterator
 
     Python finds `__call__` on the class, so that is where it has to be replaced, and is put back.
     """
-    originals = {cls: cls.__call__ for cls in classes}
+    originals = {cls: cls.__call__ for cls in classes if "__call__" in dir(cls)}  # a module need not have one
+    inherited = {cls for cls in originals if "__call__" not in vars(cls)}
 
     def recording(original: Callable[..., Any]) -> Callable[..., Any]:
         def call(module: tf.Module, *args: Any, **kwargs: Any) -> Any:
@@ -103,4 +104,7 @@ def _recorded_calls(classes: set[type], calls: dict[int, tf.Tensor]) -> Iterator
         yield
     finally:
         for cls, original in originals.items():
-            cls.__call__ = original  # type: ignore[method-assign]
+            if cls in inherited:
+                del cls.__call__
+            else:
+                cls.__call__ = original  # type: ignore[method-assign]

@@ -62,7 +62,7 @@ def _score(folder: Path, config: RunConfig, split: str, checkpoint: str, *, as_j
 
 
 def _step(folder: Path, config: RunConfig, checkpoints: "Checkpoints", wanted: str) -> int:
-    """The step that `best`, `last`, a number or nothing stands for. Nothing: what the run's own test was scored with."""
+    """The step that `best`, `last`, a number or nothing (what the run's own test was scored with) stands for."""
     steps = checkpoints.steps()
     if not steps:
         raise RunError(f"The run in {folder} has no checkpoint yet.")

@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -117,7 +117,11 @@ def _define(command: str) -> absl_flags.FlagValues:
 
 
 def _define_one(values: absl_flags.FlagValues, name: str, kind: type, default: Any, description: str) -> None:
-    define = {bool: absl_flags.DEFINE_boolean, int: absl_flags.DEFINE_integer, float: absl_flags.DEFINE_float}
+    define: dict[type, Callable[..., Any]] = {
+        bool: absl_flags.DEFINE_boolean,
+        int: absl_flags.DEFINE_integer,
+        float: absl_flags.DEFINE_float,
+    }
     define.get(kind, absl_flags.DEFINE_string)(name, default, description, flag_values=values)
 
 

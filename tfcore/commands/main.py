@@ -26,7 +26,7 @@ def console(command: str | None = None) -> NoReturn:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs `COMMAND --flag=value …` and gives back the exit status: 0, 1 (failed), 2 (bad flags), 130 / 143 (stopped)."""
+    """Runs `COMMAND --flag=value …`; the exit status: 0, 1 (failed), 2 (bad flags), 130 or 143 (stopped)."""
     try:
         return _dispatch(arguments)
     except TfcoreError as error:

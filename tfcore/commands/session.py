@@ -34,11 +34,14 @@ class Session:
         config: resolved.
         folder: held by this process.
         console: where the log goes.
+        max_call_steps: see `Loop`.
     """
 
-    def __init__(self, config: RunConfig, folder: RunFolder, console: Console) -> None:
+    def __init__(
+        self, config: RunConfig, folder: RunFolder, console: Console, *, max_call_steps: int | None = None
+    ) -> None:
         self.config, self.folder, self.console = config, folder, console
-        self._start = time.monotonic()
+        self._start, self._max_call_steps = time.monotonic(), max_call_steps
         self.data = builders.dataset(config)
         self.splits = builders.splits(config, self.data)
         self.model = builders.model(config, self.data)
@@ -93,7 +96,7 @@ class Session:
         """The loop with its events, in the order in which they happen at a step."""
         batches = TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
         events: list[Event] = []
-        loop = Loop(self.step, batches, events, after_call=show_progress)
+        loop = Loop(self.step, batches, events, max_call_steps=self._max_call_steps, after_call=show_progress)
         validation = self.evaluation_batches("validation") if "validation" in self.splits else None
         standard = StandardEvents(
             log=log, sums=self.sums, batch_size=self.config.batch_size, train_secs=lambda: loop.train_secs,
@@ -101,21 +104,21 @@ class Session:
             early_stopping=self.early_stopping, save=lambda step: self._save(log, step),
             say=self.console.print, per_epoch=self.config.steps_per_epoch(len(self.splits["train"])),
         )  # fmt: skip
-        loop.events = tuple(standard.events(**self._schedules()))
+        loop.events = tuple(self._events(standard))
         return loop
 
-    def _schedules(self) -> dict[str, Schedule | None]:
-        """When each standard event is due."""
+    def _events(self, standard: StandardEvents) -> list[Event]:
+        """The standard events, and when each is due."""
         config = self.config
         per_epoch = config.steps_per_epoch(len(self.splits["train"]))
         every = config.batch_accuracy_every_steps
-        return {
-            "batch_accuracy": Schedule(Fraction(every), offset=1) if every else None,
-            "scalars": Schedule(Fraction(config.log_every_steps), also_last=True),
-            "evaluation": Schedule(Fraction(str(config.evaluate_every_epochs)) * per_epoch, also_last=True),
-            "epoch": Schedule(per_epoch, also_last=True),
-            "checkpoint": Schedule(Fraction(str(config.checkpoint_every_epochs)) * per_epoch),
-        }
+        return standard.events(
+            batch_accuracy=Schedule(Fraction(every), offset=1) if every else None,
+            scalars=Schedule(Fraction(config.log_every_steps), also_last=True),
+            evaluation=Schedule(Fraction(str(config.evaluate_every_epochs)) * per_epoch, also_last=True),
+            epoch=Schedule(per_epoch, also_last=True),
+            checkpoint=Schedule(Fraction(str(config.checkpoint_every_epochs)) * per_epoch),
+        )
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
         """All of a split, padded to the evaluation's batch size."""
@@ -191,14 +194,11 @@ class Session:
             say(f"Stopped and saved at step {result['steps']} of {self.total_steps}. Go on with --run_dir={where}")
             return
         if "best" in result:
-            best = result["best"]["validation"]
-            say(
-                f"best validation: loss {best['loss']:.4f} accuracy {best['accuracy']:.4f} at step {result['best']['step']}"
-            )
+            best, step = result["best"]["validation"], result["best"]["step"]
+            say(f"best validation loss {best['loss']:.4f}, accuracy {best['accuracy']:.4f}, at step {step:,}")
         total = time.monotonic() - self._start
-        say(
-            f"{result['status'].replace('_', ' ')} after {result['steps']:,} steps in {total:.1f} s ({train_secs:.1f} s of training)"
-        )
+        how = result["status"].replace("_", " ")
+        say(f"{how} after {result['steps']:,} steps in {total:.1f} s ({train_secs:.1f} s of training)")
         say(f"test loss {result['test']['loss']:.4f}, test accuracy {result['test']['accuracy']:.4f}")
         say(f"Look at it: {display.tensorboard_command(where)}")
 

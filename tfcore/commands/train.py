@@ -62,7 +62,7 @@ def _resumed(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
         name = "epochs" if config.epochs is not None else "steps"
         raise ConfigError(
             f"--{name}={spelled(getattr(config, name))} would change every learning rate of the run in {folder.path}: "
-            f"--schedule={config.schedule} ends with the run. Name another --run_dir, or give --decay_steps from the start."
+            f"--schedule={config.schedule} ends with the run. Name another --run_dir."
         )
     return config
 
@@ -80,8 +80,6 @@ def _say_ended(folder: RunFolder, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(result))
         return 0
-    verb = "finished" if result["status"] == "finished" else "stopped early"
-    print(
-        f"The run in {folder.path} has {verb} after {result['steps']} steps: test accuracy {result['test']['accuracy']:.4f}."
-    )
+    how, accuracy = result["status"].replace("_", " "), result["test"]["accuracy"]
+    print(f"The run in {folder.path} has {how} after {result['steps']} steps: test accuracy {accuracy:.4f}.")
     return 0

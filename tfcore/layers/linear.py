@@ -42,8 +42,8 @@ class Linear(tf.Module):
         draw = initializers.INITIALIZERS[initializer]
         self.in_features = in_features
         self.dtype = dtype
-        words = seeds.words(seed, "initial value", f"{name}.weights")
-        self.weights = tf.Variable(draw((in_features, out_features), words), name="weights")
+        first, second = seeds.words(seed, "initial value", f"{name}.weights")
+        self.weights = tf.Variable(draw((in_features, out_features), (first, second)), name="weights")
         self.biases = tf.Variable(tf.zeros([out_features]), name="biases")
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:

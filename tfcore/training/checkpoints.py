@@ -137,7 +137,7 @@ def _path(folder: Path, step: int) -> Path:
 
 
 def _compare(folder: Path, wanted: Mapping[str, tf.Variable], *, everything: bool) -> None:
-    """Raises RunError, listing every difference, unless the file holds `wanted` (and, if `everything`, nothing else)."""
+    """Raises RunError, listing every difference, unless the file holds `wanted` (if `everything`, and no more)."""
     reader = tf.train.load_checkpoint(str(folder / "state"))
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     stored = {match[1].replace("..", "."): key for key in shapes if (match := _KEY.fullmatch(key))}

@@ -62,7 +62,7 @@ class Loop:
             should_stop: asked after every call.
 
         Returns:
-            None at `last_step`, "interrupted" where it was paused or stopped, or the status an event ended the run with.
+            None at `last_step`, "interrupted" where it was paused or stopped, or the status that an event gave.
         """
         done = int(self._step.optimizer.step.numpy())
         end = last_step if pause_step is None else min(last_step, pause_step)
@@ -76,7 +76,7 @@ class Loop:
                 return "interrupted"
             moment = Moment(target, last_step)
             if observe:
-                self._timed(lambda moment=moment: moment.observed.update(self._observe(iterator)))
+                moment.observed = self._timed(self._observe, iterator)[0]
                 done = target
             for event in due:
                 event.action(moment)
@@ -90,7 +90,7 @@ class Loop:
         """Plain steps up to `target`, in calls of about a second; the steps completed when it ends or is stopped."""
         while done < target and not should_stop():
             steps = min(target - done, self._max_call_steps or self._call_steps)
-            secs = self._timed(lambda steps=steps: self.run_steps(iterator, tf.constant(steps, tf.int64)))
+            secs = self._timed(self.run_steps, iterator, tf.constant(steps, tf.int64))[1]
             self._set_pace(steps, secs)
             done += steps
             self._after_call(done)
@@ -99,12 +99,13 @@ class Loop:
     def _observe(self, iterator: Iterator[Any]) -> dict[str, float]:
         return {name: float(value.numpy()) for name, value in self.run_observed(iterator).items()}
 
-    def _timed(self, call: Callable[[], Any]) -> float:
+    def _timed(self, call: Callable[..., Any], *args: Any) -> tuple[Any, float]:
+        """What the call returns, and the seconds that it took."""
         start = self._clock()
-        call()
+        result = call(*args)
         secs = self._clock() - start
         self.train_secs += secs
-        return secs
+        return result, secs
 
     def _set_pace(self, steps: int, secs: float) -> None:
         """Aims the next call at a second, and grows at most fourfold: the first call's time includes tracing."""

@@ -1,0 +1,172 @@
+"""Batches: a function of the step alone in training, every example exactly once in evaluation, no picture copied."""
+
+import gc
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfcore.data import order
+from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, as_tensor
+from tfcore.data.dataset import aligned_empty
+from tfcore.errors import ConfigError
+
+SHAPE = (2, 3, 1)
+
+
+def examples(count: int, indices: np.ndarray | None = None) -> Examples:
+    """Example i has label i, and every pixel of its picture is i: the two can be held together."""
+    labels = np.arange(count, dtype=np.int32)
+    images = np.broadcast_to(labels.reshape(-1, 1, 1, 1), (count, *SHAPE)).astype(np.uint8)
+    return Examples(tf.constant(images), tf.constant(labels), indices)
+
+
+def labels_of(batches: TrainingBatches, first_step: int, steps: int) -> list[list[int]]:
+    iterator = batches.from_step(first_step)
+    return [next(iterator)[1].numpy().tolist() for _ in range(steps)]
+
+
+def largest_const_bytes(graph: tf.Graph) -> int:
+    """The largest constant in a graph or in any function that it calls."""
+    definition = graph.as_graph_def()
+    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    return max((node.attr["value"].tensor.ByteSize() for node in nodes if node.op == "Const"), default=0)
+
+
+def test_from_step_starts_at_that_step() -> None:
+    batches = TrainingBatches(examples(10), batch_size=4, seed=5)
+    whole = labels_of(batches, 0, 12)
+    for step in range(12):
+        assert labels_of(batches, step, 1) == [whole[step]]
+    assert labels_of(batches, 7, 5) == whole[7:]
+
+
+def test_the_order_is_that_of_the_seed() -> None:
+    batches = TrainingBatches(examples(10), batch_size=4, seed=5)
+    position = tf.constant(3 * 4, tf.int64)
+    assert labels_of(batches, 3, 1) == [order.indices(5, position, 4, 10).numpy().tolist()]
+    assert labels_of(TrainingBatches(examples(10), batch_size=4, seed=6), 0, 5) != labels_of(batches, 0, 5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 10, 27])
+def test_batches_straddle_epochs_and_leave_nothing_out(batch_size: int) -> None:
+    batches = TrainingBatches(examples(10), batch_size=batch_size, seed=5)
+    sequence = np.concatenate(labels_of(batches, 0, -(-30 // batch_size)))[:30]
+    np.testing.assert_array_equal(np.sort(sequence.reshape(3, 10), axis=1), [list(range(10))] * 3)
+
+
+def test_a_training_batch_has_a_static_shape_and_labels_that_fit() -> None:
+    iterator = TrainingBatches(examples(10), batch_size=27, seed=5).from_step(2)
+    assert iterator.element_spec == (tf.TensorSpec([27, *SHAPE], tf.float32), tf.TensorSpec([27], tf.int32))
+    images, labels = next(iterator)
+    assert images.dtype == tf.float32
+    np.testing.assert_array_equal(images, np.broadcast_to(labels.numpy().reshape(-1, 1, 1, 1), images.shape))
+
+
+def test_examples_with_indices_yield_only_those() -> None:
+    part = examples(10, np.array([2, 3, 5, 7]))
+    assert len(part) == part.count == 4
+    sequence = np.ravel(labels_of(TrainingBatches(part, batch_size=2, seed=0), 0, 6)).reshape(3, 4)
+    np.testing.assert_array_equal(np.sort(sequence, axis=1), [[2, 3, 5, 7]] * 3)
+    evaluated = [labels.numpy().tolist() for _, labels, _ in EvaluationBatches(part, batch_size=2)]
+    assert evaluated == [[2, 3], [5, 7]]
+
+
+@settings(max_examples=25)
+@given(count=st.integers(1, 40), batch_size=st.integers(1, 50))
+def test_an_evaluation_weighs_every_example_once_and_padding_not_at_all(count: int, batch_size: int) -> None:
+    batches = EvaluationBatches(examples(count), batch_size=batch_size)
+    seen = list(batches)
+    assert len(seen) == batches.count
+    images, labels, weights = (np.concatenate(parts) for parts in zip(*seen, strict=True))
+    assert len(labels) % batch_size == 0
+    np.testing.assert_array_equal(labels[weights == 1], np.arange(count))
+    np.testing.assert_array_equal(weights, np.arange(len(labels)) < count)
+    np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
+
+
+def test_an_evaluation_batch_has_a_static_shape_and_can_be_iterated_again() -> None:
+    batches = EvaluationBatches(examples(10), batch_size=4)
+    spec = (tf.TensorSpec([4, *SHAPE], tf.float32), tf.TensorSpec([4], tf.int32), tf.TensorSpec([4], tf.float32))
+    assert iter(batches).element_spec == spec
+    first, second = ([labels.numpy().tolist() for _, labels, _ in batches] for _ in range(2))
+    assert first == second == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]]
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_of_no_example_is_refused(batch_size: int) -> None:
+    with pytest.raises(ConfigError, match=f"`batch_size` must be above 0. Received {batch_size}"):
+        TrainingBatches(examples(10), batch_size=batch_size, seed=0)
+    with pytest.raises(ConfigError, match=f"`batch_size` must be above 0. Received {batch_size}"):
+        EvaluationBatches(examples(10), batch_size=batch_size)
+
+
+def test_no_picture_is_baked_into_the_pipeline() -> None:
+    images = np.zeros((700, 32, 32, 3), np.uint8)  # 2.1 MB
+    pictures = Examples(tf.constant(images), tf.zeros([700], tf.int32), np.arange(600))
+    batches = TrainingBatches(pictures, batch_size=8, seed=0)
+    places = tf.TensorSpec([8], tf.int64)
+    for function, spec in ((pictures.gather, places), (batches._batch, tf.TensorSpec([], tf.int64))):
+        assert largest_const_bytes(tf.function(function).get_concrete_function(spec).graph) < 10_000
+
+    def baked(rows: tf.Tensor) -> tf.Tensor:
+        return tf.gather(tf.constant(images), rows)
+
+    assert largest_const_bytes(tf.function(baked).get_concrete_function(places).graph) > 2_000_000
+
+
+def numbered(shape: tuple[int, ...], offset_bytes: int = 0) -> np.ndarray:
+    """0, 1, 2 … in a buffer so many bytes past a 64-byte boundary."""
+    size = int(np.prod(shape))
+    array = aligned_empty((size + offset_bytes,))[offset_bytes:].reshape(shape)
+    array[...] = np.arange(size).reshape(shape)
+    return array
+
+
+def test_an_aligned_array_is_borrowed() -> None:
+    array = numbered((4, 8))
+    tensor = as_tensor(array)
+    array[2, 3] = 255
+    np.testing.assert_array_equal(tensor, array)
+
+
+def test_a_borrowed_array_lives_as_long_as_its_tensor() -> None:
+    tensor = as_tensor(numbered((100, 1000)))
+    gc.collect()
+    others = [np.full((100, 1000), 77, np.uint8) for _ in range(20)]
+    np.testing.assert_array_equal(tensor, numbered((100, 1000)))
+    assert len(others) == 20
+
+
+@pytest.mark.parametrize(
+    ("array", "why"),
+    [
+        (numbered((4, 8), offset_bytes=1), "unaligned"),
+        (numbered((4, 8), offset_bytes=32), "aligned to less than TensorFlow wants"),
+        (numbered((8, 64))[:, :8], "not contiguous"),
+        (numbered((4, 8)).T, "not in C order"),
+    ],
+)
+def test_an_array_that_does_not_lie_well_is_copied(array: np.ndarray, why: str) -> None:
+    tensor = as_tensor(array)
+    before = array.copy()
+    array += 100
+    np.testing.assert_array_equal(tensor, before, err_msg=why)
+
+
+def test_a_read_only_array_is_copied() -> None:
+    array = numbered((4, 8))
+    array.flags.writeable = False
+    tensor = as_tensor(array)
+    array.flags.writeable = True
+    array += 100
+    np.testing.assert_array_equal(tensor, np.arange(32).reshape(4, 8))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_a_tensor_keeps_dtype_and_shape(dtype: type) -> None:
+    tensor = as_tensor(np.ones((3, 5), dtype))
+    assert tensor.dtype == dtype
+    assert tensor.shape == (3, 5)

@@ -1,0 +1,50 @@
+"""Averages over training pictures against NumPy float64."""
+
+import numpy as np
+import pytest
+
+from tfcore.data.statistics import channel_statistics, mean_picture
+
+RNG = np.random.default_rng(0)
+COUNT = 2300  # two whole chunks of the computation, and a part of one
+IMAGES = RNG.integers(0, 256, (COUNT, 5, 4, 3), np.uint8)
+INDICES = [np.arange(COUNT), RNG.permutation(COUNT)[:1500], np.array([17])]
+
+parts = pytest.mark.parametrize("indices", INDICES, ids=["all", "some", "one"])
+
+
+@parts
+def test_mean_picture(indices: np.ndarray) -> None:
+    mean = mean_picture(IMAGES, indices)
+    assert mean.dtype == np.float32
+    np.testing.assert_array_equal(mean, IMAGES[indices].astype(np.float64).mean(axis=0).astype(np.float32))
+
+
+@parts
+def test_channel_statistics(indices: np.ndarray) -> None:
+    mean, std = channel_statistics(IMAGES, indices)
+    assert mean.dtype == std.dtype == np.float32
+    pixels = IMAGES[indices].astype(np.float64).reshape(-1, 3)
+    np.testing.assert_allclose(mean, pixels.mean(axis=0), rtol=1e-7)
+    np.testing.assert_allclose(std, pixels.std(axis=0), rtol=1e-7)
+
+
+@pytest.mark.parametrize("value", [0, 1, 97, 255])
+def test_a_constant_channel_has_exactly_no_deviation(value: int) -> None:
+    mean, std = channel_statistics(np.full((1001, 7, 3, 1), value, np.uint8), np.arange(1001))
+    assert mean == value
+    assert std == 0
+
+
+def test_a_single_other_pixel_is_not_lost_to_rounding() -> None:
+    images = np.full((1001, 10, 10, 1), 255, np.uint8)
+    images[500, 3, 3] = 254
+    _, std = channel_statistics(images, np.arange(1001))
+    np.testing.assert_allclose(std, images.astype(np.float64).std(), rtol=1e-4)
+
+
+def test_sums_do_not_overflow() -> None:
+    white = np.broadcast_to(np.uint8(255), (70_000, 16, 16, 1))  # 4.6e9 in all, past 32 bits
+    mean, std = channel_statistics(white, np.arange(70_000))
+    assert (mean, std) == (255, 0)
+    assert (mean_picture(white, np.arange(70_000)) == 255).all()

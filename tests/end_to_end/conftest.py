@@ -1,0 +1,29 @@
+"""Running the real commands in processes of their own."""
+
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(tmp_path: pathlib.Path) -> Run:
+    """`command("train", "--steps=5", …)`, in an empty folder, with what it printed."""
+
+    def run(name: str, *flags: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        arguments = [sys.executable, "-m", "tfcore", name, *flags]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+        done = subprocess.run(
+            arguments, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300
+        )
+        assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run

@@ -1,0 +1,189 @@
+"""Restored and continued equals uninterrupted, to the bit: every variable and every logged number but rates."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from rich.console import Console
+
+from tfcore.commands import builders
+from tfcore.commands.session import Session
+from tfcore.config import RunConfig
+from tfcore.training.checkpoints import steps_in
+from tfcore.training.run_folder import RunFolder
+
+# 9,000 training examples: no batch size here divides them, and no interval divides a stopping step.
+CONFIG = RunConfig(
+    model="mlp", hidden=(16,), batch_size=70, steps=300, log_every_steps=17, evaluate_every_epochs=0.3,
+    checkpoint_every_epochs=0.4, patience=2, monitor="accuracy", learning_rate=0.05, warmup_steps=40, l2=1e-4, clip_norm=2.0,
+)  # fmt: skip
+RATES = {"examples_per_sec"}
+
+
+def variables(run: pathlib.Path) -> dict[str, np.ndarray]:
+    """Every variable of the newest checkpoint."""
+    folder = run / "checkpoints" / f"step-{steps_in(run / 'checkpoints')[-1]:010d}"
+    reader = tf.train.load_checkpoint(str(folder / "state"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name}
+
+
+def metrics(run: pathlib.Path) -> list[dict[str, Any]]:
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name not in RATES} for line in lines]
+
+
+def curves(run: pathlib.Path) -> dict[str, list[tuple[str, int, bytes]]]:
+    """Tag, step and value of every scalar in the event files, in the order in which TensorBoard reads them."""
+    found = {}
+    for split in ("train", "validation", "test"):
+        events = found[split] = []
+        for path in sorted((run / split).glob("events.out.tfevents.*")):
+            for record in tf.data.TFRecordDataset(str(path)):
+                event = tf.compat.v1.Event.FromString(record.numpy())
+                events += [
+                    (value.tag, event.step, value.tensor.SerializeToString())
+                    for value in event.summary.value
+                    if value.tag not in RATES
+                ]
+    return found
+
+
+def assert_same_run(one: pathlib.Path, other: pathlib.Path) -> None:
+    ones, others = variables(one), variables(other)
+    assert ones.keys() == others.keys()
+    differing = [name for name in ones if ones[name].tobytes() != others[name].tobytes()]
+    assert not differing
+    assert metrics(one) == metrics(other)
+    assert curves(one) == curves(other)
+    results = [json.loads((run / "result.json").read_text(encoding="utf-8")) for run in (one, other)]
+    for result in results:
+        del result["train_secs"], result["examples_per_sec"]
+    assert results[0] == results[1]
+
+
+def train(
+    path: pathlib.Path, config: RunConfig, pause_step: int | None = None, max_call_steps: int | None = None
+) -> None:
+    """One process's part of a run, in this process: a session knows nothing of the one before but the folder."""
+    with RunFolder(path) as folder:
+        session = Session(builders.resolve(config), folder, Console(quiet=True), max_call_steps=max_call_steps)
+        session.run(pause_step=pause_step)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    path = tmp_path_factory.mktemp("whole") / "run"
+    train(path, CONFIG)
+    return path
+
+
+def test_early_stopping_really_ends_the_run_that_is_compared(uninterrupted: pathlib.Path) -> None:
+    result = json.loads((uninterrupted / "result.json").read_text(encoding="utf-8"))
+    assert result["status"] == "stopped_early"
+    assert 0 < result["best"]["step"] < result["steps"] < 300
+
+
+@pytest.mark.parametrize("max_call_steps", [1, 7])
+def test_how_the_steps_are_cut_into_calls_changes_nothing(
+    uninterrupted: pathlib.Path, tmp_path: pathlib.Path, max_call_steps: int
+) -> None:
+    train(tmp_path / "run", CONFIG, max_call_steps=max_call_steps)
+    assert_same_run(uninterrupted, tmp_path / "run")
+
+
+@pytest.mark.parametrize("stops", [(1,), (53,), (17, 34, 51), (38, 39, 40, 90)])
+def test_stopped_and_resumed_equals_uninterrupted(
+    uninterrupted: pathlib.Path, tmp_path: pathlib.Path, stops: tuple[int, ...]
+) -> None:
+    for stop in stops:
+        train(tmp_path / "run", CONFIG, pause_step=stop)
+        assert steps_in(tmp_path / "run" / "checkpoints")[-1] == stop
+    train(tmp_path / "run", CONFIG)
+    assert_same_run(uninterrupted, tmp_path / "run")
+
+
+def test_what_was_logged_past_the_checkpoint_is_taken_back(uninterrupted: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """As after a crash: the logs are ahead of the newest checkpoint."""
+    path = tmp_path / "run"
+    train(path, CONFIG, pause_step=100)
+    ahead = path / "checkpoints" / "step-0000000100"
+    for file in ahead.iterdir():
+        file.unlink()
+    ahead.rmdir()
+    assert steps_in(path / "checkpoints")[-1] < metrics(path)[-1]["step"] < 100
+    train(path, CONFIG)
+    assert_same_run(uninterrupted, path)
+
+
+def test_the_test_can_fail_another_seed_is_another_run(uninterrupted: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    from dataclasses import replace
+
+    train(tmp_path / "run", replace(CONFIG, seed=1))
+    with pytest.raises(AssertionError):
+        assert_same_run(uninterrupted, tmp_path / "run")
+
+
+FLAGS = ("--model=mlp", "--hidden=16", "--batch_size=70", "--log_every_steps=17", "--validation=1000", "--run_dir=run")
+
+
+def start(tmp_path: pathlib.Path, *flags: str) -> subprocess.Popen[str]:
+    root = pathlib.Path(__file__).parents[2]
+    arguments = [sys.executable, "-m", "tfcore", "train", *FLAGS, *flags]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    return subprocess.Popen(arguments, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_within_the_running_call(tmp_path: pathlib.Path, number: int, status: int) -> None:
+    """On a run of many minutes, so that only the signal can have ended it."""
+    process = start(tmp_path, "--steps=10000000")
+    log = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == status
+    step = steps_in(tmp_path / "run" / "checkpoints")[-1]
+    assert re.search(rf"Stopped and saved at step {step} of 10000000", output)
+    assert json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))["status"] == "interrupted"
+
+
+def test_the_command_resumes_exactly_in_a_new_process(command: Any, tmp_path: pathlib.Path) -> None:
+    command("train", *FLAGS, "--steps=120", "--run_dir=whole")
+    command("train", *FLAGS, "--steps=120", "--stop_after_steps=61")
+    done = command("train", "--run_dir=run")
+    assert "Resuming run at step 61 of 120" in done.stdout
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_finished_run_says_so_and_a_longer_one_goes_on(command: Any, tmp_path: pathlib.Path) -> None:
+    flags = ("--model=softmax", "--schedule=constant", "--run_dir=run")
+    command("train", *flags, "--steps=40")
+    before = variables(tmp_path / "run")
+    assert "has finished after 40 steps" in command("train", *flags).stdout
+    command("train", *flags, "--steps=70")
+    command("train", *flags, "--steps=70", "--run_dir=straight")
+    after, straight = variables(tmp_path / "run"), variables(tmp_path / "straight")
+    weights = next(name for name in before if "weights" in name)
+    assert before[weights].tobytes() != after[weights].tobytes() == straight[weights].tobytes()
+
+
+def test_another_configuration_is_refused_and_changes_nothing(command: Any, tmp_path: pathlib.Path) -> None:
+    command("train", *FLAGS, "--steps=60", "--stop_after_steps=20")
+    files = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    for flag in ("--seed=1", "--learning_rate=0.5", "--hidden=8", "--steps=90"):
+        done = command("train", "--run_dir=run", flag, status=2)
+        assert done.stderr.count("\n") == 1
+        assert flag.split("=")[0] in done.stderr
+    assert files == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    command("train", "--run_dir=run", "--log_every_steps=5")  # only watches

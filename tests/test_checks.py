@@ -1,0 +1,77 @@
+"""Argument checks: what passes, and what is refused with the name, the expectation and the value."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcore import checks
+from tfcore.errors import ConfigError, ShapeError
+
+ABOVE, AT_LEAST, BELOW_ONE, INTEGER = (
+    "must be above 0", "must be at least 0.", "must be at least 0 and below 1", "must be an integer of at least 1",
+)  # fmt: skip
+NAN, INF = math.nan, math.inf
+
+PASS: list[tuple[Callable[[str, Any], None], list[Any]]] = [
+    (checks.positive, [1e-300, 1, np.float32(2)]),
+    (checks.not_negative, [0, 0.0, 3]),
+    (checks.below_one, [0, 0.999]),
+    (checks.positive_integer, [1, np.int64(7)]),
+]
+REFUSED: list[tuple[Callable[[str, Any], None], str, list[Any]]] = [
+    (checks.positive, ABOVE, [0, -1, NAN, INF, -INF]),
+    (checks.not_negative, AT_LEAST, [-1e-9, NAN, INF]),
+    (checks.below_one, BELOW_ONE, [1, -0.1, NAN, INF]),
+    (checks.positive_integer, INTEGER, [0, -3, 1.0, True, "2", None]),
+]
+
+
+@pytest.mark.parametrize(("check", "value"), [(check, value) for check, values in PASS for value in values])
+def test_a_number_in_range_passes(check: Callable[[str, Any], None], value: Any) -> None:
+    check("size", value)
+
+
+@pytest.mark.parametrize(
+    ("check", "expected", "value"), [(check, text, value) for check, text, values in REFUSED for value in values]
+)
+def test_a_number_out_of_range_is_refused(check: Callable[[str, Any], None], expected: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"`size` {expected}")) as error:
+        check("size", value)
+    assert str(error.value).endswith(f"Received {value!r}.")
+
+
+def test_a_choice_passes() -> None:
+    checks.one_of("optimizer", "adam", ["adam", "momentum"])
+
+
+@pytest.mark.parametrize(("value", "hint"), [("adma", " Did you mean 'adam'?"), ("xyz", ""), ("", "")])
+def test_an_unknown_choice_is_refused_with_the_nearest_one(value: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        checks.one_of("optimizer", value, ["adam", "momentum"])
+    assert str(error.value) == f"`optimizer` must be one of adam, momentum. Received '{value}'.{hint}"
+
+
+def test_nearest_reads_its_choices_once() -> None:
+    assert checks.nearest("momentun", (name for name in ("adam", "momentum"))) == " Did you mean 'momentum'?"
+
+
+def test_sequences_of_one_length_pass_and_others_do_not() -> None:
+    checks.same_length("gradients", [1, 2], "parameters", "ab")
+    with pytest.raises(ShapeError, match="`gradients` must have one item for each of the 3 `parameters`. Received 2"):
+        checks.same_length("gradients", [1, 2], "parameters", "abc")
+
+
+def test_a_gradient_must_match_its_parameter() -> None:
+    parameter = tf.Variable(tf.zeros([2, 3]))
+    checks.gradient_matches(tf.ones([2, 3]), parameter, "logits.weights")
+    with pytest.raises(ShapeError, match=r"'logits.weights' is None: the loss does not depend on it"):
+        checks.gradient_matches(None, parameter, "logits.weights")
+    with pytest.raises(ShapeError, match=r"shape \(2, 3\) and dtype float32. Received \(3, 2\) and float32"):
+        checks.gradient_matches(tf.ones([3, 2]), parameter, "logits.weights")
+    with pytest.raises(ShapeError, match=r"Received \(2, 3\) and bfloat16"):
+        checks.gradient_matches(tf.ones([2, 3], tf.bfloat16), parameter, "logits.weights")

@@ -1,0 +1,156 @@
+"""Variables by path, and the model table of any `tf.Module`, however it is written."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcore import layers, models
+from tfcore.layers import Linear, Pixels, Relu, Sequential
+from tfcore.modules import LayerRow, layer_table, named_parameters, named_variables
+
+CIFAR = (32, 32, 3)
+
+
+def linear(name: str = "logits", in_features: int = 4, out_features: int = 3) -> Linear:
+    return Linear(in_features, out_features, name=name, seed=0)
+
+
+class Branches(tf.Module):
+    """Holds modules in a dict, in a list, and one of them by two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_name = {"left": linear(), "right": linear()}
+        self.in_order = [linear(), linear()]
+        self.again = self.in_order[1]
+        self.counter = tf.Variable(0, trainable=False)
+
+
+class Handmade(tf.Module):
+    """A user's own model: raw variables, a helper that is never called, and one layer of ours."""
+
+    class Settings(tf.Module):
+        """Has no `__call__`."""
+
+    def __init__(self) -> None:
+        super().__init__(name="handmade")
+        self.settings = self.Settings()
+        self.head = linear("head", 5, 2)
+        self.kernel = tf.Variable(tf.zeros([12, 5]))
+        self.seen = tf.Variable(0, trainable=False)
+
+    def __call__(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+        x = tf.cast(tf.reshape(x, [-1, 12]), tf.float32)
+        return self.head(x @ self.kernel, training=training)
+
+
+class Unshared(tf.Module):
+    """Only raw variables."""
+
+    def __init__(self) -> None:
+        super().__init__(name="unshared")
+        self.scale = tf.Variable(tf.ones([3]))
+
+    def __call__(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+        return tf.cast(x, tf.float32) * self.scale
+
+
+class Broken(Sequential):
+    """Fails when it is called."""
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: object = None) -> tf.Tensor:
+        super().__call__(x, training=training)
+        raise ValueError("broken")
+
+
+def mlp(hidden: tuple[int, ...] = (120,)) -> models.Mlp:
+    return models.Mlp(CIFAR, 10, pixels=Pixels("unit"), seed=0, hidden=hidden)
+
+
+def test_variables_are_named_by_their_attribute_path() -> None:
+    model = Sequential({"first": linear("first"), "inner": Sequential({"last": linear("last")})})
+    found = named_variables(model)
+    assert set(found) == {"first.weights", "first.biases", "inner.last.weights", "inner.last.biases"}
+    assert found["inner.last.weights"] is model.inner.last.weights
+
+
+def test_dicts_and_lists_are_part_of_the_path() -> None:
+    paths = set(named_variables(Branches()))
+    assert {"by_name.left.weights", "by_name.right.biases", "in_order.0.weights", "counter"} <= paths
+
+
+def test_a_shared_variable_is_listed_once_under_its_first_path() -> None:
+    model = Branches()
+    found = named_variables(model)
+    assert len(found) == len(model.variables) == 9
+    assert found["again.weights"] is model.in_order[1].weights
+    assert "in_order.1.weights" not in found
+
+
+def test_parameters_are_the_trainable_variables() -> None:
+    model = Branches()
+    assert set(named_variables(model)) - set(named_parameters(model)) == {"counter"}
+    assert [id(v) for v in named_parameters(model).values()] == [id(v) for v in model.trainable_variables]
+
+
+def test_the_table_of_softmax() -> None:
+    std = np.ones(3, np.float32)
+    model = models.Softmax(CIFAR, 10, pixels=Pixels("standardized", mean=std, std=std), seed=0)
+    assert layer_table(model, CIFAR) == [
+        LayerRow("pixels", "Pixels", (None, 32, 32, 3), 0, 0),
+        LayerRow("flatten", "Flatten", (None, 3072), 0, 0),
+        LayerRow("logits", "Linear", (None, 10), 30730, 0),
+    ]
+
+
+def test_the_table_of_an_mlp_is_in_the_order_of_calls() -> None:
+    rows = layer_table(mlp((7, 5)), CIFAR)
+    assert [(row.path, row.output_shape[1:], row.parameters) for row in rows] == [
+        ("pixels", CIFAR, 0),
+        ("flatten", (3072,), 0),
+        ("hidden_1", (7,), 3072 * 7 + 7),
+        ("relu_1", (7,), 0),
+        ("hidden_2", (5,), 7 * 5 + 5),
+        ("relu_2", (5,), 0),
+        ("logits", (10,), 5 * 10 + 10),
+    ]
+
+
+def test_a_model_that_owns_variables_has_a_row_for_them_alone() -> None:
+    rows = {row.path: row for row in layer_table(Handmade(), (2, 2, 3))}
+    assert rows == {
+        "head": LayerRow("head", "Linear", (None, 2), 12, 0),
+        "handmade": LayerRow("handmade", "Handmade", (None, 2), 60, 1),
+    }
+    assert rows["handmade"].parameters == 61
+
+
+def test_a_model_without_layers_is_one_row() -> None:
+    assert layer_table(Unshared(), (2, 2, 3)) == [LayerRow("unshared", "Unshared", (None, 2, 2, 3), 3, 0)]
+
+
+def test_a_layer_called_twice_has_one_row() -> None:
+    class Twice(Unshared):
+        def __call__(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+            return self.relu(self.relu(super().__call__(x, training=training), training=training), training=training)
+
+    model = Twice()
+    model.relu = Relu()
+    assert [row.path for row in layer_table(model, (2, 2, 3))] == ["relu", "unshared"]
+
+
+CLASSES = [Handmade, Handmade.Settings, Broken, *vars(models).values(), *vars(layers).values()]
+# Read when the file is loaded, before any test has made a table.
+CALLS = {cls: vars(cls).get("__call__") for cls in CLASSES if isinstance(cls, type)}
+
+
+def test_the_table_leaves_classes_as_they_were() -> None:
+    layer_table(mlp(), CIFAR)
+    layer_table(Handmade(), (2, 2, 3))
+    assert {cls: vars(cls).get("__call__") for cls in CALLS} == CALLS
+
+
+def test_the_table_leaves_classes_as_they_were_after_an_error() -> None:
+    with pytest.raises(ValueError, match="broken"):
+        layer_table(Broken({"pixels": Pixels("unit")}), CIFAR)
+    assert {cls: vars(cls).get("__call__") for cls in CALLS} == CALLS
