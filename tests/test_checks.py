@@ -62,7 +62,7 @@ def test_nearest_reads_its_choices_once() -> None:
 
 def test_sequences_of_one_length_pass_and_others_do_not() -> None:
     checks.same_length("gradients", [1, 2], "parameters", "ab")
-    with pytest.raises(ShapeError, match="`gradients` must have one item for each of the 3 `parameters`. Received 2"):
+    with pytest.raises(ShapeError, match=r"`gradients` must have one item for each of the 3 `parameters`. Received 2"):
         checks.same_length("gradients", [1, 2], "parameters", "abc")
 
 

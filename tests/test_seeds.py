@@ -28,7 +28,18 @@ def test_words_are_equal_only_for_the_same_seed_and_purpose(
 
 
 def test_parts_do_not_run_together_and_have_a_type() -> None:
-    purposes = [("a", "bc"), ("ab", "c"), ("abc",), ("abc", ""), ("a", "b", "c"), (1,), ("1",), ("int:1",), ()]
+    purposes = [
+        ("a", "bc"),
+        ("astr:bc",),
+        ("ab", "c"),
+        ("abc",),
+        ("abc", ""),
+        ("a", "b", "c"),
+        (1,),
+        ("1",),
+        ("int:1",),
+        (),
+    ]
     assert len({seeds.words(0, *purpose) for purpose in purposes}) == len(purposes)
 
 

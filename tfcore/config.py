@@ -69,7 +69,7 @@ class RunConfig:
     decay_steps: int | None = _flag(
         None,
         "Length of an exponential (one factor), polynomial or cosine decay. Default: the whole run.",
-        checks.positive,
+        checks.positive_integer,
     )
     decay_factor: float = _flag(0.1, "Factor of a step_wise or exponential decay.", checks.positive)
     decay_boundaries: tuple[int, ...] | None = _flag(None, "Steps at which a step_wise learning rate falls.")
@@ -84,25 +84,25 @@ class RunConfig:
     clip_value: float | None = _flag(None, "Each gradient entry is cut to ± this.")
     clip_norm: float | None = _flag(None, "The gradient is scaled down to this global norm.")
 
-    batch_size: int = _flag(128, "Examples a step.", checks.positive)
-    microbatches: int = _flag(1, "Parts that a batch is computed in, to save memory.", checks.positive)
-    steps: int | None = _flag(None, "Length of the run in steps.", checks.positive)
+    batch_size: int = _flag(128, "Examples a step.", checks.positive_integer)
+    microbatches: int = _flag(1, "Parts that a batch is computed in, to save memory.", checks.positive_integer)
+    steps: int | None = _flag(None, "Length of the run in steps.", checks.positive_integer)
     epochs: float | None = _flag(
         None, "Length of the run in epochs of the training examples. Default: 10.", checks.positive
     )
     patience: int | None = _flag(
-        None, "Stop after so many evaluations in a row without a better one; test the best.", checks.positive
+        None, "Stop after so many evaluations in a row without a better one; test the best.", checks.positive_integer
     )
     monitor: str = _flag("loss", "What the best validation score is judged by.", choices=("loss", "accuracy"))
     evaluate_every_epochs: float = _flag(1.0, "Epochs between validations.", checks.positive)
 
     data_dir: str = _watch("", "Where data sets lie. Default: $TFCORE_DATA_DIR, else a cache folder in your home.")
     eval_batch_size: int = _watch(
-        500, "Examples a batch when evaluating; no score depends on it beyond rounding.", checks.positive
+        500, "Examples a batch when evaluating; no score depends on it beyond rounding.", checks.positive_integer
     )
-    log_every_steps: int = _watch(100, "Steps between two points of the training curves.", checks.positive)
+    log_every_steps: int = _watch(100, "Steps between two points of the training curves.", checks.positive_integer)
     batch_accuracy_every_steps: int | None = _watch(
-        None, "Print a batch's accuracy before its update, every so often.", checks.positive
+        None, "Print a batch's accuracy before its update, every so often.", checks.positive_integer
     )
     checkpoint_every_epochs: float = _watch(1.0, "Epochs between checkpoints.", checks.positive)
     keep_checkpoints: int = _watch(3, "Newest checkpoints to keep, beside the best. 0: all.", checks.not_negative)

@@ -11,7 +11,7 @@ def words(seed: int, *purpose: str | int, count: int = 2) -> tuple[int, ...]:
     `tf.random.stateless_*` (two of them) and `numpy.random.default_rng`.
     """
     digest = hashlib.blake2b(digest_size=4 * count)
-    for part in (seed, *purpose):
+    for part in (int(seed), *purpose):
         text = f"{type(part).__name__}:{part}".encode()
         digest.update(len(text).to_bytes(4, "little") + text)
     data = digest.digest()

@@ -1,6 +1,8 @@
 """Batches: a function of the step alone in training, every example exactly once in evaluation, no picture copied."""
 
 import gc
+import pathlib
+import resource
 
 import numpy as np
 import pytest
@@ -97,9 +99,9 @@ def test_an_evaluation_batch_has_a_static_shape_and_can_be_iterated_again() -> N
 
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_a_batch_of_no_example_is_refused(batch_size: int) -> None:
-    with pytest.raises(ConfigError, match=f"`batch_size` must be above 0. Received {batch_size}"):
+    with pytest.raises(ConfigError, match=rf"`batch_size` must be above 0. Received {batch_size}"):
         TrainingBatches(examples(10), batch_size=batch_size, seed=0)
-    with pytest.raises(ConfigError, match=f"`batch_size` must be above 0. Received {batch_size}"):
+    with pytest.raises(ConfigError, match=rf"`batch_size` must be above 0. Received {batch_size}"):
         EvaluationBatches(examples(10), batch_size=batch_size)
 
 
@@ -170,3 +172,20 @@ def test_a_tensor_keeps_dtype_and_shape(dtype: type) -> None:
     tensor = as_tensor(np.ones((3, 5), dtype))
     assert tensor.dtype == dtype
     assert tensor.shape == (3, 5)
+
+
+def test_a_pipeline_holds_no_second_copy_of_the_pictures() -> None:
+    """tf.data's own rewriting would serialise the graph together with them."""
+    count = 40_000
+    images = aligned_empty((count, 32, 32, 3))
+    images[:] = 1
+    part = Examples(as_tensor(images), tf.zeros([count], tf.int32))
+    before = resident_bytes()
+    next(TrainingBatches(part, batch_size=10, seed=0).from_step(0))
+    next(iter(EvaluationBatches(part, batch_size=10)))
+    assert resident_bytes() - before < images.nbytes / 2
+
+
+def resident_bytes() -> int:
+    """The memory that this process has now."""
+    return int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()

@@ -15,6 +15,7 @@ import pooch
 import pytest
 
 from tfcore.data import download
+from tfcore.data.archive import OTHER_BYTES
 from tfcore.errors import DataError
 
 CONTENTS = {"one.bin": b"1" * 3000, "two.bin": b"2" * 500}
@@ -221,11 +222,11 @@ def too_long() -> bytes:
 
 
 def bomb() -> bytes:
-    return packed(member("pair/readme.html", bytes(download.OTHER_BYTES)), *good())
+    return packed(member("pair/readme.html", bytes(OTHER_BYTES)), *good())
 
 
 def header_bomb() -> bytes:
-    return packed(member("x", b"1 x=" + bytes(2 * download.OTHER_BYTES), tarfile.XHDTYPE), *good())
+    return packed(member("x", b"1 x=" + bytes(2 * OTHER_BYTES), tarfile.XHDTYPE), *good())
 
 
 @pytest.mark.parametrize(

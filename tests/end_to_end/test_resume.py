@@ -21,10 +21,11 @@ from tfcore.config import RunConfig
 from tfcore.training.checkpoints import steps_in
 from tfcore.training.run_folder import RunFolder
 
-# 9,000 training examples: no batch size here divides them, and no interval divides a stopping step.
+# 9,000 training examples; neither the batch nor an interval divides them or a stopping step.
 CONFIG = RunConfig(
     model="mlp", hidden=(16,), batch_size=70, steps=300, log_every_steps=17, evaluate_every_epochs=0.3,
-    checkpoint_every_epochs=0.4, patience=2, monitor="accuracy", learning_rate=0.05, warmup_steps=40, l2=1e-4, clip_norm=2.0,
+    checkpoint_every_epochs=0.4, patience=2, monitor="accuracy",
+    learning_rate=0.05, warmup_steps=40, l2=1e-4, clip_norm=2.0,
 )  # fmt: skip
 RATES = {"examples_per_sec"}
 

@@ -122,7 +122,7 @@ def model(config: RunConfig, data: "Dataset") -> Any:
     sizes = {name: getattr(config, name) for name in ("hidden", "initializer") if getattr(config, name) is not None}
     for name in sizes:
         if name not in taken:
-            raise ConfigError(f"--{name} is not a size of --model={config.model}. It takes {', '.join(taken)}.")
+            raise ConfigError(f"--model={config.model} takes no --{name}. Leave it out, or choose a model that does.")
     dtype = tf.bfloat16 if config.precision == "bfloat16" else tf.float32
     offered = {"pixels": _pixels(config, data, dtype), "seed": config.seed, "dtype": dtype}
     return cls(data.image_shape, data.classes, **{k: v for k, v in offered.items() if k in taken}, **sizes)
@@ -195,8 +195,8 @@ def _load(path: str) -> Any:
     """What `package.module:name` or `path/to/file.py:name` points at; a file of the user's own is run."""
     place, name = path.rsplit(":", 1)
     module = _run_file(Path(place)) if place.endswith(".py") else _import(place)
-    if not hasattr(module, name):
-        raise ConfigError(f"{place} has no '{name}'.{checks.nearest(name, vars(module))}")
+    if not callable(getattr(module, name, None)):
+        raise ConfigError(f"{place} has no class or function '{name}'.{checks.nearest(name, vars(module))}")
     return getattr(module, name)
 
 
@@ -214,6 +214,9 @@ def _run_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)  # dataclasses and pickling look their module up there
-    spec.loader.exec_module(module)
+    sys.modules.setdefault(path.stem, module)  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConfigError(f"{path} does not run: {type(error).__name__}: {' '.join(str(error).split())}.") from error
     return module

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tfcore import checks
 from tfcore.commands import builders, flags, quiet
 from tfcore.config import IDENTITY, RunConfig, describe, spelled
 from tfcore.errors import ConfigError
@@ -16,6 +17,7 @@ _LENGTH = {"steps", "epochs"}
 
 def run(parsed: flags.Parsed) -> int:
     """Trains, and gives back the exit status."""
+    checks.not_negative("stop_after_steps", parsed.options["stop_after_steps"])
     named = parsed.options["run_dir"]
     started = Path(named) if named and (Path(named) / "config.flags").is_file() else None
     if started is None:

@@ -100,8 +100,12 @@ class EvaluationBatches:
 
 
 def _plain_options() -> tf.data.Options:
-    """No tuning at run time: what runs must not depend on timings taken in the run."""
+    """No tuning at run time (what runs must not depend on timings), and no rewriting of the graph.
+
+    The rewriting would serialise the pipeline with the pictures that it holds: a second copy of the data set.
+    """
     options = tf.data.Options()
     options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
     options.deterministic = True
     return options

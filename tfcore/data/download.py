@@ -5,31 +5,23 @@ moved into place by renaming, so that nobody ever finds a half-written file. Fil
 there are used as they are; what is in them is checked all the same, by the unpacking and by the readers.
 """
 
-import gzip
-import io
 import logging
 import os
-import shutil
-import tarfile
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pooch
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from tfcore.data.archive import PIECE_BYTES, unpack
 from tfcore.errors import DataError
 
 TIMEOUT_SECS = (3.0, 20.0)  # to connect; between two pieces of an answer
-PIECE_BYTES = 1 << 16
 NAMES_BYTES = 1 << 12  # more than any list of class names has
-OTHER_BYTES = 1 << 20  # what an archive may hold beside the expected files: headers, padding, a page to read
-# What gzip and tarfile raise on damaged input; RecursionError comes from a long chain of tar headers.
-DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ class Archive:
         archive = data_dir / self.address.rpartition("/")[2]
         if not archive.is_file():
             archive = _fetch(self.address, self.md5, into.parent, f"Put this file into {data_dir}")
-        _unpack(archive, self.folder, self.sizes, into)
+        unpack(archive, self.folder, self.sizes, into)
 
 
 @dataclass(frozen=True)
@@ -224,7 +216,8 @@ def _fetch(address: str, md5: str, into: Path, advice: str) -> Path:
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     pooch.get_logger().setLevel(logging.CRITICAL)  # It would print to standard error beside the progress.
     for last in (False, True):
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             bar = _Bar(progress, name)
             # Without that header a server may compress on the way, and the lengths would not be the file's.
             headers = {"Accept-Encoding": "identity"}
@@ -248,53 +241,3 @@ def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError):
         return error.strerror or f"no connection ({type(error).__name__})"
     return "what came has another checksum than the publisher's file"
-
-
-class _Bounded(io.BufferedIOBase):
-    """A stream that gives only so many bytes, so that no header and no member can fill memory or disk."""
-
-    def __init__(self, stream: gzip.GzipFile, limit_bytes: int, path: Path) -> None:
-        self._stream, self._left, self._path = stream, limit_bytes, path
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = self._stream.read(size)
-        self._left -= len(data)
-        if self._left >= 0:
-            return data
-        raise DataError(f"{self._path} holds more than the published archive. Delete it and get it anew.")
-
-
-def _unpack(archive: Path, folder: str, sizes: dict[str, int], into: Path) -> None:
-    """Takes the files named in `sizes` out of an archive's `folder`, and nothing else."""
-    wanted = {f"{folder}/{name}": size_bytes for name, size_bytes in sizes.items()}
-    try:
-        with gzip.open(archive) as stream:
-            bounded = _Bounded(stream, OTHER_BYTES + sum(wanted.values()), archive)
-            with tarfile.open(fileobj=bounded, mode="r|") as tar:
-                for member in tar:
-                    _take(tar, member, wanted, into, archive)
-            # gzip compares its own checksum only when it comes to the end.
-            while bounded.read(PIECE_BYTES):
-                pass
-    except DAMAGE as error:
-        raise DataError(f"{archive} is damaged ({type(error).__name__}). Delete it and get it anew.") from error
-    absent = [name for name in sizes if not (into / name).is_file()]
-    if absent:
-        raise DataError(f"{archive} must hold {folder}/{absent[0]}. It does not: delete it and get it anew.")
-
-
-def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, sizes: dict[str, int], into: Path, archive: Path) -> None:
-    """Writes one member, if it is wanted, under its last name into the folder `into`."""
-    path = PurePosixPath(member.name)
-    plain = (member.isreg() and not member.issparse()) or member.isdir()
-    if not plain or path.is_absolute() or ".." in path.parts:
-        raise DataError(f"{archive} holds {member.name!r}, which is no plain file in a folder of it. Do not trust it.")
-    limit_bytes = sizes.get(str(path))
-    if limit_bytes is None or member.isdir():
-        return
-    if not 0 <= member.size <= limit_bytes:
-        raise DataError(f"{member.name} in {archive} must have at most {limit_bytes} bytes. It has {member.size}.")
-    source = tar.extractfile(member)
-    assert source is not None  # It is so for links and folders only.
-    with source, (into / path.name).open("wb") as target:
-        shutil.copyfileobj(source, target)

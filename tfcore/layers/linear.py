@@ -36,8 +36,8 @@ class Linear(tf.Module):
         dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__(name=name)
-        checks.positive("in_features", in_features)
-        checks.positive("out_features", out_features)
+        checks.positive_integer("in_features", in_features)
+        checks.positive_integer("out_features", out_features)
         checks.one_of("initializer", initializer, tuple(initializers.INITIALIZERS))
         draw = initializers.INITIALIZERS[initializer]
         self.in_features = in_features
@@ -48,6 +48,7 @@ class Linear(tf.Module):
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
+        x = tf.convert_to_tensor(x)
         if x.shape.rank != 2 or x.shape[1] != self.in_features:
             raise ShapeError(
                 f"Layer '{self.name}' takes x of shape [N, {self.in_features}]. Received {x.shape}. "

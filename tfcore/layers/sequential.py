@@ -17,11 +17,11 @@ class Sequential(tf.Module):
 
     def __init__(self, layers: Mapping[str, tf.Module], *, name: str | None = None) -> None:
         super().__init__(name=name)
+        self._order = tuple(layers)
         for layer_name, layer in layers.items():
             if hasattr(self, layer_name):
                 raise ConfigError(f"A layer cannot be called '{layer_name}': tf.Module has an attribute of that name.")
             setattr(self, layer_name, layer)
-        self._order = tuple(layers)
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         for name in self._order:

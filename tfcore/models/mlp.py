@@ -38,7 +38,7 @@ class Mlp(Sequential):
         layers: dict[str, tf.Module] = {"pixels": pixels, "flatten": Flatten()}
         features = math.prod(image_shape)
         for number, units in enumerate(hidden, start=1):
-            checks.positive("hidden", units)
+            checks.positive_integer("hidden", units)
             name = f"hidden_{number}"
             layers[name] = Linear(features, units, name=name, seed=seed, initializer=initializer, dtype=dtype)
             layers[f"relu_{number}"] = Relu()

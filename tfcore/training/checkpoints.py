@@ -88,9 +88,9 @@ class Checkpoints:
         wanted = {name: variable for name, variable in self._state.items() if name.startswith(only)}
         try:
             _compare(folder, wanted, everything=not only)
+            about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
             status = tf.train.Checkpoint(variables=wanted).read(str(folder / "state"))
             status.assert_existing_objects_matched()
-            about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         except _READ_ERRORS as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RunError(

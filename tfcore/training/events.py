@@ -30,7 +30,8 @@ class Schedule:
 
     def next_after(self, step: int, last_step: int) -> int:
         """The first due step after `step`, or one past `last_step` where there is none."""
-        number = math.floor(Fraction(step - self.offset) / self.every_steps) + 1
+        first = 0 if self.offset else 1
+        number = max(first, math.floor(Fraction(step - self.offset) / self.every_steps) + 1)
         due = math.ceil(number * self.every_steps) + self.offset
         if due <= last_step:
             return due

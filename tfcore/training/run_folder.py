@@ -86,7 +86,9 @@ class RunFolder:
         path = self.path / RESULT
         try:
             result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+            if not isinstance(result, dict):
+                raise ValueError("it is no JSON object")
+        except (ValueError, OSError) as error:
             raise RunError(
                 f"{path} cannot be read: {error}. Delete it, and the run goes on from its checkpoint."
             ) from error

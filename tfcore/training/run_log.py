@@ -60,8 +60,8 @@ def trim(folder: Path, step: int) -> None:
     """Takes back what was logged after `step`, and any score of the test split: both will be written again."""
     metrics = folder / "metrics.jsonl"
     if metrics.exists():
-        lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-        _replace(metrics, "".join(line for line in lines if _stays(line, step)).encode())
+        lines = metrics.read_text(encoding="utf-8").splitlines()
+        _replace(metrics, "".join(f"{line}\n" for line in lines if _stays(line, step)).encode())
     for split in SPLITS:
         for path in sorted((folder / split).glob("events.out.tfevents.*")):
             _trim_events(path, -1 if split == "test" else step)

@@ -1,0 +1,135 @@
+"""Measures the recipes: five seeds each through `train.py`, a result file, and a header made from it.
+
+    python benchmarks/recipes.py                    all recipes (a few minutes)
+    python benchmarks/recipes.py softmax_cifar10    one
+    python benchmarks/recipes.py --headers_only     only rewrite the headers from the result files
+
+Wants the real data sets in $TFCORE_DATA_DIR, or downloads them.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from typing import Any
+
+ROOT = pathlib.Path(__file__).parents[1]
+FOLDER = ROOT / "recipes"
+SEEDS = 5
+ABOUT = {  # what the recipe is, and what others report for it
+    "softmax_cifar10": "Softmax regression by plain gradient descent. As first published: 25-31 % test accuracy.",
+    "softmax_cifar10_tuned": "Softmax regression with standardized pixels, Adam, cosine decay and L2: how far it goes.",
+    "mlp_cifar10": "One hidden layer of 120 by gradient descent with L2. As first published: 46.0 % test accuracy.",
+    "mlp_mnist": "Two hidden layers of 50 by Adam, stopped early on a validation tenth.",
+}
+
+
+def names() -> list[str]:
+    """All recipes."""
+    return sorted(path.stem for path in FOLDER.glob("*.flags"))
+
+
+def flags(name: str) -> list[str]:
+    """The flags of a recipe, without its header."""
+    lines = (FOLDER / f"{name}.flags").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.startswith("--")]
+
+
+def result(name: str) -> dict[str, Any]:
+    """The committed result file of a recipe."""
+    loaded: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def header(name: str, measured: dict[str, Any]) -> str:
+    """The comment at the top of a recipe."""
+    accuracy, secs = measured["test_accuracy"], measured["train_secs"]
+    seeds = [run["seed"] for run in measured["runs"]]
+    lines = [
+        ABOUT[name],
+        "",
+        f"    {measured['command']}",
+        "",
+        f"Test accuracy {accuracy['mean']:.4f} ± {accuracy['standard_deviation']:.4f} "
+        f"(mean ± standard deviation of {len(seeds)} seeds, {seeds[0]}-{seeds[-1]}), "
+        f"{measured['runs'][0]['steps']:,} steps with seed {seeds[0]},",
+        f"{secs['mean']:.1f} s of training, {measured['total_secs']['mean']:.1f} s in all.",
+        f"Measured on {measured['date']}: {measured['machine']}; {measured['versions']}.",
+        "Made from the result file beside it by benchmarks/recipes.py.",
+    ]
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
+
+
+def write_header(name: str) -> None:
+    """Puts the header that the result file gives on top of the flags."""
+    text = header(name, result(name)) + "\n" + "".join(f"{flag}\n" for flag in flags(name))
+    (FOLDER / f"{name}.flags").write_text(text, encoding="utf-8")
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Mean and sample standard deviation."""
+    return {"mean": statistics.fmean(values), "standard_deviation": statistics.stdev(values)}
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Runs a recipe with every seed."""
+    runs = [_run(name, seed) for seed in range(SEEDS)]
+    return {
+        "recipe": name,
+        "command": f"python train.py --flagfile=recipes/{name}.flags",
+        "flags": flags(name),
+        "runs": runs,
+        **{field: summary([run[field] for run in runs]) for field in ("test_accuracy", "train_secs", "total_secs")},
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": _machine(),
+        "versions": f"TensorFlow {metadata.version('tensorflow')}, Python {platform.python_version()}",
+    }
+
+
+def _run(name: str, seed: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "train.py", f"--flagfile=recipes/{name}.flags", f"--seed={seed}", "--json"]
+        start = time.monotonic()
+        done = subprocess.run(
+            [*command, f"--run_dir={folder}/run"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+        )
+        total_secs = time.monotonic() - start
+    ended = json.loads(done.stdout.splitlines()[-1])
+    return {
+        "seed": seed,
+        "test_accuracy": ended["test"]["accuracy"],
+        "test_loss": ended["test"]["loss"],
+        "steps": ended["steps"],
+        "train_secs": ended["train_secs"],
+        "total_secs": total_secs,
+    }
+
+
+def _machine() -> str:
+    """Cores and processor."""
+    info = pathlib.Path("/proc/cpuinfo")
+    models = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    return f"{os.cpu_count()} cores, {models[0].split(':')[1].strip() if models else platform.machine()}"
+
+
+def main() -> None:
+    """Measures what is named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=", ".join(names()))
+    parser.add_argument("--headers_only", action="store_true")
+    arguments = parser.parse_args()
+    for name in arguments.recipes or names():
+        if not arguments.headers_only:
+            (FOLDER / f"{name}.json").write_text(json.dumps(measure(name), indent=2) + "\n", encoding="utf-8")
+        write_header(name)
+
+
+if __name__ == "__main__":
+    main()

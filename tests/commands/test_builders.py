@@ -1,0 +1,291 @@
+"""Builders: every name leads to its object, and what cannot be meant is refused by name."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcore import models, optimizers, schedules
+from tfcore.commands import builders
+from tfcore.config import SCHEDULES, RunConfig
+from tfcore.data.dataset import Dataset, Split, split_validation
+from tfcore.errors import ConfigError, DataError
+from tfcore.modules import named_parameters
+
+generator = np.random.default_rng(0)
+
+
+def split(count: int, classes: int = 2) -> Split:
+    labels = (np.arange(count) % classes).astype(np.int32)
+    return Split(generator.integers(0, 256, (count, 2, 3, 1), np.uint8), labels)
+
+
+DATA = Dataset("small", split(40), split(10), ("cat", "dog"))
+OWN_FILE = """
+import dataclasses
+import numpy as np
+from tfcore.data.dataset import Dataset, Split
+
+@dataclasses.dataclass
+class Settings:
+    pictures: int = 6
+
+def pair(data_dir):
+    images = np.zeros((Settings().pictures, 2, 2, 1), np.uint8)
+    labels = np.array([0, 1, 0, 1, 0, 1], np.int32)
+    return Dataset("pair", Split(images, labels), Split(images, labels), ("cat", "dog"))
+
+def number(data_dir):
+    return 3
+
+class Net:
+    def __init__(self, image_shape, classes, *, seed):
+        self.arguments = (image_shape, classes, seed)
+"""
+
+
+@pytest.fixture
+def own_file(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "own_models_for_test.py"
+    path.write_text(OWN_FILE)
+    yield path
+    sys.modules.pop(path.stem, None)
+
+
+def model(**given: Any) -> Any:
+    return builders.model(builders.resolve(RunConfig(**given)), DATA)
+
+
+def optimizer(**given: Any) -> Any:
+    return builders.training_step(RunConfig(**given), model(), 100).optimizer
+
+
+def test_the_defaults_and_every_listed_name_are_known() -> None:
+    builders.check_names(RunConfig())
+    for field, table in [
+        ("model", builders.MODELS),
+        ("dataset", builders.DATASETS),
+        ("optimizer", builders.OPTIMIZERS),
+    ]:
+        for name in table:
+            builders.check_names(RunConfig(**{field: name}))
+
+
+@pytest.mark.parametrize(
+    ("given_values", "message"),
+    [
+        ({"model": "sofmax"}, "`model` must be one of softmax, .* Received 'sofmax'. Did you mean 'softmax'"),
+        ({"dataset": "cifar"}, "`dataset` must be one of .* Received 'cifar'. Did you mean 'cifar10"),
+        ({"optimizer": "adamm"}, "`optimizer` must be one of .* Received 'adamm'. Did you mean 'adam"),
+        ({"model": "xyzzy"}, "Received 'xyzzy'.$"),
+        ({"model": "nowhere/file.py:Net"}, "--model=nowhere/file.py:Net: there is no file nowhere/file.py"),
+        ({"dataset": "nowhere/file.py:make"}, "--dataset=nowhere/file.py:make: there is no file nowhere/file.py"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(given_values: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        builders.check_names(RunConfig(**given_values))
+
+
+@pytest.mark.parametrize("table", [builders.MODELS, builders.DATASETS, builders.LOSSES])
+def test_every_path_in_a_table_leads_somewhere(table: dict[str, str]) -> None:
+    for name in table:
+        assert callable(builders._find(name, table))
+
+
+def test_a_model_of_ones_own_gets_what_it_takes(own_file: Path) -> None:
+    config = RunConfig(model=f"{own_file}:Net", seed=7)
+    builders.check_names(config)
+    assert builders.model(config, DATA).arguments == ((2, 3, 1), 2, 7)
+
+
+def test_a_data_set_of_ones_own_is_loaded(own_file: Path) -> None:
+    data = builders.dataset(RunConfig(dataset=f"{own_file}:pair"))
+    assert (data.name, len(data.train), data.classes) == ("pair", 6, 2)
+
+
+def test_a_data_set_that_is_none_is_refused(own_file: Path) -> None:
+    with pytest.raises(DataError, match=r"must return a tfcore\.data\.dataset\.Dataset\. Received <class 'int'>"):
+        builders.dataset(RunConfig(dataset=f"{own_file}:number"))
+
+
+def test_a_name_that_the_file_lacks_is_refused_with_the_nearest(own_file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"own_models_for_test\.py has no 'Nett'\. Did you mean 'Net'"):
+        builders.model(RunConfig(model=f"{own_file}:Nett"), DATA)
+
+
+def test_a_name_in_a_package_is_found() -> None:
+    config = RunConfig(model="tfcore.models.softmax:Softmax", precision="float32")
+    assert isinstance(builders.model(config, DATA), models.Softmax)
+    with pytest.raises(ConfigError, match=r"There is no module tfcore\.modls"):
+        builders.model(RunConfig(model="tfcore.modls:Softmax"), DATA)
+
+
+def test_resolving_makes_every_automatic_choice() -> None:
+    config = builders.resolve(RunConfig())
+    assert (config.precision, config.epochs, config.steps) == ("float32", 10.0, None)
+    assert (config.intra_op_threads, config.inter_op_threads) == (1, 1)
+    assert builders.resolve(config) == config
+
+
+def test_resolving_keeps_what_was_given() -> None:
+    given_config = RunConfig(precision="bfloat16", epochs=0.5, intra_op_threads=2, inter_op_threads=3)
+    assert builders.resolve(given_config) == given_config
+    by_steps = builders.resolve(RunConfig(steps=5))
+    assert (by_steps.steps, by_steps.epochs) == (5, None)
+
+
+def test_threads_of_an_unknown_model_are_left_to_tensorflow() -> None:
+    config = builders.resolve(RunConfig(model="own.py:Net"))
+    assert (config.intra_op_threads, config.inter_op_threads) == (0, 0)
+
+
+def test_sizes_go_to_the_model_that_takes_them() -> None:
+    net = model(model="mlp", hidden=(5, 4), initializer="he")
+    shapes = {path: tuple(variable.shape) for path, variable in named_parameters(net).items()}
+    weights = {path: shape for path, shape in shapes.items() if path.endswith("weights")}
+    assert list(weights.values()) == [(6, 5), (5, 4), (4, 2)]
+
+
+def test_a_size_that_the_model_does_not_take_is_refused(own_file: Path) -> None:
+    with pytest.raises(ConfigError, match="--hidden is not a size of --model=softmax"):
+        model(hidden=(5,))
+    with pytest.raises(ConfigError, match=r"--initializer is not a size of --model=.*Net"):
+        model(model=f"{own_file}:Net", initializer="he")
+
+
+def test_an_unknown_initializer_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"`initializer` must be one of .* Did you mean 'glorot'"):
+        model(initializer="glorott")
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", tf.float32), ("bfloat16", tf.bfloat16)])
+def test_the_precision_is_the_logits(precision: str, dtype: tf.DType) -> None:
+    assert model(precision=precision)(tf.constant(DATA.test.images), training=False).dtype == dtype
+
+
+@pytest.mark.parametrize("scaling", ["unit", "raw"])
+def test_pixels_without_statistics_hold_none(scaling: str) -> None:
+    assert not model(pixels=scaling).pixels.variables
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.25, 10.0])
+def test_pixel_statistics_are_those_of_the_training_share_alone(validation: float) -> None:
+    train, held_out = split_validation(DATA.train.labels, validation, 3)
+    assert len(train) + len(held_out) == 40
+    share = DATA.train.images[train].astype(np.float64)
+    centered = model(pixels="centered", validation=validation, seed=3).pixels
+    np.testing.assert_allclose(centered.mean, share.mean(axis=0), rtol=1e-6)
+    standardized = model(pixels="standardized", validation=validation, seed=3).pixels
+    np.testing.assert_allclose(standardized.mean, share.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(standardized.std, share.std(axis=(0, 1, 2)), rtol=1e-6)
+
+
+def test_splits_hold_every_training_example_once() -> None:
+    found = builders.splits(RunConfig(validation=0.25), DATA)
+    assert {name: len(part) for name, part in found.items()} == {"train": 30, "validation": 10, "test": 10}
+    rows = np.concatenate(
+        [found[name].gather(tf.range(len(found[name]), dtype=tf.int64))[0] for name in ("train", "validation")]
+    )
+    assert sorted(map(bytes, rows.astype(np.uint8))) == sorted(map(bytes, DATA.train.images))
+
+
+def test_without_validation_there_is_no_such_split() -> None:
+    assert {name: len(part) for name, part in builders.splits(RunConfig(validation=0), DATA).items()} == {
+        "train": 40,
+        "test": 10,
+    }
+
+
+@pytest.mark.parametrize("name", builders.LOSSES)
+def test_every_loss_is_one_number_an_example_and_hears_of_the_smoothing(name: str) -> None:
+    logits, labels = tf.constant([[3.0, -1.0], [0.5, 0.25]]), tf.constant([0, 1])
+    plain = builders.loss(RunConfig(loss=name))(logits, labels)
+    smoothed = builders.loss(RunConfig(loss=name, label_smoothing=0.3))(logits, labels)
+    assert plain.shape == (2,)
+    assert not np.allclose(plain, smoothed)
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "settings"),
+    [
+        ("gradient_descent", "GradientDescent", {"clip_value": 0.01}),
+        ("momentum", "Momentum", {"momentum": 0.5, "nesterov": True}),
+        ("adam", "Adam", {"beta1": 0.5, "beta2": 0.75}),
+        ("adam", "Adam", {"epsilon": 0.1, "clip_norm": 0.5}),
+        ("adamw", "AdamW", {"weight_decay": 0.5, "beta1": 0.25}),
+    ],
+)
+def test_an_optimizer_updates_as_its_settings_say(name: str, method: str, settings: dict[str, Any]) -> None:
+    built = optimizer(optimizer=name, schedule="constant", learning_rate=0.25, **settings)
+    by_hand, bare = (
+        getattr(optimizers, method)(
+            {path: tf.Variable(p) for path, p in zip(built.paths, built.parameters, strict=True)},
+            0.25,
+            **given_settings,
+        )
+        for given_settings in (settings, {})
+    )
+    for scale in (1.0, -0.3, 0.7):
+        for each in (built, by_hand, bare):
+            each.apply([tf.fill(parameter.shape, scale) for parameter in each.parameters])
+    assert type(built) is type(by_hand)
+    for ours, theirs, default in zip(built.parameters, by_hand.parameters, bare.parameters, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        assert not np.array_equal(ours, default)
+
+
+@pytest.mark.parametrize("name", builders.OPTIMIZERS)
+def test_every_optimizer_builds_with_its_own_defaults(name: str) -> None:
+    built = optimizer(optimizer=name, schedule="constant", learning_rate=0.25)
+    assert built.paths == ("logits.biases", "logits.weights")
+    assert float(built.learning_rate(tf.constant(0, tf.int64))) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("given_values", "expected"),
+    [
+        ({"schedule": "constant"}, schedules.Constant(0.5)),
+        (
+            {"schedule": "step_wise", "decay_boundaries": (3, 6), "decay_factor": 0.25},
+            schedules.StepWise(0.5, (3, 6), 0.25),
+        ),
+        ({"schedule": "exponential", "decay_factor": 0.25}, schedules.Exponential(0.5, 100, 0.25)),
+        ({"schedule": "exponential", "decay_steps": 7}, schedules.Exponential(0.5, 7, 0.1)),
+        (
+            {"schedule": "polynomial", "decay_power": 2.0, "end_learning_rate": 0.1},
+            schedules.Polynomial(0.5, 100, 2.0, 0.1),
+        ),
+        ({"schedule": "cosine"}, schedules.Cosine(0.5, 100, 0.0)),
+        ({"schedule": "cosine", "decay_steps": 7, "end_learning_rate": 0.1}, schedules.Cosine(0.5, 7, 0.1)),
+        ({"schedule": "cosine", "warmup_steps": 5}, schedules.WarmUp(schedules.Cosine(0.5, 100, 0.0), 5)),
+    ],
+)
+def test_a_schedule_is_built_with_its_settings(given_values: dict[str, Any], expected: Any) -> None:
+    assert builders.schedule(RunConfig(learning_rate=0.5, **given_values), 100) == expected
+
+
+def test_every_schedule_name_builds() -> None:
+    for name in SCHEDULES:
+        boundaries = (3,) if name == "step_wise" else None
+        built = builders.schedule(RunConfig(schedule=name, decay_boundaries=boundaries), 10)
+        assert float(built(tf.constant(0, tf.int64))) == pytest.approx(0.001)
+
+
+def test_a_step_has_its_penalty_and_its_parts() -> None:
+    config = RunConfig(l2=0.5, l2_variables="biases", microbatches=2, batch_size=4)
+    net = model()
+    step = builders.training_step(config, net, 10)
+    named_parameters(net)["logits.biases"].assign([1.0, 2.0])
+    images, labels = tf.cast(DATA.train.images[:4], tf.float32), tf.constant(DATA.train.labels[:4])
+    result = tf.function(step.__call__)(images, labels)
+    assert float(result.total_loss - result.loss) == pytest.approx(0.25 * 5)
+
+
+def test_a_penalty_on_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="`l2_variables` must match a parameter"):
+        builders.training_step(RunConfig(l2=0.5, l2_variables="kernel"), model(), 10)

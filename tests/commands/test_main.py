@@ -1,0 +1,188 @@
+"""The front door: bad input is one line on standard error, an exit status, and nothing changed on disk."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfcore import __version__
+from tfcore.commands.main import COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a file and a folder of the user's in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    paths = folder.rglob("*")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in paths}
+
+
+def assert_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str, status: int = 2
+) -> None:
+    before = contents(folder)
+    assert main(arguments) == status
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "Unknown command 'trian'. Expected train, eval, benchmark. Did you mean 'train'?"),
+        (["--seed=1"], "Unknown command '--seed=1'"),
+        (["train", "--stesp=3"], "Unknown flag --stesp. Did you mean 'steps'?"),
+        (["train", "--model=sofmax"], "Did you mean 'softmax'?"),
+        (["train", "--model=own.py:Net"], "there is no file own.py"),
+        (["train", "--dataset=cifar1"], "Did you mean 'cifar10'?"),
+        (["train", "--dataset=nowhere/own.py:make"], "there is no file nowhere/own.py"),
+        (["train", "--optimizer=adma"], "Did you mean 'adam'?"),
+        (["train", "--schedule=cosin"], "Did you mean 'cosine'?"),
+        (["train", "--loss=hinge"], "`loss` must be one of"),
+        (["train", "--batch_size=many"], "--batch_size"),
+        (["train", "--batch_size=0"], "`batch_size` must be above 0"),
+        (["train", "--learning_rate=nan"], "`learning_rate` must be above 0"),
+        (["train", "--steps=3", "--epochs=2"], "Give --steps or --epochs, not both"),
+        (["train", "--patience=3", "--validation=0"], "--patience needs validation examples"),
+        (["train", "--momentum=0.9"], "--momentum belongs to --optimizer=momentum"),
+        (["train", "--microbatches=3"], "--microbatches must divide the batch of 128"),
+        (["train", "--flagfile=nowhere.flags"], "nowhere.flags"),
+        (["train", "softmax"], "Received 'softmax'"),
+        (["train", "--run_dir=new", "--model=sofmax"], "Did you mean 'softmax'?"),
+        (["train", "--run_dir=empty", "--seed=1", "--steps=-1"], "`steps` must be above 0"),
+        (["eval"], "Name the run to score: --run_dir=runs/NAME."),
+        (["eval", "--run_dir=mine", "--split=tset"], "Did you mean 'test'?"),
+        (["eval", "--run_dir=mine", "--checkpoint=first"], "`checkpoint` must be best, last or a step"),
+        (["eval", "--seed=1"], "Unknown flag --seed"),
+        (["benchmark", "--secs=0"], "`secs` must be above 0"),
+        (["benchmark", "--model=sofmax"], "Did you mean 'softmax'?"),
+        (["benchmark", "--run_dir=new"], "Unknown flag --run_dir"),
+    ],
+)
+def test_bad_flags_are_one_line_and_status_2(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert_refused(folder, capsys, arguments, message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--run_dir=mine"], "mine holds files but no run (config.flags is missing)"),
+        (["train", "--run_dir=file"], "cannot be written"),
+        (["train", "--run_dir=file/run"], "cannot be written"),
+        (["train", "--run_dir=file/deep/run"], "cannot be written"),
+        (["eval", "--run_dir=mine"], "mine is not a run folder"),
+        (["eval", "--run_dir=nowhere"], "nowhere is not a run folder"),
+        (["eval", "--run_dir=file/run"], "file/run is not a run folder"),
+    ],
+)
+def test_a_folder_that_cannot_be_a_run_is_one_line_and_status_1(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert_refused(folder, capsys, arguments, message, status=1)
+
+
+def started(folder: Path, text: str) -> list[str]:
+    (folder / "run").mkdir()
+    (folder / "run" / ".lock").touch()
+    (folder / "run" / "config.flags").write_text(text, encoding="utf-8")
+    return ["train", f"--run_dir={folder / 'run'}"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--seed=1", "belongs to another configuration: --seed=1 (there: 0). Name another --run_dir."),
+        ("--hidden=5", "--hidden=5 (there: 7)"),
+        ("--steps=90", "--steps=90 would change every learning rate"),
+        ("--epochs=3", "--epochs=3.0 would change every learning rate"),
+    ],
+)
+def test_a_run_that_is_resumed_as_another_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], flag: str, message: str
+) -> None:
+    run = started(folder, "--model=mlp\n--hidden=7\n--steps=50\n--precision=float32\n")
+    assert_refused(folder, capsys, [*run, flag], message)
+
+
+@pytest.mark.parametrize("text", ["--sed=1\n", "--steps=many\n", "what\n"])
+def test_a_damaged_configuration_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    assert_refused(folder, capsys, started(folder, text), "")
+
+
+def test_a_finished_run_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = started(folder, "--steps=50\n--precision=float32\n--intra_op_threads=1\n--inter_op_threads=1\n")
+    result = '{"status": "finished", "steps": 50, "test": {"loss": 0.5, "accuracy": 0.875}}'
+    (folder / "run" / "result.json").write_text(result)
+    before = contents(folder)
+    assert main(run) == 0
+    assert "has finished after 50 steps: test accuracy 0.8750." in capsys.readouterr().out
+    assert main([*run, "--json"]) == 0
+    assert capsys.readouterr().out == result + "\n"
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"], []])
+def test_the_overview_lists_the_commands(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert main(arguments) == (0 if arguments else 2)
+    printed = capsys.readouterr().out
+    for name in COMMANDS:
+        assert f"tfcore {name}" in printed
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_shows_its_flags(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert main([command, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"{command}: flags")
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tfcore {__version__}\n"
+
+
+def test_ctrl_c_before_the_run_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tfcore.commands.flags.parse", interrupted)
+    assert main(["train"]) == 130
+
+
+QUICK = """
+import sys
+from tfcore.commands.main import main
+commands = [[], ["train", "--help"], ["train", "--stesp=3"], ["train", "--model=mpl"]]
+statuses = [main(arguments) for arguments in commands]
+slow = {"tensorflow", "numpy", "keras", "tensorboard"} & set(sys.modules)
+print("statuses", statuses, "slow", sorted(slow))
+"""
+
+
+def test_help_and_refusals_load_no_large_package() -> None:
+    done = subprocess.run([sys.executable, "-c", QUICK], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "statuses [2, 0, 2, 2] slow []"
+
+
+def test_the_script_has_the_same_statuses() -> None:
+    done = subprocess.run(
+        [sys.executable, "train.py", "--stesp=3"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: Unknown flag --stesp. Did you mean 'steps'?\n"

@@ -1,0 +1,82 @@
+"""The fully connected layer against NumPy float64, its initial values and its refusals."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcore import initializers, seeds
+from tfcore.errors import ConfigError, ShapeError
+from tfcore.layers import Linear
+
+X = tf.constant(np.random.default_rng(0).normal(size=(5, 30)), tf.float32)
+
+
+def linear(name: str = "logits", seed: int = 0, initializer: str = "glorot", dtype: tf.DType = tf.float32) -> Linear:
+    return Linear(30, 20, name=name, seed=seed, initializer=initializer, dtype=dtype)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 1e-6), (tf.bfloat16, 1e-2)])
+def test_values(dtype: tf.DType, tolerance: float) -> None:
+    layer = linear(dtype=dtype)
+    layer.biases.assign(np.linspace(-1, 1, 20))
+    expected = X.numpy().astype(np.float64) @ layer.weights.numpy().astype(np.float64) + np.linspace(-1, 1, 20)
+    result = tf.cast(layer(X, training=False), tf.float64)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+def test_training_makes_no_difference() -> None:
+    layer = linear()
+    np.testing.assert_array_equal(layer(X, training=True), layer(X, training=False))
+
+
+def test_shapes_and_the_start_of_the_biases() -> None:
+    layer = linear()
+    assert layer.weights.shape == (30, 20)
+    np.testing.assert_array_equal(layer.biases, np.zeros(20, np.float32))
+    assert layer.trainable_variables == (layer.biases, layer.weights)
+
+
+@pytest.mark.parametrize("initializer", initializers.INITIALIZERS)
+def test_weights_are_drawn_by_the_initializer_for_seed_and_name(initializer: str) -> None:
+    words = seeds.words(3, "initial value", "hidden_1.weights")
+    expected = initializers.INITIALIZERS[initializer]((30, 20), words)
+    np.testing.assert_array_equal(linear("hidden_1", 3, initializer).weights, expected)
+
+
+def test_layers_of_one_name_and_seed_are_equal_and_others_differ() -> None:
+    tf.random.set_seed(1)
+    first = linear("a", 0).weights.numpy()
+    tf.random.set_seed(2)
+    np.testing.assert_array_equal(linear("a", 0).weights, first)
+    np.testing.assert_array_equal(linear("a", 0, dtype=tf.bfloat16).weights, first)
+    for other in (linear("b", 0), linear("a", 1)):
+        assert np.all(other.weights.numpy() != first)
+
+
+@pytest.mark.parametrize("shape", [(5, 29), (30,), (5, 2, 15), (5, 30, 1)])
+def test_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"Layer 'logits' takes x of shape \[N, 30\]. Received .*layers.Flatten\(\)"):
+        linear()(tf.zeros(shape), training=False)
+
+
+def test_another_shape_is_refused_while_tracing() -> None:
+    layer = linear()
+    traced = tf.function(lambda x: layer(x, training=False), autograph=False)
+    with pytest.raises(ShapeError, match=r"Received \(None, 29\)"):
+        traced.get_concrete_function(tf.TensorSpec([None, 29]))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [((0, 20), "`in_features` must be above 0. Received 0"), ((30, -1), "`out_features` must be above 0. Received -1")],
+)
+def test_a_size_below_one_is_refused(sizes: tuple[int, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Linear(*sizes, name="logits", seed=0)
+
+
+def test_an_unknown_initializer_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"`initializer` must be one of .*Received 'glorott'. Did you mean 'glorot'\?"
+    ):
+        linear(initializer="glorott")

@@ -1,0 +1,203 @@
+"""The configuration: what it refuses, how it is spelled as flags, and how long a run it means."""
+
+import math
+from dataclasses import FrozenInstanceError, fields, replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcore.commands import flags
+from tfcore.config import IDENTITY, SCHEDULES, WATCHING, RunConfig, describe, spelled
+from tfcore.errors import ConfigError
+
+POSITIVE = ["learning_rate", "decay_factor", "batch_size", "microbatches", "steps", "epochs", "patience", "decay_steps"]
+POSITIVE += ["evaluate_every_epochs", "checkpoint_every_epochs", "eval_batch_size", "log_every_steps"]
+POSITIVE += ["batch_accuracy_every_steps"]
+NOT_NEGATIVE = ["validation", "l2", "warmup_steps", "keep_checkpoints", "end_learning_rate", "intra_op_threads"]
+NOT_NEGATIVE += ["inter_op_threads"]
+CHOSEN = ["pixels", "precision", "loss", "schedule", "monitor"]
+
+rates = st.floats(1e-300, 1e300)
+shares = st.floats(0, 1, exclude_max=True)
+sizes = st.lists(st.integers(1, 10**6), min_size=1).map(tuple)
+# Visible ASCII: a flag is a line, and lines are stripped.
+words = st.text(st.characters(min_codepoint=33, max_codepoint=126) | st.sampled_from("ßλ权"), max_size=12)
+ADAM = {"beta1": st.none() | shares, "beta2": st.none() | shares, "epsilon": st.none() | rates}
+COMMON = {
+    "model": words.filter(bool),
+    "data_dir": words,
+    "l2_variables": words,
+    "seed": st.integers(-(2**63), 2**63),
+    "validation": shares | st.integers(1, 10**6).map(float),
+    "hidden": st.none() | sizes,
+    "label_smoothing": shares,
+    "learning_rate": rates,
+    "clip_norm": st.none() | rates,
+    "epochs": st.none() | rates,
+    "batch_accuracy_every_steps": st.none() | st.integers(1, 10**9),
+    "precision": st.sampled_from(["auto", "float32", "bfloat16"]),
+}
+configs = st.one_of(
+    st.builds(RunConfig, optimizer=st.just("adam"), **COMMON, **ADAM),
+    st.builds(RunConfig, optimizer=st.just("adamw"), weight_decay=st.none() | rates, **COMMON, **ADAM),
+    st.builds(RunConfig, optimizer=st.just("momentum"), momentum=shares, nesterov=st.none() | st.booleans(), **COMMON),
+    st.builds(RunConfig, schedule=st.just("step_wise"), decay_boundaries=sizes, **COMMON),
+    st.builds(RunConfig, schedule=st.sampled_from(SCHEDULES[2:]), decay_steps=st.integers(1, 2**62), **COMMON),
+)
+
+
+def test_the_defaults_are_valid_and_have_no_length_yet() -> None:
+    config = RunConfig()
+    assert (config.optimizer, config.learning_rate, config.schedule, config.batch_size) == (
+        "adam",
+        0.001,
+        "cosine",
+        128,
+    )
+    with pytest.raises(ConfigError, match="Give --steps or --epochs"):
+        config.total_steps(100)
+
+
+def test_a_configuration_does_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        RunConfig().seed = 1  # type: ignore[misc]
+
+
+def test_every_field_says_what_it_is() -> None:
+    for item in fields(RunConfig):
+        assert item.metadata["part"] in (IDENTITY, WATCHING)
+        assert item.metadata["help"].endswith("."), item.name
+
+
+@pytest.mark.parametrize("name", POSITIVE)
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
+def test_what_has_to_be_positive_is(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"`{name}` must be above 0\. Received {value}"):
+        RunConfig(**{name: value})
+
+
+@pytest.mark.parametrize("name", NOT_NEGATIVE)
+@pytest.mark.parametrize("value", [-1, math.nan])
+def test_what_must_not_be_negative_is_not(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"`{name}` must be at least 0\. Received {value}"):
+        RunConfig(**{name: value})
+
+
+@pytest.mark.parametrize("value", [-0.1, 1, math.nan])
+def test_label_smoothing_is_a_share(value: float) -> None:
+    with pytest.raises(ConfigError, match="`label_smoothing` must be at least 0 and below 1"):
+        RunConfig(label_smoothing=value)
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_a_choice_that_does_not_exist_is_refused_with_the_nearest(name: str) -> None:
+    good = getattr(RunConfig(), name)
+    with pytest.raises(ConfigError, match=rf"`{name}` must be one of .* Received '{good}x'\. Did you mean '{good}'"):
+        RunConfig(**{name: f"{good}x"})
+
+
+@pytest.mark.parametrize(
+    ("given_values", "message"),
+    [
+        ({"steps": 10, "epochs": 1.0}, "Give --steps or --epochs, not both. Received 10 and 1"),
+        ({"patience": 2, "validation": 0}, "--patience needs validation examples"),
+        ({"batch_size": 10, "microbatches": 3}, "--microbatches must divide the batch of 10. Received 3"),
+        ({"schedule": "step_wise"}, "--schedule=step_wise needs --decay_boundaries"),
+        ({"schedule": "step_wise", "decay_boundaries": ()}, "--schedule=step_wise needs --decay_boundaries"),
+        ({"decay_boundaries": (10,)}, "--decay_boundaries belongs to --schedule=step_wise. Received --schedule=cosine"),
+        ({"momentum": 0.9}, "--momentum belongs to --optimizer=momentum. Received adam"),
+        ({"nesterov": False}, "--nesterov belongs to --optimizer=momentum. Received adam"),
+        ({"optimizer": "momentum", "beta1": 0.9}, "--beta1 belongs to --optimizer=adam or adamw. Received momentum"),
+        ({"optimizer": "gradient_descent", "epsilon": 1e-8}, "--epsilon belongs to --optimizer=adam or adamw"),
+        ({"weight_decay": 0.01}, "--weight_decay belongs to --optimizer=adamw. Received adam"),
+        ({"schedule": "constant", "decay_steps": 5}, "--decay_steps belongs to --schedule=exponential or polynomial"),
+    ],
+)
+def test_a_contradiction_is_refused(given_values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig(**given_values)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@given(configs)
+def test_flags_and_back_is_the_same(config: RunConfig) -> None:
+    assert flags.from_text(config.flags()) == config
+
+
+@pytest.mark.parametrize("hidden", [(), (50,), (50, 30, 20)])
+def test_a_list_of_any_length_comes_back(hidden: tuple[int, ...]) -> None:
+    assert flags.from_text(RunConfig(hidden=hidden).flags()).hidden == hidden
+
+
+def test_flags_are_one_a_line_and_leave_out_what_is_not_set() -> None:
+    text = RunConfig(hidden=(50, 30), optimizer="momentum", nesterov=True).flags()
+    assert text.endswith("\n")
+    assert {"--model=softmax", "--hidden=50,30", "--nesterov=true", "--seed=0"} <= set(text.splitlines())
+    assert "--beta1" not in text
+
+
+@pytest.mark.parametrize(
+    ("epochs", "examples", "batch_size", "steps"),
+    [
+        (1, 1000, 100, 10),
+        (1, 1001, 100, 11),
+        (10, 45_000, 128, 3516),
+        (0.1, 1000, 10, 10),  # 0.1 in binary is a little more than a tenth
+        (0.3, 1000, 10, 30),
+        (0.001, 10, 128, 1),
+        (2.5, 3, 2, 4),
+    ],
+)
+def test_epochs_are_laid_end_to_end(epochs: float, examples: int, batch_size: int, steps: int) -> None:
+    assert RunConfig(epochs=epochs, batch_size=batch_size).total_steps(examples) == steps
+
+
+@given(st.integers(1, 400), st.integers(1, 10**6), st.integers(1, 5000))
+def test_a_run_is_the_fewest_whole_steps_that_complete_its_epochs(tenths: int, examples: int, batch_size: int) -> None:
+    config = RunConfig(epochs=tenths / 10, batch_size=batch_size)
+    positions = Fraction(tenths, 10) * examples
+    steps = config.total_steps(examples)
+    assert (steps - 1) * batch_size < positions <= steps * batch_size
+    assert config.steps_per_epoch(examples) * batch_size == examples
+
+
+def test_a_length_in_steps_does_not_look_at_the_examples() -> None:
+    assert RunConfig(steps=17).total_steps(1) == RunConfig(steps=17).total_steps(10**9) == 17
+
+
+@pytest.mark.parametrize(
+    ("given_values", "depends"),
+    [
+        ({"schedule": "cosine"}, True),
+        ({"schedule": "polynomial"}, True),
+        ({"schedule": "exponential"}, True),
+        ({"schedule": "cosine", "decay_steps": 100}, False),
+        ({"schedule": "constant"}, False),
+        ({"schedule": "step_wise", "decay_boundaries": (5,)}, False),
+    ],
+)
+def test_whether_the_learning_rate_depends_on_the_length(given_values: dict[str, Any], depends: bool) -> None:
+    assert RunConfig(**given_values).depends_on_length == depends
+
+
+def test_differences_are_those_of_the_part_asked_for() -> None:
+    there = RunConfig()
+    here = replace(there, seed=1, hidden=(5,), log_every_steps=10)
+    assert here.differences(there, IDENTITY) == {"seed": (1, 0), "hidden": ((5,), None)}
+    assert here.differences(there, WATCHING) == {"log_every_steps": (10, 100)}
+    assert there.differences(there, IDENTITY) == {}
+
+
+def test_differences_are_described_as_flags() -> None:
+    pairs = {"seed": (1, 0), "hidden": ((5, 6), (7,)), "nesterov": (True, False)}
+    expected = "--seed=1 (there: 0), --hidden=5,6 (there: 7), --nesterov=true (there: false)"
+    assert describe(pairs) == expected
+
+
+@pytest.mark.parametrize(("value", "text"), [((50, 30), "50,30"), (True, "true"), (0.1, "0.1"), ("adam", "adam")])
+def test_a_value_is_spelled_as_a_flag_takes_it(value: Any, text: str) -> None:
+    assert spelled(value) == text

@@ -1,0 +1,38 @@
+"""The recipes' headers and claims are their result files', and those are of the flags that stand there."""
+
+import statistics
+
+import pytest
+
+from benchmarks import recipes
+from tfcore.commands import builders, flags
+
+# What each must reach: see the table in README.md.
+AT_LEAST = {"softmax_cifar10": 0.25, "softmax_cifar10_tuned": 0.40, "mlp_cifar10": 0.45, "mlp_mnist": 0.97}
+
+
+def test_every_recipe_is_listed_here_and_described() -> None:
+    assert set(recipes.names()) == AT_LEAST.keys() == recipes.ABOUT.keys()
+
+
+@pytest.mark.parametrize("name", AT_LEAST)
+def test_the_header_is_made_from_the_result_file(name: str) -> None:
+    text = (recipes.FOLDER / f"{name}.flags").read_text(encoding="utf-8")
+    assert text.startswith(recipes.header(name, recipes.result(name)))
+
+
+@pytest.mark.parametrize("name", AT_LEAST)
+def test_the_result_file_is_of_these_flags_and_adds_up(name: str) -> None:
+    result = recipes.result(name)
+    assert result["flags"] == recipes.flags(name)
+    assert [run["seed"] for run in result["runs"]] == [0, 1, 2, 3, 4]
+    accuracies = [run["test_accuracy"] for run in result["runs"]]
+    assert result["test_accuracy"]["mean"] == pytest.approx(statistics.fmean(accuracies))
+    assert result["test_accuracy"]["standard_deviation"] == pytest.approx(statistics.stdev(accuracies))
+    assert result["test_accuracy"]["mean"] >= AT_LEAST[name]
+
+
+@pytest.mark.parametrize("name", AT_LEAST)
+def test_the_flags_are_a_valid_configuration(name: str) -> None:
+    parsed = flags.parse("train", [f"--flagfile={recipes.FOLDER / name}.flags"])
+    builders.check_names(builders.resolve(flags.run_config(parsed.given)))

@@ -1,0 +1,99 @@
+"""An evaluation scores every example exactly once, whatever the batch size, in one trace."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcore.data.batches import EvaluationBatches, Examples
+from tfcore.losses import cross_entropy
+from tfcore.metrics import Scores
+from tfcore.training.evaluation import Evaluation
+
+CLASSES, EXAMPLES = 4, 23
+generator = np.random.default_rng(5)
+IMAGES = generator.integers(0, 256, (EXAMPLES, 2, 3, 1), np.uint8)
+LABELS = generator.integers(0, CLASSES, EXAMPLES).astype(np.int32)
+WEIGHTS = generator.standard_normal((6, CLASSES)).astype(np.float32)
+
+
+class Model:
+    """Linear; counts how often Python runs it."""
+
+    def __init__(self) -> None:
+        self.python_calls = 0
+        self.weights = tf.Variable(WEIGHTS)
+
+    def __call__(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
+        assert training is False
+        self.python_calls += 1
+        return tf.matmul(tf.reshape(images, [-1, 6]) / 255, self.weights)
+
+
+def batches(batch_size: int, count: int = EXAMPLES) -> EvaluationBatches:
+    examples = Examples(tf.constant(IMAGES[:count]), tf.constant(LABELS[:count]))
+    return EvaluationBatches(examples, batch_size=batch_size)
+
+
+def evaluation(model: Model | None = None) -> Evaluation:
+    return Evaluation(model or Model(), cross_entropy, classes=CLASSES)
+
+
+def plain(count: int = EXAMPLES) -> Scores:
+    """The same scores in NumPy, one example at a time."""
+    losses, hits = [], []
+    confusion = np.zeros((CLASSES, CLASSES), np.int64)
+    for image, label in zip(IMAGES[:count].reshape(count, 6), LABELS[:count], strict=True):
+        logits = (image / 255) @ WEIGHTS.astype(np.float64)
+        losses.append(np.log(np.exp(logits).sum()) - logits[label])
+        hits.append(label == logits.argmax())
+        confusion[label, logits.argmax()] += 1
+    return Scores(count, float(np.mean(losses)), float(np.mean(hits)), 1.0, CLASSES, confusion)
+
+
+def assert_equal(scores: Scores, expected: Scores) -> None:
+    assert (scores.examples, scores.k, scores.top_k) == (expected.examples, expected.k, expected.top_k)
+    assert scores.accuracy == pytest.approx(expected.accuracy, rel=1e-12)
+    assert scores.loss == pytest.approx(expected.loss, rel=1e-6)
+    np.testing.assert_array_equal(scores.confusion, expected.confusion)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 22, 23, 24, 100])
+def test_scores_are_those_of_plain_numpy_whatever_the_batch_size(batch_size: int) -> None:
+    assert_equal(evaluation()(batches(batch_size)), plain())
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 8, 23, 50])
+def test_every_example_is_seen_once(batch_size: int) -> None:
+    seen = [row for images, _, weights in batches(batch_size) for row in images.numpy()[weights.numpy() > 0]]
+    np.testing.assert_array_equal(np.array(seen), IMAGES)
+    shapes = {(images.shape, labels.shape, weights.shape) for images, labels, weights in batches(batch_size)}
+    assert shapes == {((batch_size, 2, 3, 1), (batch_size,), (batch_size,))}
+
+
+def test_one_trace_serves_splits_of_any_length() -> None:
+    model = Model()
+    evaluate = evaluation(model)
+    for count in (EXAMPLES, 8, 3, EXAMPLES):
+        assert_equal(evaluate(batches(8, count)), plain(count))
+    assert model.python_calls == 1
+    assert evaluate.run.experimental_get_tracing_count() == 1
+
+
+def test_an_evaluation_starts_from_nothing_and_sees_the_present_weights() -> None:
+    model = Model()
+    evaluate = evaluation(model)
+    before = evaluate(batches(8))
+    assert evaluate(batches(8)).loss == before.loss
+    model.weights.assign(tf.zeros([6, CLASSES]))
+    assert evaluate(batches(8)).loss == pytest.approx(np.log(CLASSES), rel=1e-6)
+
+
+def test_a_padded_row_whose_loss_is_nan_spoils_nothing() -> None:
+    def loss(logits: tf.Tensor, labels: tf.Tensor) -> Any:
+        losses = cross_entropy(logits, labels)
+        return tf.where(tf.range(8) < 7, losses, float("nan"))  # row 7 is the padded one
+
+    scores = Evaluation(Model(), loss, classes=CLASSES)(batches(8, 7))
+    assert scores.loss == pytest.approx(plain(7).loss, rel=1e-6)

@@ -1,0 +1,267 @@
+"""The loop: events in their order at their steps, one trace for everything, and the same bits however it is cut."""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.losses import cross_entropy
+from tfcore.optimizers import Adam
+from tfcore.training.events import Event, Moment, Schedule
+from tfcore.training.loop import Loop
+from tfcore.training.step import TrainingStep
+
+BATCH, CLASSES, EXAMPLES = 8, 3, 50
+generator = np.random.default_rng(3)
+IMAGES = generator.integers(0, 256, (EXAMPLES, 2, 2, 1), np.uint8)
+LABELS = generator.integers(0, CLASSES, EXAMPLES).astype(np.int32)
+
+
+class Model:
+    """Linear; counts how often Python runs it."""
+
+    def __init__(self) -> None:
+        self.python_calls = 0
+        self.weights, self.biases = tf.Variable(tf.zeros([4, CLASSES])), tf.Variable(tf.zeros([CLASSES]))
+
+    def __call__(self, images: tf.Tensor, **_: Any) -> tf.Tensor:
+        self.python_calls += 1
+        return tf.matmul(tf.reshape(images, [-1, 4]) / 255, self.weights) + self.biases
+
+
+class Training:
+    """A loop over a small model, with its state to look at."""
+
+    def __init__(self, events: list[Event] | None = None, **arguments: Any) -> None:
+        self.model = Model()
+        parameters = {"weights": self.model.weights, "biases": self.model.biases}
+        optimizer = Adam(parameters, learning_rate=0.01)
+        self.step = TrainingStep(self.model, optimizer, cross_entropy, seed=0, batch_size=BATCH)
+        examples = Examples(tf.constant(IMAGES), tf.constant(LABELS))
+        self.batches = TrainingBatches(examples, batch_size=BATCH, seed=4)
+        self.loop = Loop(self.step, self.batches, events or [], **arguments)
+
+    def state(self) -> bytes:
+        variables = [self.model.weights, self.model.biases, self.step.sums, *self.step.optimizer.variables.values()]
+        return b"".join(variable.numpy().tobytes() for variable in variables)
+
+    @property
+    def done(self) -> int:
+        return int(self.step.optimizer.step)
+
+
+def event(
+    name: str, every: float, action: Callable[[Moment], None], *, last: bool = False, observed: bool = False
+) -> Event:
+    return Event(name, Schedule(Fraction(every), also_last=last), action, observed=observed)
+
+
+def recorded(calls: list[tuple[str, int]], name: str, every: float, **options: Any) -> Event:
+    return event(name, every, lambda moment: calls.append((name, moment.step)), **options)
+
+
+def nothing(_: Moment) -> None:
+    pass
+
+
+def stop_at(training: Training, step: int) -> Callable[[], bool]:
+    return lambda: training.done >= step
+
+
+def test_events_are_called_at_their_steps_and_in_their_order() -> None:
+    calls: list[tuple[str, int]] = []
+    training = Training(
+        [recorded(calls, "b", 3), recorded(calls, "a", 2, observed=True), recorded(calls, "c", 50, last=True)]
+    )
+    assert training.loop.run(7) is None
+    assert calls == [("a", 2), ("b", 3), ("a", 4), ("b", 6), ("a", 6), ("c", 7)]
+
+
+def test_an_action_sees_the_state_after_its_step() -> None:
+    seen: list[tuple[int, int, int]] = []
+    training = Training()
+    training.loop.events = tuple(
+        event(name, 2.5, lambda moment: seen.append((moment.step, moment.last_step, training.done)), observed=observed)
+        for name, observed in [("plain", False), ("observed", True)]
+    )
+    training.loop.run(6)
+    assert seen == [(3, 6, 3), (3, 6, 3), (5, 6, 5), (5, 6, 5)]
+
+
+def test_an_observed_step_tells_what_it_saw_on_its_batch() -> None:
+    moments: list[Moment] = []
+    training = Training([event("scalars", 2, moments.append, observed=True), event("after", 3, moments.append)])
+    training.loop.run(3)
+    assert set(moments[0].observed) == {"loss", "total_loss", "accuracy", "learning_rate", "gradient_norm"}
+    assert moments[0].observed["learning_rate"] == pytest.approx(0.01)
+    assert moments[1].observed == {}
+    other = Training()
+    other.loop.run(1)
+    result = tf.function(other.step.__call__)(*next(other.batches.from_step(1)))
+    assert moments[0].observed["loss"] == float(result.loss)
+    assert moments[0].observed["gradient_norm"] == pytest.approx(float(tf.linalg.global_norm(result.gradients)))
+
+
+def test_observing_changes_no_bit() -> None:
+    plain, observed, now_and_then = (
+        Training([event("scalars", every, nothing, observed=every < 99)]) for every in (99, 1, 3)
+    )
+    for training in (plain, observed, now_and_then):
+        training.loop.run(20)
+    assert plain.state() == observed.state() == now_and_then.state()
+
+
+@pytest.mark.parametrize("max_call_steps", [1, 7, 20])
+def test_the_cut_into_calls_changes_no_bit(max_call_steps: int) -> None:
+    free, cut = Training(), Training(max_call_steps=max_call_steps)
+    free.loop.run(20)
+    cut.loop.run(20)
+    assert free.state() == cut.state()
+
+
+def test_no_call_is_longer_than_asked() -> None:
+    completed: list[int] = []
+    training = Training([event("stop", 10, nothing)], max_call_steps=4, after_call=completed.append)
+    training.loop.run(14)
+    assert completed == [4, 8, 10, 14]
+
+
+def test_pausing_and_going_on_changes_no_bit() -> None:
+    whole, paused = Training(), Training()
+    whole.loop.run(20)
+    for pause_step in (1, 6, 7, 13):
+        assert paused.loop.run(20, pause_step=pause_step) == "interrupted"
+        assert paused.done == pause_step
+    assert paused.loop.run(20, pause_step=20) is None
+    assert whole.state() == paused.state()
+
+
+def test_a_pause_past_the_end_is_no_pause() -> None:
+    training = Training()
+    assert training.loop.run(3, pause_step=9) is None
+    assert training.done == 3
+
+
+def test_a_pause_is_not_the_last_step() -> None:
+    calls: list[tuple[str, int]] = []
+    training = Training([recorded(calls, "end", 50, last=True)])
+    training.loop.run(6, pause_step=4)
+    assert calls == []
+    training.loop.run(6)
+    assert calls == [("end", 6)]
+
+
+def test_a_finished_run_does_nothing_more() -> None:
+    calls: list[tuple[str, int]] = []
+    training = Training([recorded(calls, "end", 50, last=True)])
+    for _ in range(2):
+        assert training.loop.run(3) is None
+    assert training.done == 3
+    assert calls == [("end", 3)]
+
+
+def test_one_trace_each_for_plain_and_observed_steps_however_they_are_called() -> None:
+    training = Training([event("scalars", 5, nothing, observed=True)])
+    for pause_step in (1, 2, 9, 10, 23):  # each with an iterator of its own
+        training.loop.run(40, pause_step=pause_step)
+    training.loop.run(40)
+    assert training.loop.run_steps.experimental_get_tracing_count() == 1
+    assert training.loop.run_observed.experimental_get_tracing_count() == 1
+    assert training.model.python_calls == 2
+
+
+def test_a_stop_is_heard_after_the_call_and_before_the_event() -> None:
+    calls: list[tuple[str, int]] = []
+    training = Training([recorded(calls, "event", 10)], max_call_steps=3)
+    assert training.loop.run(20, should_stop=stop_at(training, 5)) == "interrupted"
+    assert training.done == 6
+    assert calls == []
+    assert training.loop.run(20) is None
+    assert calls == [("event", 10), ("event", 20)]
+
+
+@pytest.mark.parametrize("observed", [False, True])
+def test_an_event_at_the_step_of_the_stop_happens_once(observed: bool) -> None:
+    calls: list[tuple[str, int]] = []
+    training = Training([recorded(calls, "event", 4, observed=observed)], max_call_steps=4)
+    assert training.loop.run(12, should_stop=stop_at(training, 4)) == "interrupted"
+    assert training.done == 4
+    assert calls == [("event", 4)]
+    training.loop.run(12)
+    assert calls == [("event", 4), ("event", 8), ("event", 12)]
+
+
+def test_a_stop_at_the_last_step_comes_too_late() -> None:
+    training = Training()
+    assert training.loop.run(5, should_stop=stop_at(training, 5)) is None
+
+
+def test_a_stop_before_the_start_trains_nothing() -> None:
+    training = Training()
+    assert training.loop.run(5, should_stop=lambda: True) == "interrupted"
+    assert training.done == 0
+
+
+def test_an_event_that_ends_the_run_lets_the_others_of_its_step_happen() -> None:
+    calls: list[tuple[str, int]] = []
+    ending = event("ending", 4, lambda moment: moment.end_run("stopped_early"))
+    training = Training([recorded(calls, "before", 2), ending, recorded(calls, "after", 4)])
+    assert training.loop.run(20) == "stopped_early"
+    assert training.done == 4
+    assert calls == [("before", 2), ("before", 4), ("after", 4)]
+
+
+class SlowMachine:
+    """A clock that only training advances."""
+
+    def __init__(self, secs_per_step: float, tracing_secs: float = 0.0) -> None:
+        self.now, self._secs_per_step, self._tracing_secs = 0.0, secs_per_step, tracing_secs
+        self.calls: list[int] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def run_steps(self, _: Iterator[Any], steps: tf.Tensor) -> None:
+        self.now += int(steps) * self._secs_per_step + (0 if self.calls else self._tracing_secs)
+        self.calls.append(int(steps))
+
+
+def paced(machine: SlowMachine, last_step: int, events: list[Event] | None = None) -> list[int]:
+    training = Training(events, clock=machine)
+    training.loop.run_steps = machine.run_steps
+    training.loop.run(last_step)
+    assert training.loop.train_secs == pytest.approx(machine.now)
+    return machine.calls
+
+
+def test_calls_grow_at_most_fourfold_and_settle_at_a_second() -> None:
+    assert paced(SlowMachine(1 / 128), 600) == [1, 4, 16, 64, 128, 128, 128, 128, 3]
+
+
+def test_a_slow_first_call_is_forgotten() -> None:
+    assert paced(SlowMachine(1 / 32, tracing_secs=10), 60) == [1, 1, 4, 16, 32, 6]
+
+
+def test_a_step_of_more_than_a_second_is_a_call_of_its_own() -> None:
+    assert paced(SlowMachine(3.0), 4) == [1, 1, 1, 1]
+
+
+def test_a_clock_that_stands_still_is_no_obstacle() -> None:
+    assert paced(SlowMachine(0.0), 100) == [1, 4, 16, 64, 15]
+
+
+def test_events_cut_the_calls() -> None:
+    assert paced(SlowMachine(1 / 128), 30, [event("log", 10, nothing)]) == [1, 4, 5, 10, 10]
+
+
+def test_the_progress_line_hears_of_every_call() -> None:
+    completed: list[int] = []
+    machine = SlowMachine(1 / 4)
+    training = Training(clock=machine, after_call=completed.append)
+    training.loop.run_steps = machine.run_steps
+    training.loop.run(11)
+    assert completed == [1, 5, 9, 11]

@@ -1,0 +1,60 @@
+"""The running means of training, against the mean over the very batches that they stand for."""
+
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfcore.training.sums import TrainingSums
+
+Row = tuple[float, float, float, float]  # loss, total loss, hits, examples
+# Halves and quarters add up without rounding, so that equal means equal.
+rows = st.tuples(st.integers(0, 999).map(lambda n: n / 4), st.integers(0, 999).map(lambda n: n / 2), st.integers(0, 8))
+operations = st.lists(st.one_of(rows, st.sampled_from(["log", "epoch", "both"])), max_size=30)
+
+
+def means(batches: list[Row]) -> dict[str, float]:
+    loss, total_loss, hits, examples = (sum(column) for column in zip(*batches, strict=True))
+    return {"loss": loss / examples, "total_loss": total_loss / examples, "accuracy": hits / examples}
+
+
+@settings(max_examples=60)
+@given(operations)
+def test_any_interleaving_gives_the_means_since_the_same_call_before(steps: list[tuple[float, ...] | str]) -> None:
+    since_log = tf.Variable(tf.zeros([4], tf.float64))
+    sums = TrainingSums(since_log)
+    log: list[Row] = []
+    epoch: list[Row] = []
+    for step in steps:
+        if not isinstance(step, str):
+            row = (*step, 8.0)
+            since_log.assign_add(tf.constant(row, tf.float64))
+            log.append(row)
+            epoch.append(row)
+            continue
+        if step in ("log", "both") and log:
+            assert sums.take_log() == means(log)
+            log = []
+        if step in ("epoch", "both") and epoch:
+            assert sums.take_epoch() == means(epoch)
+            epoch = []
+
+
+def test_a_log_line_that_spans_two_epochs_counts_each_batch_once_everywhere() -> None:
+    since_log = tf.Variable(tf.zeros([4], tf.float64))
+    sums = TrainingSums(since_log)
+    since_log.assign_add([8.0, 16.0, 4.0, 8.0])
+    assert sums.take_epoch() == {"loss": 1.0, "total_loss": 2.0, "accuracy": 0.5}
+    since_log.assign_add([24.0, 24.0, 8.0, 8.0])
+    assert sums.take_log() == {"loss": 2.0, "total_loss": 2.5, "accuracy": 0.75}
+    assert sums.take_epoch() == {"loss": 3.0, "total_loss": 3.0, "accuracy": 1.0}
+
+
+def test_its_memory_is_all_in_its_variables() -> None:
+    first, second = (TrainingSums(tf.Variable(tf.zeros([4], tf.float64))) for _ in range(2))
+    first.variables["since_log"].assign_add([8.0, 8.0, 0.0, 8.0])
+    first.take_log()
+    first.variables["since_log"].assign_add([24.0, 24.0, 8.0, 8.0])
+    for name, variable in second.variables.items():
+        variable.assign(first.variables[name])
+    assert second.take_log() == {"loss": 3.0, "total_loss": 3.0, "accuracy": 1.0}
+    assert second.take_epoch() == {"loss": 2.0, "total_loss": 2.0, "accuracy": 0.5}
