@@ -75,7 +75,7 @@ def test_every_field_says_what_it_is() -> None:
 @pytest.mark.parametrize("name", POSITIVE)
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
 def test_what_has_to_be_positive_is(name: str, value: float) -> None:
-    with pytest.raises(ConfigError, match=rf"`{name}` must be above 0\. Received {value}"):
+    with pytest.raises(ConfigError, match=rf"`{name}` must be (above 0|an integer of at least 1)\. Received {value}"):
         RunConfig(**{name: value})
 
 

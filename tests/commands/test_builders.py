@@ -114,7 +114,9 @@ def test_a_data_set_that_is_none_is_refused(own_file: Path) -> None:
 
 
 def test_a_name_that_the_file_lacks_is_refused_with_the_nearest(own_file: Path) -> None:
-    with pytest.raises(ConfigError, match=r"own_models_for_test\.py has no 'Nett'\. Did you mean 'Net'"):
+    with pytest.raises(
+        ConfigError, match=r"own_models_for_test\.py has no class or function 'Nett'\. Did you mean 'Net'"
+    ):
         builders.model(RunConfig(model=f"{own_file}:Nett"), DATA)
 
 
@@ -152,9 +154,9 @@ def test_sizes_go_to_the_model_that_takes_them() -> None:
 
 
 def test_a_size_that_the_model_does_not_take_is_refused(own_file: Path) -> None:
-    with pytest.raises(ConfigError, match="--hidden is not a size of --model=softmax"):
+    with pytest.raises(ConfigError, match="--model=softmax takes no --hidden"):
         model(hidden=(5,))
-    with pytest.raises(ConfigError, match=r"--initializer is not a size of --model=.*Net"):
+    with pytest.raises(ConfigError, match=r"--model=.*Net takes no --initializer"):
         model(model=f"{own_file}:Net", initializer="he")
 
 
@@ -289,3 +291,12 @@ def test_a_step_has_its_penalty_and_its_parts() -> None:
 def test_a_penalty_on_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="`l2_variables` must match a parameter"):
         builders.training_step(RunConfig(l2=0.5, l2_variables="kernel"), model(), 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("x =\n", "SyntaxError"), ("import not_there_at_all\n", "ModuleNotFoundError")]
+)
+def test_a_file_of_ones_own_that_does_not_run_is_named(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "broken.py").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"broken\.py does not run: {reason}"):
+        builders.model(RunConfig(model=f"{tmp_path / 'broken.py'}:Net"), DATA)

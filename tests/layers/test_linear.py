@@ -68,7 +68,10 @@ def test_another_shape_is_refused_while_tracing() -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "message"),
-    [((0, 20), "`in_features` must be above 0. Received 0"), ((30, -1), "`out_features` must be above 0. Received -1")],
+    [
+        ((0, 20), "`in_features` must be an integer of at least 1. Received 0"),
+        ((30, -1), "`out_features` must be an integer of at least 1. Received -1"),
+    ],
 )
 def test_a_size_below_one_is_refused(sizes: tuple[int, int], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -155,7 +155,7 @@ def test_the_pinned_start_of_an_mlp() -> None:
 
 
 def test_a_hidden_layer_without_units_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"`hidden` must be above 0. Received 0"):
+    with pytest.raises(ConfigError, match=r"`hidden` must be an integer of at least 1. Received 0"):
         build(CASES["mlp-mnist"], hidden=(50, 0))
 
 

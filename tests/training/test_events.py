@@ -17,8 +17,10 @@ schedules = st.builds(Schedule, intervals, offset=st.integers(0, 7), also_last=s
 def due_steps(schedule: Schedule, last_step: int) -> list[int]:
     """What asking again and again gives, as the loop does it."""
     found, step = [], 0
-    while (step := schedule.next_after(step, last_step)) <= last_step:
-        found.append(step)
+    while (due := schedule.next_after(step, last_step)) <= last_step:
+        assert due > step
+        found.append(due)
+        step = due
     return found
 
 
