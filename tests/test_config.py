@@ -23,6 +23,7 @@ CHOSEN = ["pixels", "precision", "loss", "schedule", "monitor"]
 rates = st.floats(1e-300, 1e300)
 shares = st.floats(0, 1, exclude_max=True)
 sizes = st.lists(st.integers(1, 10**6), min_size=1).map(tuple)
+rising = st.sets(st.integers(1, 10**6), min_size=1).map(lambda steps: tuple(sorted(steps)))
 # Visible ASCII: a flag is a line, and lines are stripped.
 words = st.text(st.characters(min_codepoint=33, max_codepoint=126) | st.sampled_from("ßλ权"), max_size=12)
 ADAM = {"beta1": st.none() | shares, "beta2": st.none() | shares, "epsilon": st.none() | rates}
@@ -44,7 +45,7 @@ configs = st.one_of(
     st.builds(RunConfig, optimizer=st.just("adam"), **COMMON, **ADAM),
     st.builds(RunConfig, optimizer=st.just("adamw"), weight_decay=st.none() | rates, **COMMON, **ADAM),
     st.builds(RunConfig, optimizer=st.just("momentum"), momentum=shares, nesterov=st.none() | st.booleans(), **COMMON),
-    st.builds(RunConfig, schedule=st.just("step_wise"), decay_boundaries=sizes, **COMMON),
+    st.builds(RunConfig, schedule=st.just("step_wise"), decay_boundaries=rising, **COMMON),
     st.builds(RunConfig, schedule=st.sampled_from(SCHEDULES[2:]), decay_steps=st.integers(1, 2**62), **COMMON),
 )
 

@@ -73,16 +73,16 @@ class RunConfig:
     )
     decay_factor: float = _flag(0.1, "Factor of a step_wise or exponential decay.", checks.positive)
     decay_boundaries: tuple[int, ...] | None = _flag(None, "Steps at which a step_wise learning rate falls.")
-    decay_power: float = _flag(1.0, "Power of a polynomial decay.", checks.not_negative)
+    decay_power: float = _flag(1.0, "Power of a polynomial decay.", checks.positive)
     end_learning_rate: float = _flag(0.0, "Where a polynomial or cosine decay ends.", checks.not_negative)
-    momentum: float | None = _flag(None, "Momentum of --optimizer=momentum. Default: 0.9.")
+    momentum: float | None = _flag(None, "Momentum of --optimizer=momentum. Default: 0.9.", checks.below_one)
     nesterov: bool | None = _flag(None, "Nesterov's form of --optimizer=momentum.")
-    beta1: float | None = _flag(None, "Decay of Adam's first moment. Default: 0.9.")
-    beta2: float | None = _flag(None, "Decay of Adam's second moment. Default: 0.999.")
-    epsilon: float | None = _flag(None, "Adam's ε. Default: 1e-8.")
-    weight_decay: float | None = _flag(None, "AdamW's decoupled decay. Default: 0.01.")
-    clip_value: float | None = _flag(None, "Each gradient entry is cut to ± this.")
-    clip_norm: float | None = _flag(None, "The gradient is scaled down to this global norm.")
+    beta1: float | None = _flag(None, "Decay of Adam's first moment. Default: 0.9.", checks.below_one)
+    beta2: float | None = _flag(None, "Decay of Adam's second moment. Default: 0.999.", checks.below_one)
+    epsilon: float | None = _flag(None, "Adam's ε. Default: 1e-8.", checks.positive)
+    weight_decay: float | None = _flag(None, "AdamW's decoupled decay. Default: 0.01.", checks.not_negative)
+    clip_value: float | None = _flag(None, "Each gradient entry is cut to ± this.", checks.positive)
+    clip_norm: float | None = _flag(None, "The gradient is scaled down to this global norm.", checks.positive)
 
     batch_size: int = _flag(128, "Examples a step.", checks.positive_integer)
     microbatches: int = _flag(1, "Parts that a batch is computed in, to save memory.", checks.positive_integer)
@@ -184,6 +184,10 @@ def _refuse_contradictions(config: RunConfig) -> None:
         raise ConfigError("--schedule=step_wise needs --decay_boundaries, such as 1000,2000.")
     if config.decay_boundaries and config.schedule != "step_wise":
         raise ConfigError(f"--decay_boundaries belongs to --schedule=step_wise. Received --schedule={config.schedule}.")
+    if list(config.decay_boundaries or ()) != sorted({step for step in config.decay_boundaries or () if step > 0}):
+        raise ConfigError(
+            f"--decay_boundaries must rise from step to step. Received {spelled(config.decay_boundaries)}."
+        )
     _refuse_unused(config, "optimizer", ("momentum", "nesterov"), ("momentum",))
     _refuse_unused(config, "optimizer", ("beta1", "beta2", "epsilon"), ("adam", "adamw"))
     _refuse_unused(config, "optimizer", ("weight_decay",), ("adamw",))

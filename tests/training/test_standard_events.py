@@ -156,8 +156,6 @@ def test_the_epochs_line_tells_of_training_and_of_the_evaluation_at_the_same_ste
     assert said[0].startswith("epoch 1:  train loss 2.0000 accuracy 0.5000  ")
     assert "validation" not in said[0]
     assert "epoch 2:  train loss 2.0000 accuracy 0.5000  validation loss 1.5000 accuracy 0.7500" in said[1]
-    assert run.logged("train", "epoch") == [(4, 1.0), (8, 2.0)]
-    assert run.logged("train", "epoch_loss") == [(4, 2.0), (8, 2.0)]
 
 
 def test_a_run_that_ends_within_an_epoch_says_how_much_of_it_was_done() -> None:

@@ -135,7 +135,9 @@ def _flops(session: "Session", batches: Any) -> int:
     from tfcore.training import flops
 
     images, labels = (tf.TensorSpec(part.shape, part.dtype) for part in next(batches.from_step(0)))
-    return flops.count(tf.function(session.step.__call__).get_concrete_function(images, labels))
+    # Micro-batches do the same work in a loop, whose turns a graph does not tell.
+    step = builders.training_step(replace(session.config, microbatches=1), session.model, session.total_steps)
+    return flops.count(tf.function(step.__call__).get_concrete_function(images, labels))
 
 
 def _rate(work: Callable[[int], Any], secs: float) -> tuple[float, float, float]:

@@ -100,9 +100,7 @@ class StandardEvents:
     def finish_epoch(self, moment: Moment) -> None:
         """The epoch's line, with the mean over its training batches, each before its update."""
         train = self._sums.take_epoch()
-        epoch = float(moment.step / self._per_epoch)
-        means = {"epoch": epoch, "epoch_loss": train["loss"], "epoch_accuracy": train["accuracy"]}
-        self._log.write(moment.step, "train", means)
+        self._log.write(moment.step, "train", {"epoch_loss": train["loss"], "epoch_accuracy": train["accuracy"]})
         parts = [f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.4f}"]
         if self._validated is not None and self._validated[0] == moment.step:
             scores = self._validated[1]

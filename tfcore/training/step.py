@@ -94,7 +94,7 @@ class TrainingStep:
             raise ConfigError(f"`microbatches` must divide the batch of {batch_size}. Received {microbatches}.")
         self.optimizer = optimizer
         self.batch_size = batch_size
-        self.sums = tf.Variable(tf.zeros([4], tf.float64), trainable=False, name="sums")  # see LogSums
+        self.sums = tf.Variable(tf.zeros([4], tf.float64), trainable=False, name="sums")  # see TrainingSums
         self._model, self._loss, self._penalty = model, loss, penalty
         self._seed, self._microbatches = seed, microbatches
 
