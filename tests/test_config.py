@@ -108,6 +108,7 @@ def test_a_choice_that_does_not_exist_is_refused_with_the_nearest(name: str) -> 
         ({"batch_size": 10, "microbatches": 3}, "--microbatches must divide the batch of 10. Received 3"),
         ({"schedule": "step_wise"}, "--schedule=step_wise needs --decay_boundaries"),
         ({"schedule": "step_wise", "decay_boundaries": ()}, "--schedule=step_wise needs --decay_boundaries"),
+        ({"schedule": "step_wise", "decay_boundaries": (5, 3)}, "--decay_boundaries must rise from step to step"),
         ({"decay_boundaries": (10,)}, "--decay_boundaries belongs to --schedule=step_wise. Received --schedule=cosine"),
         ({"momentum": 0.9}, "--momentum belongs to --optimizer=momentum. Received adam"),
         ({"nesterov": False}, "--nesterov belongs to --optimizer=momentum. Received adam"),

@@ -18,15 +18,8 @@ _LENGTH = {"steps", "epochs"}
 def run(parsed: flags.Parsed) -> int:
     """Trains, and gives back the exit status."""
     checks.not_negative("stop_after_steps", parsed.options["stop_after_steps"])
-    named = parsed.options["run_dir"]
-    started = Path(named) if named and (Path(named) / "config.flags").is_file() else None
-    if started is None:
-        builders.check_names(flags.run_config(parsed.given))
-        path = Path(named) if named else new_folder(_RUNS, _run_name(flags.run_config(parsed.given)), datetime.now())
-    with RunFolder(started or path) as folder:
-        config = (
-            _resumed(folder, parsed.given) if folder.is_started else builders.resolve(flags.run_config(parsed.given))
-        )
+    with RunFolder(_path(parsed)) as folder:
+        config = _configuration(folder, parsed.given)
         builders.check_names(config)
         if _has_ended(folder, config):
             return _say_ended(folder, as_json=parsed.options["json"])
@@ -42,9 +35,18 @@ def run(parsed: flags.Parsed) -> int:
         return status
 
 
-def _run_name(config: RunConfig) -> str:
-    """`softmax-cifar10`; of a path, what stands behind the colon."""
-    return "-".join(name.rsplit(":", 1)[-1] for name in (config.model, config.dataset))
+def _path(parsed: flags.Parsed) -> Path:
+    """The folder that is named, or a new one such as `runs/20260131-095959-softmax-cifar10`."""
+    if parsed.options["run_dir"]:
+        return Path(parsed.options["run_dir"])
+    config = flags.run_config(parsed.given)
+    names = (name.rsplit(":", 1)[-1] for name in (config.model, config.dataset))
+    return new_folder(_RUNS, "-".join(names), datetime.now())
+
+
+def _configuration(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
+    """The given flags, on top of those of the run that lives in the folder, if one does."""
+    return _resumed(folder, given) if folder.is_started else builders.resolve(flags.run_config(given))
 
 
 def _resumed(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
