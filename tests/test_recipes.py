@@ -36,3 +36,13 @@ def test_the_result_file_is_of_these_flags_and_adds_up(name: str) -> None:
 def test_the_flags_are_a_valid_configuration(name: str) -> None:
     parsed = flags.parse("train", [f"--flagfile={recipes.FOLDER / name}.flags"])
     builders.check_names(builders.resolve(flags.run_config(parsed.given)))
+
+
+@pytest.mark.parametrize("name", AT_LEAST)
+def test_the_readme_shows_the_result(name: str) -> None:
+    result = recipes.result(name)
+    accuracy, secs = result["test_accuracy"], result["train_secs"]
+    (row,) = [
+        line for line in (recipes.ROOT / "README.md").read_text(encoding="utf-8").splitlines() if f"[{name}]" in line
+    ]
+    assert row.endswith(f"| {accuracy['mean']:.4f} ± {accuracy['standard_deviation']:.4f} | {secs['mean']:.1f} s |")

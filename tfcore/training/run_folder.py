@@ -71,7 +71,7 @@ class RunFolder:
 
     def write_config(self, text: str) -> None:
         """Saves the effective flags."""
-        _write(self.path / CONFIG, text)
+        write_whole(self.path / CONFIG, text)
 
     def read_config(self) -> str:
         """The effective flags of the run that lives here."""
@@ -79,7 +79,7 @@ class RunFolder:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Saves how the run ended."""
-        _write(self.path / RESULT, json.dumps(result, indent=2) + "\n")
+        write_whole(self.path / RESULT, json.dumps(result, indent=2) + "\n")
 
     def read_result(self) -> dict[str, Any]:
         """How the run ended; empty while it has not."""
@@ -107,8 +107,12 @@ def read_config(folder: Path) -> str:
         raise RunError(f"{folder} is not a run folder: it has no readable {CONFIG}.") from None
 
 
-def _write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file whole or not at all.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     scratch = path.with_name(f".unfinished-{path.name}")
     try:
         scratch.write_text(text, encoding="utf-8")

@@ -10,6 +10,8 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event as EventProto
 
+from tfcore.training.run_folder import write_whole
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -61,7 +63,7 @@ def trim(folder: Path, step: int) -> None:
     metrics = folder / "metrics.jsonl"
     if metrics.exists():
         lines = metrics.read_text(encoding="utf-8").splitlines()
-        _replace(metrics, "".join(f"{line}\n" for line in lines if _stays(line, step)).encode())
+        write_whole(metrics, "".join(f"{line}\n" for line in lines if _stays(line, step)))
     for split in SPLITS:
         for path in sorted((folder / split).glob("events.out.tfevents.*")):
             _trim_events(path, -1 if split == "test" else step)
@@ -91,13 +93,6 @@ def _trim_events(path: Path, step: int) -> None:
 def _event_stays(record: bytes, step: int) -> bool:
     event = EventProto.FromString(record)
     return event.HasField("file_version") or event.step <= step
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Changes a file in one step."""
-    scratch = path.with_name(f".unfinished-{path.name}")
-    scratch.write_bytes(data)
-    os.replace(scratch, path)
 
 
 def _finite(value: float) -> float | None:
