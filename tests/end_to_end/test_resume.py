@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -136,21 +137,26 @@ def test_the_test_can_fail_another_seed_is_another_run(uninterrupted: pathlib.Pa
 FLAGS = ("--model=mlp", "--hidden=16", "--batch_size=70", "--log_every_steps=17", "--validation=1000", "--run_dir=run")
 
 
-def start(tmp_path: pathlib.Path, *flags: str) -> subprocess.Popen[str]:
+def start_in(tmp_path: pathlib.Path, *flags: str) -> subprocess.Popen[str]:
     root = pathlib.Path(__file__).parents[2]
-    arguments = [sys.executable, "-m", "tfcore", "train", *FLAGS, *flags]
+    arguments = [sys.executable, "-m", "tfcore", "train", *flags]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     return subprocess.Popen(arguments, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "waited for a minute"
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_within_the_running_call(tmp_path: pathlib.Path, number: int, status: int) -> None:
     """On a run of many minutes, so that only the signal can have ended it."""
-    process = start(tmp_path, "--steps=10000000")
+    process = start_in(tmp_path, *FLAGS, "--steps=10000000")
     log = tmp_path / "run" / "metrics.jsonl"
-    deadline = time.monotonic() + 60
-    while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_until(lambda: log.exists() and log.stat().st_size > 0)
     process.send_signal(number)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == status
@@ -177,6 +183,17 @@ def test_a_finished_run_says_so_and_a_longer_one_goes_on(command: Any, tmp_path:
     after, straight = variables(tmp_path / "run"), variables(tmp_path / "straight")
     weights = next(name for name in before if "weights" in name)
     assert before[weights].tobytes() != after[weights].tobytes() == straight[weights].tobytes()
+
+
+def test_an_extension_that_was_killed_does_not_pass_for_finished(command: Any, tmp_path: pathlib.Path) -> None:
+    flags = ("--model=softmax", "--schedule=constant", "--run_dir=run")
+    command("train", *flags, "--steps=20")
+    process = start_in(tmp_path, *flags, "--steps=10000000")
+    wait_until(lambda: steps_in(tmp_path / "run" / "checkpoints")[-1] > 20)
+    process.kill()
+    process.communicate(timeout=30)
+    done = command("train", "--run_dir=run", "--stop_after_steps=1")
+    assert "Stopped and saved at step" in done.stdout
 
 
 def test_another_configuration_is_refused_and_changes_nothing(command: Any, tmp_path: pathlib.Path) -> None:

@@ -70,7 +70,11 @@ class RunFolder:
         return (self.path / CONFIG).is_file()
 
     def write_config(self, text: str) -> None:
-        """Saves the effective flags."""
+        """Saves the effective flags of a run that starts or goes on; how it ended before, if it had, no longer counts.
+
+        The result goes first: a kill in between must not leave a result that looks like the new configuration's.
+        """
+        (self.path / RESULT).unlink(missing_ok=True)
         write_whole(self.path / CONFIG, text)
 
     def read_config(self) -> str:
