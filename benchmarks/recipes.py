@@ -20,6 +20,8 @@ import time
 from importlib import metadata
 from typing import Any
 
+from tfcore.commands.benchmark import processor
+
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDER = ROOT / "recipes"
 SEEDS = 5
@@ -88,7 +90,7 @@ def measure(name: str) -> dict[str, Any]:
         "runs": runs,
         **{field: summary([run[field] for run in runs]) for field in ("test_accuracy", "train_secs", "total_secs")},
         "date": time.strftime("%Y-%m-%d"),
-        "machine": _machine(),
+        "machine": f"{os.cpu_count()} cores, {processor()}",
         "versions": f"TensorFlow {metadata.version('tensorflow')}, Python {platform.python_version()}",
     }
 
@@ -110,13 +112,6 @@ def _run(name: str, seed: int) -> dict[str, Any]:
         "train_secs": ended["train_secs"],
         "total_secs": total_secs,
     }
-
-
-def _machine() -> str:
-    """Cores and processor."""
-    info = pathlib.Path("/proc/cpuinfo")
-    models = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    return f"{os.cpu_count()} cores, {models[0].split(':')[1].strip() if models else platform.machine()}"
 
 
 def main() -> None:

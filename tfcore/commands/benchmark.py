@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import resource
 import statistics
 import sys
@@ -71,7 +72,8 @@ def _measure(session: "Session", secs: float) -> dict[str, Any]:
     peak_bytes = _peak_bytes()
     batch_size = session.config.batch_size
     batches = TrainingBatches(session.splits["train"], batch_size=batch_size, seed=session.config.seed)
-    compute = _rate(_computing(session, Loop(session.step, _OneBatch(batches))), secs)
+    one_batch = Loop(session.step, _OneBatch(batches))
+    compute = _rate(lambda steps: _steps(session, one_batch, steps), secs)
     inputs = _rate(_reading(batches), secs)
     test = session.evaluation_batches("test")
     evaluation = _rate(lambda times: [session.evaluation(test) for _ in range(times)], secs)
@@ -106,10 +108,6 @@ def _steps(session: "Session", loop: Any, steps: int) -> None:
     """So many steps with all events, as if the run were endless."""
     done = int(session.step.optimizer.step.numpy())
     loop.run(_ENDLESS_STEPS, pause_step=done + steps)
-
-
-def _computing(session: "Session", loop: Any) -> Callable[[int], None]:
-    return lambda steps: _steps(session, loop, steps)
 
 
 def _reading(batches: Any) -> Callable[[int], None]:
@@ -166,17 +164,16 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _machine() -> str:
-    """Processor model and count, and the versions that matter."""
-    import platform
+def processor() -> str:
+    """The processor's name, as far as it is told."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
+
+def _machine() -> str:
+    """Processor and count, and the versions that matter."""
     import tensorflow as tf
 
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    name = names[0] if names else platform.machine()
-    return f"{os.cpu_count()} × {name}; TensorFlow {tf.__version__}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} × {processor()}; TensorFlow {tf.__version__}, Python {platform.python_version()}"

@@ -95,8 +95,6 @@ class Session:
     def loop(self, log: run_log.RunLog, show_progress: Callable[[int], None] = lambda _: None) -> Loop:
         """The loop with its events, in the order in which they happen at a step."""
         batches = TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
-        events: list[Event] = []
-        loop = Loop(self.step, batches, events, max_call_steps=self._max_call_steps, after_call=show_progress)
         validation = self.evaluation_batches("validation") if "validation" in self.splits else None
         standard = StandardEvents(
             log=log, sums=self.sums, batch_size=self.config.batch_size, train_secs=lambda: loop.train_secs,
@@ -104,8 +102,9 @@ class Session:
             early_stopping=self.early_stopping, save=lambda step: self._save(log, step),
             say=self.console.print, per_epoch=self.config.steps_per_epoch(len(self.splits["train"])),
         )  # fmt: skip
-        loop.events = tuple(self._events(standard))
-        return loop
+        events = self._events(standard)
+        loop = Loop(self.step, batches, events, max_call_steps=self._max_call_steps, after_call=show_progress)
+        return loop  # which `train_secs` above asks
 
     def _events(self, standard: StandardEvents) -> list[Event]:
         """The standard events, and when each is due."""

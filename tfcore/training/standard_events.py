@@ -57,18 +57,17 @@ class StandardEvents:
         epoch: Schedule,
         checkpoint: Schedule,
     ) -> list[Event]:
-        """The events in their order. tests/training/test_loop.py holds it."""
+        """The events in their order. tests/training/test_standard_events.py holds it."""
+        validating = self._validate is not None
         events = [
-            Event("scalars", scalars, self.write_scalars, observed=True),  # 1. takes the sums
-            Event("epoch", epoch, self.finish_epoch),  # 3. reports the evaluation, resets the epoch's sums
-            Event("checkpoint", checkpoint, self.save),  # 4. saves what 1 to 3 have changed
+            Event("batch_accuracy", batch_accuracy, self.say_batch_accuracy, observed=True) if batch_accuracy else None,
+            Event("scalars", scalars, self.write_scalars, observed=True),  # takes the sums
+            Event("evaluation", evaluation, self.evaluate) if validating else None,  # may end the run
+            Event("epoch", epoch, self.finish_epoch),  # reports the evaluation, resets the epoch's sums
+            Event("checkpoint", checkpoint, self.save),  # saves what those before have changed
+            Event("best", evaluation, self.save_best) if validating else None,  # whatever the checkpoint's schedule
         ]
-        if self._validate is not None:
-            events.insert(1, Event("evaluation", evaluation, self.evaluate))  # 2. may end the run
-            events.append(Event("best", evaluation, self.save_best))  # 5. the best is kept, whatever 4's schedule
-        if batch_accuracy is not None:
-            events.insert(0, Event("batch_accuracy", batch_accuracy, self.say_batch_accuracy, observed=True))
-        return events
+        return [event for event in events if event is not None]
 
     def say_batch_accuracy(self, moment: Moment) -> None:
         """The accuracy on one batch, before its update. Steps count from 0 here, as loops in tutorials do."""
