@@ -1,11 +1,13 @@
 """Every public optimizer stands in the table that drives the optimizers' tests."""
 
 import inspect
+from typing import Unpack
 
 from reference.optimizers import CASES
 
 from tfcore import optimizers
 from tfcore.optimizers import Optimizer
+from tfcore.optimizers.chain import Chain
 
 
 def test_every_public_optimizer_is_in_the_table() -> None:
@@ -28,7 +30,17 @@ def test_every_optimizer_is_public() -> None:
 
 
 def test_every_setting_of_every_method_is_in_the_table() -> None:
-    shared = {"self", "parameters", "learning_rate", "clip_value", "clip_norm"}
+    shared = {"self", "parameters", "learning_rate", "chain"}
     for case in CASES.values():
         settings = set(inspect.signature(getattr(optimizers, case.method).__init__).parameters) - shared
         assert settings == set(case.settings)
+
+
+def test_the_chain_is_what_every_optimizer_takes_beside_its_rule() -> None:
+    given_by_methods = {"self", "parameters", "learning_rate", "slots"}
+    taken = set(inspect.signature(Optimizer.__init__).parameters) - given_by_methods
+    assert taken == set(Chain.__annotations__)
+    for case in CASES.values():
+        chain = inspect.signature(getattr(optimizers, case.method).__init__).parameters["chain"]
+        assert chain.kind is inspect.Parameter.VAR_KEYWORD
+        assert chain.annotation == Unpack[Chain]

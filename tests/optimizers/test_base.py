@@ -11,7 +11,7 @@ from reference.optimizers import CASES, Case
 
 from tfcore import optimizers
 from tfcore.errors import ConfigError, ShapeError
-from tfcore.optimizers import AdamW, GradientDescent, Momentum, Optimizer, global_norm
+from tfcore.optimizers import AdamW, GradientDescent, Momentum, Optimizer
 from tfcore.schedules import Cosine
 
 SHAPES = {"hidden_1.weights": (3, 4), "hidden_1.biases": (4,)}
@@ -56,7 +56,7 @@ def test_slots_mirror_the_parameters(case: Case) -> None:
             assert variable is optimizer.variables[f"{slot}.{path}"]
             assert (variable.dtype, variable.shape, variable.device) == (tf.float32, parameter.shape, parameter.device)
             assert not variable.trainable
-            assert not variable.numpy().any()
+            np.testing.assert_array_equal(variable, np.float32(case.slot_start))
     apply_all(optimizer, GRADIENTS[:3])
     assert int(optimizer.step) == 3
     assert list(optimizer.variables) == ["step", *keys]
@@ -104,7 +104,7 @@ def test_bad_gradients_are_refused_before_anything_changes(case: Case, bad: str,
 @cases
 def test_sparse_gradients_made_dense_are_taken(case: Case) -> None:
     sparse = tf.IndexedSlices(tf.ones([1, 4]), tf.constant([1]), tf.constant([3, 4]))
-    optimizer = build(case, **({"weight_decay": 0.0} if case.method == "AdamW" else {}))
+    optimizer = build(case, **({"weight_decay": 0.0} if "weight_decay" in case.settings else {}))
     optimizer.apply([tf.convert_to_tensor(sparse), tf.zeros([4])])
     changed = optimizer.parameters[0].numpy() != 1
     assert changed[1].all()
@@ -152,11 +152,11 @@ def test_resumed_equals_uninterrupted(case: Case) -> None:
 
 
 def minimized(case: Case, rate: float, start: list[float], steps: int, function: Callable[..., tf.Tensor]) -> float:
-    """The value reached from `start`, with epsilon at its default so that steps do not shrink."""
+    """The value reached from `start` at a rate that falls to 0, with a small epsilon: a large one slows every step."""
     point = tf.Variable(start)
     settings = {name: value for name, value in case.settings.items() if name not in ("epsilon", "weight_decay")}
     settings |= {"weight_decay": 0.0} if "weight_decay" in case.settings else {}
-    optimizer = getattr(optimizers, case.method)({"point": point}, rate, **settings)
+    optimizer = getattr(optimizers, case.method)({"point": point}, Cosine(rate, steps, 0.0), **settings)
 
     @tf.function
     def run() -> tf.Tensor:
@@ -171,7 +171,7 @@ def minimized(case: Case, rate: float, start: list[float], steps: int, function:
 
 @cases
 def test_converges_on_a_parabola(case: Case) -> None:
-    assert minimized(case, 0.02, [3.0, -2.0], 600, lambda p: tf.reduce_sum(p**2 * [1.0, 5.0])) < 1e-6
+    assert minimized(case, case.parabola_rate, [3.0, -2.0], 600, lambda p: tf.reduce_sum(p**2 * [1.0, 5.0])) < 1e-6
 
 
 @cases
@@ -180,47 +180,6 @@ def test_converges_in_rosenbrocks_valley(case: Case) -> None:
         return (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
 
     assert minimized(case, case.valley_rate, [-1.2, 1.0], 4000, valley) < 0.03  # from 24.2
-
-
-def test_global_norm() -> None:
-    gradients = [np.random.default_rng(5).standard_normal(shape).astype(np.float32) for shape in [(3, 4), (7,), ()]]
-    expected = np.sqrt(sum((gradient.astype(np.float64) ** 2).sum() for gradient in gradients))
-    np.testing.assert_allclose(global_norm(gradients), expected, rtol=1e-6)
-    low = [tf.cast(gradient, tf.bfloat16) for gradient in gradients]
-    assert global_norm(low).dtype == tf.float32
-    np.testing.assert_allclose(global_norm(low), expected, rtol=1e-2)
-    assert float(global_norm([tf.zeros([3])])) == 0
-
-
-def change(gradients: list[list[float]], **arguments: Any) -> np.ndarray:
-    """The change that gradient descent at rate 1 makes, flat."""
-    parameters = {f"w{i}": tf.Variable(tf.zeros(len(gradient))) for i, gradient in enumerate(gradients)}
-    GradientDescent(parameters, 1.0, **arguments).apply([tf.constant(gradient) for gradient in gradients])
-    return -np.concatenate([parameter.numpy() for parameter in parameters.values()])
-
-
-def test_clipping() -> None:
-    gradients = [[3.0, 0.0], [-4.0, 0.5]]
-    np.testing.assert_array_equal(change(gradients, clip_value=1.0), [1, 0, -1, 0.5])
-    flat = np.concatenate(gradients)
-    np.testing.assert_allclose(change(gradients, clip_norm=1.0), flat / np.linalg.norm(flat), rtol=1e-6)
-    np.testing.assert_array_equal(change(gradients, clip_norm=6.0), flat)
-    np.testing.assert_array_equal(change([[0.0], [0.0, 0.0]], clip_norm=1.0), [0, 0, 0])
-    by_value = np.array([1, 0, -1, 0.5])
-    both = change(gradients, clip_value=1.0, clip_norm=0.75)
-    np.testing.assert_allclose(both, by_value * 0.75 / np.linalg.norm(by_value), rtol=1e-6)
-
-
-@cases
-def test_clipping_comes_before_the_rule_and_decay_after_it(case: Case) -> None:
-    clipped = build(case, clip_value=0.3, clip_norm=0.5)
-    given = build(case)
-    for gradients in GRADIENTS[:5]:
-        apply_all(clipped, [gradients])
-        bounded = [np.clip(gradient, -0.3, 0.3) for gradient in gradients]
-        norm = np.sqrt(sum((gradient**2).sum() for gradient in bounded))
-        apply_all(given, [[(gradient * min(1, 0.5 / norm)).astype(np.float32) for gradient in bounded]])
-    assert_same(state(clipped), state(given), rtol=1e-6)
 
 
 def operations(optimizer: Optimizer) -> list[str]:
@@ -237,17 +196,22 @@ def many(make: Callable[..., Optimizer], count: int, **arguments: Any) -> list[s
 def test_the_graph_holds_nothing_that_is_switched_off_and_no_scalar_twice(case: Case) -> None:
     make = getattr(optimizers, case.method)
     plain = many(make, 3, **case.settings)
-    assert not {"Maximum", "Minimum", "L2Loss", "ClipByValue"} & set(plain)
+    assert not {"Maximum", "L2Loss", "ClipByValue"} & set(plain)
     # One assignment a parameter, one for the step, one a slot of a parameter.
     assert plain.count("AssignAddVariableOp") == 3 + 1
     assert plain.count("AssignVariableOp") == 3 * len(case.slots)
-    assert plain.count("Pow") == (2 if "beta1" in case.settings else 0)
+    assert plain.count("Pow") == case.powers
     assert many(make, 9, **case.settings).count("Pow") == plain.count("Pow")
     assert "L2Loss" in many(make, 3, clip_norm=1.0, **case.settings)
     if "weight_decay" in case.settings:
         without = many(make, 3, **(case.settings | {"weight_decay": 0.0}))
-        assert without == many(optimizers.Adam, 3, beta1=0.9, beta2=0.97, epsilon=0.05)
-        assert len(plain) > len(without)
+        assert (
+            len(plain) == len(without) + 2 + 3 * 3
+        )  # a factor and a product once; read, multiply and subtract for each
+
+
+def test_adamw_without_decay_is_adam() -> None:
+    assert many(AdamW, 3, weight_decay=0.0) == many(optimizers.Adam, 3)
 
 
 def test_the_rate_comes_from_the_step_before_the_update() -> None:
@@ -275,10 +239,13 @@ def test_the_rate_comes_from_the_step_before_the_update() -> None:
         ("beta2", -0.1),
         ("epsilon", 0.0),
         ("weight_decay", -0.1),
+        ("rho", 1.0),
+        ("initial_accumulator", -0.1),
+        ("average_decay", 1.0),
     ],
 )
 def test_settings_out_of_range_are_refused(case: Case, name: str, value: float) -> None:
-    known = name in case.settings or name in ("learning_rate", "clip_value", "clip_norm")
+    known = name in case.settings or name in ("learning_rate", "clip_value", "clip_norm", "average_decay")
     error = ConfigError if known else TypeError  # a setting that the method does not have
     with pytest.raises(error, match=name):
         build(case, **{name: value})

@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+from functools import cache
 from typing import Any
 
 import keras
@@ -39,6 +40,7 @@ def expected(case: Case, *, form: type | None = None, **wrong: Any) -> np.ndarra
     return reference.trajectory(lambda: (form or case.reference)(**settings), start, GRADIENTS, rates(case))
 
 
+@cache
 def ours(case: Case) -> np.ndarray:
     """[STEPS + 1, elements]: the path that tfcore takes in one trace."""
     parameters = variables()
@@ -56,13 +58,14 @@ def ours(case: Case) -> np.ndarray:
 def keras_path(case: Case) -> np.ndarray:
     """The same with Keras' optimizer of that method."""
     variables = [keras.Variable(value, dtype="float32") for value in START.values()]
-    settings = {name.replace("beta", "beta_"): value for name, value in case.settings.items()}
+    renamed = {"beta1": "beta_1", "beta2": "beta_2", "initial_accumulator": "initial_accumulator_value"}
+    settings = {renamed.get(name, name): value for name, value in case.settings.items()}
     name = {"GradientDescent": "SGD", "Momentum": "SGD"}.get(case.method, case.method)
     optimizer = getattr(keras.optimizers, name)(**settings)
     rows = [flat(variables)]
     for step, gradients in enumerate(GRADIENTS):
         optimizer.learning_rate = reference.learning_rate(case, step)
-        if "epsilon" in settings:
+        if case.method in ("Adam", "AdamW"):
             # Keras adds epsilon to the uncorrected root: this is the paper's epsilon in that place.
             optimizer.epsilon = settings["epsilon"] * np.sqrt(1 - settings["beta_2"] ** (step + 1))
         optimizer.apply([tf.constant(gradient) for gradient in gradients], variables)
@@ -141,6 +144,47 @@ def test_adam_bias_corrections_are_exact_from_the_first_update_to_the_last() -> 
         root = np.sqrt(1 - 0.999**t)
         np.testing.assert_allclose(scalars.minus_rate, -0.5 * root / (1 - 0.9**t), rtol=2e-7)
         np.testing.assert_allclose(scalars.epsilon, case.settings["epsilon"] * root, rtol=2e-7)
+
+
+def test_nadam_corrections_are_exact_from_the_first_update_to_the_last() -> None:
+    settings = optimizers.nadam.Settings(beta1=0.9, beta2=0.999, epsilon=0.05)
+    u = 0.9 * (1 - 0.5 * 0.96 ** np.arange(1, 5003))  # u[0] is u_1
+    for t in (1, 2, 10, 999, 1000, 1001, 5000):
+        scalars = optimizers.nadam.nadam_scalars(tf.constant(t - 1, tf.int64), tf.constant(0.5), settings)
+        root = np.sqrt(1 - 0.999**t)
+        np.testing.assert_allclose(scalars.mean_rate, -0.5 * root * u[t] / (1 - np.prod(u[: t + 1])), rtol=2e-7)
+        np.testing.assert_allclose(
+            scalars.gradient_rate, -0.5 * root * (1 - u[t - 1]) / (1 - np.prod(u[:t])), rtol=2e-7
+        )
+        np.testing.assert_allclose(scalars.epsilon, 0.05 * root, rtol=2e-7)
+
+
+def test_a_product_of_nadam_does_not_wait_for_rounding() -> None:
+    # With beta1 near 1 the product is still large when the table ends.
+    t = 3000
+    expected = np.prod(0.9999 * (1 - 0.5 * 0.96 ** np.arange(1, t + 1)))
+    product = optimizers.nadam.momentum_product(tf.constant(t, tf.float64), 0.9999)
+    np.testing.assert_allclose(product, expected, rtol=1e-12)
+    assert float(optimizers.nadam.momentum_product(tf.constant(0, tf.float64), 0.9)) == 1
+
+
+def test_no_sign_that_lion_takes_is_a_near_tie() -> None:
+    case = CASES["lion"]
+    rules = [case.reference(**case.settings) for _ in START]
+    for gradients in GRADIENTS:
+        for rule, gradient in zip(rules, gradients, strict=True):
+            rule.update(np.zeros(gradient.shape), gradient.astype(np.float64), 0.01)
+    # Far above the rounding of float32.
+    assert min(rule.margin for rule in rules) > 1e-5
+
+
+def test_centered_rmsprop_is_finite_under_a_gradient_that_does_not_change() -> None:
+    w = tf.Variable([0.0, 0.0])
+    optimizer = optimizers.RMSprop({"w": w}, 1e-6, centered=True)
+    apply = tf.function(optimizer.apply)
+    for _ in range(300):
+        apply([tf.constant([1000.0, 0.3])])
+        assert np.isfinite(w).all()
 
 
 @pytest.mark.parametrize("method", sorted({case.method for case in CASES.values()}))

@@ -1,95 +1,15 @@
-"""Optimizers in NumPy float64, written from the papers; imports nothing from tfcore.
-
-Each is a class whose `update(w, g, learning_rate)` returns the next w. `CASES` is the table that drives every optimizer
-test: which public class, with which settings, and which wrong settings a comparison must be able to tell apart.
+"""The table that drives every optimizer test: which public class, with which settings, its reference, and which wrong
+settings and forms a comparison must be able to tell apart. Imports nothing from tfcore.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from reference import optimizer_rules as rules
 
 
-class GradientDescent:
-    """Robbins & Monro 1951."""
-
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
-        return w - learning_rate * g
-
-
-class Momentum:
-    """Sutskever et al. 2013, eq. 1-2, and eq. 3-4 with w standing for the look-ahead point."""
-
-    def __init__(self, momentum: float, nesterov: bool = False) -> None:
-        self.mu, self.nesterov, self.v = momentum, nesterov, 0.0
-
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
-        if not self.nesterov:
-            self.v = self.mu * self.v - learning_rate * g
-            return w + self.v
-        # theta is the point without look-ahead: w = theta + mu v.
-        theta = w - self.mu * self.v
-        self.v = self.mu * self.v - learning_rate * g
-        return theta + self.v + self.mu * self.v
-
-
-class VelocityWithoutRate:
-    """PyTorch's momentum: the velocity sums gradients, and the rate of the moment scales all of it."""
-
-    def __init__(self, momentum: float, nesterov: bool = False) -> None:
-        self.mu, self.nesterov, self.v = momentum, nesterov, 0.0
-
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
-        self.v = self.mu * self.v + g
-        return w - learning_rate * (g + self.mu * self.v if self.nesterov else self.v)
-
-
-class Adam:
-    """Kingma & Ba 2014, algorithm 1."""
-
-    def __init__(self, beta1: float, beta2: float, epsilon: float) -> None:
-        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        self.m, self.v, self.t = 0.0, 0.0, 0
-
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
-        self.t += 1
-        self.m = self.beta1 * self.m + (1 - self.beta1) * g
-        self.v = self.beta2 * self.v + (1 - self.beta2) * g**2
-        m_hat = self.m / (1 - self.beta1**self.t)
-        v_hat = self.v / (1 - self.beta2**self.t)
-        return w - learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
-
-
-class AdamEpsilonHat(Adam):
-    """Kingma & Ba 2014, the form at the end of section 2, with epsilon hat = epsilon: what Keras computes."""
-
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
-        epsilon = self.epsilon
-        self.epsilon = epsilon / np.sqrt(1 - self.beta2 ** (self.t + 1))
-        w = super().update(w, g, learning_rate)
-        self.epsilon = epsilon
-        return w
-
-
-class AdamW(Adam):
-    """Loshchilov & Hutter 2017, algorithm 2, with lambda = base rate · weight_decay."""
-
-    def __init__(self, weight_decay: float, **settings: float) -> None:
-        super().__init__(**settings)
-        self.weight_decay = weight_decay
-
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
-        return super().update(w, g, learning_rate) - learning_rate * self.weight_decay * w
-
-
-class CoupledAdam(AdamW):
-    """The L2 penalty that AdamW is not: the decay passes through the moments."""
-
-    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
-        return Adam.update(self, w, g + self.weight_decay * w, learning_rate)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # so that a case can be the key of a cache
 class Case:
     """A public class with settings, its reference, and what the comparison has to tell apart."""
 
@@ -99,43 +19,126 @@ class Case:
     wrong_settings: tuple[dict[str, Any], ...] = ()
     wrong_forms: tuple[type, ...] = ()
     learning_rate: float = 0.01  # for the trajectories
+    parabola_rate: float = 0.02
     valley_rate: float = 0.001  # for Rosenbrock's valley
     slots: tuple[str, ...] = ()
+    slot_start: float = 0.0
+    powers: int = 0  # of scalars, in each update
 
 
 # Epsilon is far above its default so that its value and its form show.
 _ADAM = {"beta1": 0.9, "beta2": 0.97, "epsilon": 0.05}
 _WRONG_ADAM = ({"beta1": 0.88}, {"beta2": 0.96}, {"epsilon": 0.06}, {"epsilon": 1e-8})
 
+_RMSPROP = {"rho": 0.9, "momentum": 0.0, "epsilon": 0.05, "centered": False}
+_WRONG_RMSPROP = ({"rho": 0.89}, {"epsilon": 0.06}, {"epsilon": 1e-7})
+
 CASES: dict[str, Case] = {
-    "gradient_descent": Case("GradientDescent", GradientDescent),
+    "gradient_descent": Case("GradientDescent", rules.GradientDescent, valley_rate=0.002),
     "heavy_ball": Case(
         "Momentum",
-        Momentum,
+        rules.Momentum,
         {"momentum": 0.9, "nesterov": False},
         ({"momentum": 0.89}, {"nesterov": True}),
-        (VelocityWithoutRate,),
+        (rules.VelocityWithoutRate,),
         valley_rate=0.0003,
         slots=("v",),
     ),
     "nesterov": Case(
         "Momentum",
-        Momentum,
+        rules.Momentum,
         {"momentum": 0.9, "nesterov": True},
         ({"momentum": 0.89}, {"nesterov": False}),
-        (VelocityWithoutRate,),
+        (rules.VelocityWithoutRate,),
         valley_rate=0.0003,
         slots=("v",),
     ),
-    "adam": Case("Adam", Adam, _ADAM, _WRONG_ADAM, (AdamEpsilonHat,), valley_rate=0.02, slots=("m", "v")),
+    "adam": Case(
+        "Adam", rules.Adam, _ADAM, _WRONG_ADAM, (rules.AdamEpsilonHat,), valley_rate=0.02, slots=("m", "v"), powers=2
+    ),
     "adamw": Case(
         "AdamW",
-        AdamW,
+        rules.AdamW,
         {**_ADAM, "weight_decay": 0.2},
         (*_WRONG_ADAM, {"weight_decay": 0.15}, {"weight_decay": 0.0}),
-        (CoupledAdam,),
+        (rules.CoupledAdam,),
         valley_rate=0.02,
         slots=("m", "v"),
+        powers=2,
+    ),
+    "nadam": Case(
+        "Nadam",
+        rules.Nadam,
+        _ADAM,
+        _WRONG_ADAM,
+        (rules.Adam, rules.NadamWithSlowSchedule, rules.NadamWithScheduledMean),
+        valley_rate=0.02,
+        slots=("m", "v"),
+        powers=5,
+    ),
+    "adagrad": Case(
+        "Adagrad",
+        rules.Adagrad,
+        {"initial_accumulator": 0.5, "epsilon": 0.05},
+        ({"initial_accumulator": 0.4}, {"initial_accumulator": 0.0}, {"epsilon": 0.1}),
+        (rules.AdagradDelta,),
+        parabola_rate=1.0,
+        valley_rate=0.5,
+        slots=("accumulator",),
+        slot_start=0.55,
+    ),
+    "adadelta": Case(
+        "Adadelta",
+        rules.Adadelta,
+        {"rho": 0.9, "epsilon": 0.05},
+        ({"rho": 0.89}, {"epsilon": 0.06}, {"epsilon": 1e-7}),
+        (rules.AdadeltaOfChangesMade,),
+        learning_rate=1.0,
+        parabola_rate=30.0,
+        valley_rate=3.0,
+        slots=("squared_gradients", "squared_changes"),
+    ),
+    "rmsprop": Case(
+        "RMSprop",
+        rules.RMSprop,
+        _RMSPROP,
+        (*_WRONG_RMSPROP, {"centered": True}, {"momentum": 0.02}),
+        (rules.RMSpropEpsilonBesideRoot,),
+        valley_rate=0.003,
+        slots=("mean_square",),
+    ),
+    "rmsprop_centered": Case(
+        "RMSprop",
+        rules.RMSprop,
+        {**_RMSPROP, "centered": True},
+        (*_WRONG_RMSPROP, {"centered": False}),
+        (rules.RMSpropEpsilonBesideRoot,),
+        slots=("variance", "mean_gradient"),
+    ),
+    "rmsprop_momentum": Case(
+        "RMSprop",
+        rules.RMSprop,
+        {**_RMSPROP, "momentum": 0.9},
+        (*_WRONG_RMSPROP, {"momentum": 0.89}, {"momentum": 0.0}),
+        (rules.RMSpropEpsilonBesideRoot, rules.RMSpropVelocityWithoutRate),
+        slots=("mean_square", "velocity"),
+    ),
+    "rmsprop_centered_momentum": Case(
+        "RMSprop",
+        rules.RMSprop,
+        {**_RMSPROP, "centered": True, "momentum": 0.9},
+        (*_WRONG_RMSPROP, {"momentum": 0.89}, {"centered": False}),
+        (rules.RMSpropEpsilonBesideRoot, rules.RMSpropVelocityWithoutRate),
+        slots=("variance", "mean_gradient", "velocity"),
+    ),
+    "lion": Case(
+        "Lion",
+        rules.Lion,
+        {"beta1": 0.9, "beta2": 0.97, "weight_decay": 0.2},
+        ({"beta1": 0.85}, {"beta2": 0.95}, {"weight_decay": 0.15}, {"weight_decay": 0.0}),
+        (rules.LionOfNewMean, rules.CoupledLion),
+        valley_rate=0.002,
+        slots=("m",),
     ),
 }
 
@@ -158,13 +161,13 @@ def trajectory(
     make: Any, start: list[np.ndarray], all_gradients: list[list[np.ndarray]], rates: list[float]
 ) -> np.ndarray:
     """[steps + 1, elements]: the parameters, flat, before the first update and after each."""
-    rules = [make() for _ in start]
+    each = [make() for _ in start]
     w = [value.astype(np.float64) for value in start]
     rows = [np.concatenate([value.ravel() for value in w])]
     for step_gradients, rate in zip(all_gradients, rates, strict=True):
         w = [
             rule.update(value, g.astype(np.float64), rate)
-            for rule, value, g in zip(rules, w, step_gradients, strict=True)
+            for rule, value, g in zip(each, w, step_gradients, strict=True)
         ]
         rows.append(np.concatenate([value.ravel() for value in w]))
     return np.stack(rows)

@@ -1,9 +1,30 @@
 """Optimizers: each is given its parameters at construction and applies one update a call."""
 
+from tfcore.optimizers.adadelta import Adadelta
+from tfcore.optimizers.adagrad import Adagrad
 from tfcore.optimizers.adam import Adam
 from tfcore.optimizers.adamw import AdamW
-from tfcore.optimizers.base import Optimizer, global_norm
+from tfcore.optimizers.base import Optimizer
+from tfcore.optimizers.chain import Group, global_norm
+from tfcore.optimizers.constraints import MaxNorm
 from tfcore.optimizers.gradient_descent import GradientDescent
+from tfcore.optimizers.lion import Lion
 from tfcore.optimizers.momentum import Momentum
+from tfcore.optimizers.nadam import Nadam
+from tfcore.optimizers.rmsprop import RMSprop
 
-__all__ = ["Adam", "AdamW", "GradientDescent", "Momentum", "Optimizer", "global_norm"]
+__all__ = [
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "GradientDescent",
+    "Group",
+    "Lion",
+    "MaxNorm",
+    "Momentum",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "global_norm",
+]

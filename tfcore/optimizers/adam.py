@@ -1,12 +1,13 @@
 """Adam."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import tensorflow as tf
 
 from tfcore import checks
 from tfcore.optimizers.base import LearningRate, Optimizer, Slots
+from tfcore.optimizers.chain import Chain
 
 
 class Settings(NamedTuple):
@@ -66,8 +67,7 @@ class Adam(Optimizer):
         beta1: decay of the mean gradient, 0 <= beta1 < 1.
         beta2: decay of the mean squared gradient, 0 <= beta2 < 1.
         epsilon: above 0; bounds the step where gradients are tiny.
-        clip_value: bound of each gradient's elements, above 0; None for none.
-        clip_norm: bound of the global norm, above 0; None for none.
+        chain: what precedes and follows the rule, see `Optimizer`.
 
     Raises:
         ConfigError: no parameters, or an argument is out of range.
@@ -82,8 +82,6 @@ class Adam(Optimizer):
         [0.5]
     """
 
-    slot_names = ("m", "v")
-
     def __init__(
         self,
         parameters: Mapping[str, tf.Variable],
@@ -92,14 +90,13 @@ class Adam(Optimizer):
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-8,
-        clip_value: float | None = None,
-        clip_norm: float | None = None,
+        **chain: Unpack[Chain],
     ) -> None:
         checks.below_one("beta1", beta1)
         checks.below_one("beta2", beta2)
         checks.positive("epsilon", epsilon)
         self.settings = Settings(beta1, beta2, epsilon)
-        super().__init__(parameters, learning_rate, clip_value=clip_value, clip_norm=clip_norm)
+        super().__init__(parameters, learning_rate, slots={"m": 0.0, "v": 0.0}, **chain)
 
     def _scalars(self, step: tf.Tensor, learning_rate: tf.Tensor) -> Scalars:
         return adam_scalars(step, learning_rate, self.settings)

@@ -1,12 +1,14 @@
 """Adam with decoupled weight decay."""
 
 from collections.abc import Mapping
+from typing import Unpack
 
 import tensorflow as tf
 
 from tfcore import checks
 from tfcore.optimizers.adam import Adam
 from tfcore.optimizers.base import LearningRate
+from tfcore.optimizers.chain import Chain
 
 
 class AdamW(Adam):
@@ -17,7 +19,8 @@ class AdamW(Adam):
     with m̂ and v̂ as in `Adam`, and w on the right the value before the update. The decay is scaled by the learning rate,
     as in PyTorch's `AdamW` and Keras': the paper scales both terms by a schedule multiplier but only the first by the
     base rate, so its lambda is base rate · weight_decay here. Every parameter decays, biases and normalization scales
-    too, as the other two do by default. Default decay: 0.01 as in PyTorch; Keras has 0.004.
+    too, as the other two do by default; a `Group` with weight_decay 0 exempts some. Default decay: 0.01 as in PyTorch;
+    Keras has 0.004.
 
     Args:
         parameters: path -> float32 variable, in the order in which gradients will come.
@@ -26,8 +29,7 @@ class AdamW(Adam):
         beta2: decay of the mean squared gradient, 0 <= beta2 < 1.
         epsilon: above 0; bounds the step where gradients are tiny.
         weight_decay: at least 0; 0 leaves Adam.
-        clip_value: bound of each gradient's elements, above 0; None for none.
-        clip_norm: bound of the global norm, above 0; None for none. The decay is not clipped.
+        chain: what precedes and follows the rule, see `Optimizer`.
 
     Raises:
         ConfigError: no parameters, or an argument is out of range.
@@ -51,17 +53,8 @@ class AdamW(Adam):
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.01,
-        clip_value: float | None = None,
-        clip_norm: float | None = None,
+        **chain: Unpack[Chain],
     ) -> None:
         checks.not_negative("weight_decay", weight_decay)
         self.weight_decay = weight_decay
-        super().__init__(
-            parameters,
-            learning_rate,
-            beta1=beta1,
-            beta2=beta2,
-            epsilon=epsilon,
-            clip_value=clip_value,
-            clip_norm=clip_norm,
-        )
+        super().__init__(parameters, learning_rate, beta1=beta1, beta2=beta2, epsilon=epsilon, **chain)

@@ -1,31 +1,20 @@
 """What all optimizers share: parameters and slots fixed at construction, the checks, and the chain of one update."""
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import tensorflow as tf
 
 from tfcore import checks
 from tfcore.errors import ConfigError, ShapeError
+from tfcore.optimizers.averages import exchanged, update_averages
+from tfcore.optimizers.chain import Constraint, Group, Terms, check_constraints, clip, terms_by_path
 from tfcore.schedules import Constant
 
 LearningRate = float | Callable[[tf.Tensor], tf.Tensor]
 Slots = dict[str, tf.Tensor]  # slot name -> value, for one parameter
-
-
-def global_norm(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The Euclidean norm of all gradients laid end to end.
-
-        norm = sqrt(sum_i sum g_i²)
-
-    Args:
-        gradients: at least one tensor, any float dtype; computed in float32.
-
-    Returns:
-        Scalar, float32.
-    """
-    return tf.sqrt(2 * tf.add_n([tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients]))
 
 
 def _refuse(gradient: Any, parameter: tf.Variable, path: str) -> None:
@@ -41,53 +30,75 @@ def _refuse(gradient: Any, parameter: tf.Variable, path: str) -> None:
 class Optimizer(abc.ABC):
     """Holds parameters, slots and the step number, and applies gradients to them.
 
-    The chain of one update, for mean gradients g:
+    The chain of one update, for mean gradients g after t completed updates:
 
         g ← min(max(g, -clip_value), clip_value)                       where clip_value is given
         g ← g · min(1, clip_norm / global norm of all g)               where clip_norm is given
         change, slots ← rule(g, slots)
         change ← change - learning_rate · weight_decay · w             where the method has weight decay
+        change ← learning_rate_factor · change                         where a group gives a factor
         w ← w + change
+        w ← constraint(w)                                              where there is one for w
+        a ← a + (1 - d_t) · (w - a),                                   where average_decay d is given
+            d_t = min(d, (1 + t) / (10 + t))
         step ← step + 1
 
-    A method is a subclass that names its slots and gives two pure functions: `_scalars`, computed once a step, and
-    `_rule`, once a parameter. Links that are switched off leave no operation in the graph. Gradients that are not
-    finite pass through. A plain class, not a `tf.Module`: the model's parameters stay the model's own, and `variables`
-    is what a checkpoint keeps: `step`, and `<slot>.<path>` for each slot of each parameter.
+    A method is a subclass that names its slots and gives a pure function, `_rule`, computed once a parameter, and where
+    that needs more of the step than -learning_rate another, `_scalars`, computed once a step. Links that are switched
+    off leave no operation in the graph. Gradients that are not finite pass through. A plain class, not a `tf.Module`:
+    the model's parameters stay the model's own, and `variables` is what a checkpoint keeps: `step`, `<slot>.<path>` for
+    each slot of each parameter, and `average.<path>`.
 
     Args:
         parameters: path -> float32 variable, in the order in which gradients will come.
-        learning_rate: a number above 0, or a function from `step` to a float32 scalar, such as a schedule.
+        learning_rate: a number above 0, or a function from `step` to a float32 scalar, such as a schedule. The change
+            by the rule must be linear in it.
+        slots: the method's slot names, each with the value at which it starts.
         clip_value: bound of each gradient's elements, above 0; None for none.
-        clip_norm: bound of the global norm, above 0; None for none.
+        clip_norm: bound of the global norm of all gradients but frozen ones, above 0; None for none.
+        groups: settings of their own for some parameters; see `Group`.
+        constraints: path -> pure function from new weights to allowed ones; see `MaxNorm`. A frozen parameter stays as
+            it is.
+        average_decay: d of the moving average of the weights, 0 <= d < 1, such as 0.999; None for no average. It starts
+            at the weights that the parameters have now; see `update_averages`.
 
     Raises:
-        ConfigError: no parameters, or an argument is out of range.
+        ConfigError: no parameters, an argument is out of range, or a group or constraint that fits no parameter.
         ShapeError: a parameter that is not float32.
     """
 
-    slot_names: ClassVar[tuple[str, ...]] = ()
-    weight_decay: float = 0.0
+    weight_decay: float | None = None  # None: the method has none
 
     def __init__(
         self,
         parameters: Mapping[str, tf.Variable],
         learning_rate: LearningRate,
         *,
-        clip_value: float | None,
-        clip_norm: float | None,
+        slots: Mapping[str, float],
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        groups: Sequence[Group] = (),
+        constraints: Mapping[str, Constraint] | None = None,
+        average_decay: float | None = None,
     ) -> None:
         for name, bound in (("clip_value", clip_value), ("clip_norm", clip_norm)):
             if bound is not None:
                 checks.positive(name, bound)
-        self.clip_value, self.clip_norm = clip_value, clip_norm
+        if average_decay is not None:
+            checks.below_one("average_decay", average_decay)
+        self.clip_value, self.clip_norm, self.average_decay = clip_value, clip_norm, average_decay
         self._schedule = learning_rate if callable(learning_rate) else Constant(learning_rate)
         self.paths = tuple(parameters)
         self.parameters = tuple(parameters.values())
         self._check_parameters()
+        self._terms = terms_by_path(groups, self.paths, self.weight_decay)
+        self._constraints = dict(constraints or {})
+        check_constraints(self._constraints, self.paths)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self.slots = {slot: self._zeros_like_parameters(slot) for slot in self.slot_names}
-        by_path = {f"{slot}.{path}": value for slot, values in self.slots.items() for path, value in values.items()}
+        self.slots = {slot: self._beside_parameters(slot, start) for slot, start in slots.items()}
+        self.averages = {} if average_decay is None else self._beside_parameters("average", None)
+        kept = self.slots | ({"average": self.averages} if self.averages else {})
+        by_path = {f"{name}.{path}": value for name, values in kept.items() for path, value in values.items()}
         self.variables: dict[str, tf.Variable] = {"step": self.step, **by_path}
 
     def _check_parameters(self) -> None:
@@ -98,13 +109,14 @@ class Optimizer(abc.ABC):
             if parameter.dtype != tf.float32:
                 raise ShapeError(f"Parameter '{path}' must be float32. Received {parameter.dtype.name}.")
 
-    def _zeros_like_parameters(self, slot: str) -> dict[str, tf.Variable]:
-        """A zero for each parameter, by path and on the parameter's device."""
-        zeros = {}
+    def _beside_parameters(self, name: str, start: float | None) -> dict[str, tf.Variable]:
+        """A variable for each parameter, by path and on its device, full of `start`; None: of the parameter's value."""
+        made = {}
         for path, parameter in zip(self.paths, self.parameters, strict=True):
+            value = parameter if start is None else tf.fill(parameter.shape, start)
             with tf.distribute.get_strategy().extended.colocate_vars_with(parameter):
-                zeros[path] = tf.Variable(tf.zeros(parameter.shape), trainable=False, name=f"{slot}.{path}")
-        return zeros
+                made[path] = tf.Variable(value, trainable=False, name=f"{name}.{path}")
+        return made
 
     def learning_rate(self, step: tf.Tensor) -> tf.Tensor:
         """The rate, a float32 scalar, of the update that follows `step` (int64 scalar) completed ones."""
@@ -122,41 +134,70 @@ class Optimizer(abc.ABC):
                 changed then.
         """
         checks.same_length("gradients", gradients, "parameters", self.parameters)
-        for path, parameter, gradient in zip(self.paths, self.parameters, gradients, strict=True):
+        given = list(zip(self.paths, self.parameters, gradients, strict=True))
+        for path, parameter, gradient in given:
             _refuse(gradient, parameter, path)
         step = tf.convert_to_tensor(self.step)
-        learning_rate = self.learning_rate(step)
-        scalars = self._scalars(step, learning_rate)
-        decay = learning_rate * self.weight_decay if self.weight_decay else None
-        for path, parameter, gradient in zip(self.paths, self.parameters, self._clip(gradients), strict=True):
+        shared = self._shared(step)
+        moving = [row for row in given if self._terms[row[0]].learning_rate_factor]
+        clipped = clip([gradient for _, _, gradient in moving], self.clip_value, self.clip_norm)
+        for (path, parameter, _), gradient in zip(moving, clipped, strict=True):
+            scalars, decay = shared[self._terms[path]]
             self._update(path, parameter, gradient, scalars=scalars, decay=decay)
+        if self.average_decay is not None:
+            update_averages(self._averaged(), self.average_decay, step)
         self.step.assign_add(1)
 
-    def _clip(self, gradients: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-        """The gradients within both bounds, by value first."""
-        if self.clip_value is not None:
-            gradients = [tf.clip_by_value(gradient, -self.clip_value, self.clip_value) for gradient in gradients]
-        if self.clip_norm is not None:
-            # min(1, clip_norm / norm), without a division by zero.
-            factor = self.clip_norm / tf.maximum(global_norm(gradients), self.clip_norm)
-            gradients = [gradient * factor for gradient in gradients]
-        return gradients
+    def _shared(self, step: tf.Tensor) -> dict[Terms, tuple[Any, tf.Tensor | None]]:
+        """What all parameters of the same terms share in this update: the rule's scalars, and the decay or None."""
+        learning_rate = self.learning_rate(step)
+        all_terms = [terms for terms in dict.fromkeys(self._terms.values()) if terms.learning_rate_factor]
+        factors = dict.fromkeys(terms.learning_rate_factor for terms in all_terms)
+        rates = {factor: learning_rate if factor == 1 else factor * learning_rate for factor in factors}
+        scalars = {factor: self._scalars(step, rate) for factor, rate in rates.items()}
+        return {
+            terms: (
+                scalars[terms.learning_rate_factor],
+                rates[terms.learning_rate_factor] * terms.weight_decay if terms.weight_decay else None,
+            )
+            for terms in all_terms
+        }
 
     def _update(
         self, path: str, parameter: tf.Variable, gradient: tf.Tensor, *, scalars: Any, decay: tf.Tensor | None
     ) -> None:
-        """Rule, decoupled weight decay and assignment for one parameter."""
+        """Rule, decoupled weight decay, assignment and constraint for one parameter."""
         slots = {slot: tf.convert_to_tensor(values[path]) for slot, values in self.slots.items()}
         change, new_slots = self._rule(gradient, slots, scalars)
         if decay is not None:
             change -= decay * parameter
         for slot, value in new_slots.items():
             self.slots[slot][path].assign(value)
-        parameter.assign_add(change)
+        if path in self._constraints:
+            parameter.assign(self._constraints[path](parameter + change))
+        else:
+            parameter.assign_add(change)
 
-    @abc.abstractmethod
-    def _scalars(self, step: tf.Tensor, learning_rate: tf.Tensor) -> Any:
+    def averaged_weights(self) -> AbstractContextManager[None]:
+        """While it lasts, the parameters hold the averages: `with optimizer.averaged_weights(): evaluate()`.
+
+        The averages hold the weights meanwhile, so neither apply an update nor save before it ends. To be entered
+        eagerly; what runs inside may be compiled. Costs the memory of one parameter.
+
+        Raises:
+            ConfigError: the optimizer has no average.
+        """
+        if not self.averages:
+            raise ConfigError("There is no average of the weights. Construct the optimizer with `average_decay`.")
+        return exchanged(self._averaged())
+
+    def _averaged(self) -> Iterable[tuple[tf.Variable, tf.Variable]]:
+        """Each parameter with its average."""
+        return zip(self.parameters, self.averages.values(), strict=True)
+
+    def _scalars(self, step: tf.Tensor, learning_rate: tf.Tensor) -> Any:  # noqa: ARG002 - some methods need the step
         """What the rule needs of this step, the same for every parameter; `step` counts completed updates."""
+        return -learning_rate
 
     @abc.abstractmethod
     def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: Any) -> tuple[tf.Tensor, Slots]:

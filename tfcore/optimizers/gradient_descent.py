@@ -1,10 +1,12 @@
 """Gradient descent."""
 
 from collections.abc import Mapping
+from typing import Unpack
 
 import tensorflow as tf
 
 from tfcore.optimizers.base import LearningRate, Optimizer, Slots
+from tfcore.optimizers.chain import Chain
 
 
 class GradientDescent(Optimizer):
@@ -15,8 +17,7 @@ class GradientDescent(Optimizer):
     Args:
         parameters: path -> float32 variable, in the order in which gradients will come.
         learning_rate: a number above 0, or a schedule.
-        clip_value: bound of each gradient's elements, above 0; None for none.
-        clip_norm: bound of the global norm, above 0; None for none.
+        chain: what precedes and follows the rule, see `Optimizer`.
 
     Raises:
         ConfigError: no parameters, or an argument is out of range.
@@ -35,14 +36,9 @@ class GradientDescent(Optimizer):
         self,
         parameters: Mapping[str, tf.Variable],
         learning_rate: LearningRate = 0.01,
-        *,
-        clip_value: float | None = None,
-        clip_norm: float | None = None,
+        **chain: Unpack[Chain],
     ) -> None:
-        super().__init__(parameters, learning_rate, clip_value=clip_value, clip_norm=clip_norm)
-
-    def _scalars(self, step: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:  # noqa: ARG002 - no step in the formula
-        return -learning_rate
+        super().__init__(parameters, learning_rate, slots={}, **chain)
 
     def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: tf.Tensor) -> tuple[tf.Tensor, Slots]:
         return scalars * gradient, slots

@@ -1,12 +1,13 @@
 """Gradient descent with momentum: Polyak's heavy ball, and Nesterov's form of it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import tensorflow as tf
 
 from tfcore import checks
 from tfcore.optimizers.base import LearningRate, Optimizer, Slots
+from tfcore.optimizers.chain import Chain
 
 
 class Settings(NamedTuple):
@@ -44,8 +45,7 @@ class Momentum(Optimizer):
         learning_rate: a number above 0, or a schedule.
         momentum: the part of the last step that is kept, 0 <= momentum < 1.
         nesterov: which of the two forms.
-        clip_value: bound of each gradient's elements, above 0; None for none.
-        clip_norm: bound of the global norm, above 0; None for none.
+        chain: what precedes and follows the rule, see `Optimizer`.
 
     Raises:
         ConfigError: no parameters, or an argument is out of range.
@@ -65,8 +65,6 @@ class Momentum(Optimizer):
         [0.375]
     """
 
-    slot_names = ("v",)
-
     def __init__(
         self,
         parameters: Mapping[str, tf.Variable],
@@ -74,15 +72,11 @@ class Momentum(Optimizer):
         *,
         momentum: float = 0.9,
         nesterov: bool = False,
-        clip_value: float | None = None,
-        clip_norm: float | None = None,
+        **chain: Unpack[Chain],
     ) -> None:
         checks.below_one("momentum", momentum)
         self.settings = Settings(momentum, nesterov)
-        super().__init__(parameters, learning_rate, clip_value=clip_value, clip_norm=clip_norm)
-
-    def _scalars(self, step: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:  # noqa: ARG002 - no step in the formula
-        return -learning_rate
+        super().__init__(parameters, learning_rate, slots={"v": 0.0}, **chain)
 
     def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: tf.Tensor) -> tuple[tf.Tensor, Slots]:
         return momentum_rule(gradient, slots, scalars, self.settings)

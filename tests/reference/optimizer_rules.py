@@ -1,0 +1,250 @@
+"""Optimizers in NumPy float64, written from the papers; imports nothing from tfcore.
+
+Each is a class whose `update(w, g, learning_rate)` returns the next w. Beside the right ones stand forms that are
+easily mistaken for them.
+"""
+
+import numpy as np
+
+
+class GradientDescent:
+    """Robbins & Monro 1951."""
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        return w - learning_rate * g
+
+
+class Momentum:
+    """Sutskever et al. 2013, eq. 1-2, and eq. 3-4 with w standing for the look-ahead point."""
+
+    def __init__(self, momentum: float, nesterov: bool = False) -> None:
+        self.mu, self.nesterov, self.v = momentum, nesterov, 0.0
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        if not self.nesterov:
+            self.v = self.mu * self.v - learning_rate * g
+            return w + self.v
+        # theta is the point without look-ahead: w = theta + mu v.
+        theta = w - self.mu * self.v
+        self.v = self.mu * self.v - learning_rate * g
+        return theta + self.v + self.mu * self.v
+
+
+class VelocityWithoutRate:
+    """PyTorch's momentum: the velocity sums gradients, and the rate of the moment scales all of it."""
+
+    def __init__(self, momentum: float, nesterov: bool = False) -> None:
+        self.mu, self.nesterov, self.v = momentum, nesterov, 0.0
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.v = self.mu * self.v + g
+        return w - learning_rate * (g + self.mu * self.v if self.nesterov else self.v)
+
+
+class Adam:
+    """Kingma & Ba 2014, algorithm 1."""
+
+    def __init__(self, beta1: float, beta2: float, epsilon: float) -> None:
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.m, self.v, self.t = 0.0, 0.0, 0
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.t += 1
+        self.m = self.beta1 * self.m + (1 - self.beta1) * g
+        self.v = self.beta2 * self.v + (1 - self.beta2) * g**2
+        m_hat = self.m / (1 - self.beta1**self.t)
+        v_hat = self.v / (1 - self.beta2**self.t)
+        return w - learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+
+
+class AdamEpsilonHat(Adam):
+    """Kingma & Ba 2014, the form at the end of section 2, with epsilon hat = epsilon: what Keras computes."""
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        epsilon = self.epsilon
+        self.epsilon = epsilon / np.sqrt(1 - self.beta2 ** (self.t + 1))
+        w = super().update(w, g, learning_rate)
+        self.epsilon = epsilon
+        return w
+
+
+class AdamW(Adam):
+    """Loshchilov & Hutter 2017, algorithm 2, with lambda = base rate · weight_decay."""
+
+    def __init__(self, weight_decay: float, **settings: float) -> None:
+        super().__init__(**settings)
+        self.weight_decay = weight_decay
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        return super().update(w, g, learning_rate) - learning_rate * self.weight_decay * w
+
+
+class CoupledAdam(AdamW):
+    """The L2 penalty that AdamW is not: the decay passes through the moments."""
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        return Adam.update(self, w, g + self.weight_decay * w, learning_rate)
+
+
+class Adagrad:
+    """Duchi et al. 2011 with Keras' epsilon, under the root."""
+
+    def __init__(self, initial_accumulator: float, epsilon: float) -> None:
+        self.total, self.epsilon = initial_accumulator, epsilon
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.total = self.total + g**2
+        return w - learning_rate * g / np.sqrt(self.total + self.epsilon)
+
+
+class AdagradDelta(Adagrad):
+    """The paper's delta, and PyTorch's epsilon: beside the root."""
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.total = self.total + g**2
+        return w - learning_rate * g / (np.sqrt(self.total) + self.epsilon)
+
+
+class Adadelta:
+    """Zeiler 2012, algorithm 1, with a rate on the change that is made but not on the one that is remembered."""
+
+    remembers_the_rate = False
+
+    def __init__(self, rho: float, epsilon: float) -> None:
+        self.rho, self.epsilon, self.gradients, self.changes = rho, epsilon, 0.0, 0.0
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.gradients = self.rho * self.gradients + (1 - self.rho) * g**2
+        delta = -np.sqrt(self.changes + self.epsilon) / np.sqrt(self.gradients + self.epsilon) * g
+        remembered = delta * learning_rate if self.remembers_the_rate else delta
+        self.changes = self.rho * self.changes + (1 - self.rho) * remembered**2
+        return w + learning_rate * delta
+
+
+class AdadeltaOfChangesMade(Adadelta):
+    """The rate inside E[delta²]."""
+
+    remembers_the_rate = True
+
+
+class RMSprop:
+    """Tieleman & Hinton 2012, lecture 6e; centered and with momentum: Graves 2013, eq. 38-41."""
+
+    def __init__(self, rho: float, momentum: float, epsilon: float, centered: bool) -> None:
+        self.rho, self.mu, self.epsilon, self.centered = rho, momentum, epsilon, centered
+        self.squares, self.mean, self.v = 0.0, 0.0, 0.0
+
+    def scaled(self, g: np.ndarray) -> np.ndarray:
+        return g / np.sqrt(self.squares - self.centered * self.mean**2 + self.epsilon)
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.squares = self.rho * self.squares + (1 - self.rho) * g**2
+        self.mean = self.rho * self.mean + (1 - self.rho) * g
+        self.v = self.mu * self.v - learning_rate * self.scaled(g)
+        return w + self.v
+
+
+class RMSpropEpsilonBesideRoot(RMSprop):
+    """PyTorch's place for epsilon."""
+
+    def scaled(self, g: np.ndarray) -> np.ndarray:
+        return g / (np.sqrt(self.squares - self.centered * self.mean**2) + self.epsilon)
+
+
+class RMSpropVelocityWithoutRate(RMSprop):
+    """PyTorch's momentum: the rate of the moment scales the whole velocity."""
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        before, self.v = self.v, 0.0
+        super().update(w, g, 1.0)
+        self.v = self.mu * before + self.v
+        return w + learning_rate * self.v
+
+
+class Nadam(Adam):
+    """Dozat 2016 with Keras' schedule, and a mean that decays by beta1."""
+
+    period = 1.0
+
+    def __init__(self, **settings: float) -> None:
+        super().__init__(**settings)
+        self.product = 1.0
+
+    def u(self, t: int) -> float:
+        return self.beta1 * (1 - 0.5 * 0.96 ** (t / self.period))
+
+    def decay(self) -> float:
+        return self.beta1
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.t += 1
+        self.product *= self.u(self.t)
+        self.m = self.decay() * self.m + (1 - self.decay()) * g
+        self.v = self.beta2 * self.v + (1 - self.beta2) * g**2
+        m_hat = self.u(self.t + 1) * self.m / (1 - self.product * self.u(self.t + 1))
+        m_hat = m_hat + (1 - self.u(self.t)) * g / (1 - self.product)
+        v_hat = self.v / (1 - self.beta2**self.t)
+        return w - learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+
+
+class NadamWithSlowSchedule(Nadam):
+    """The paper's schedule and PyTorch's."""
+
+    period = 250.0
+
+
+class NadamWithScheduledMean(Nadam):
+    """The paper's mean, which decays by u_t."""
+
+    def decay(self) -> float:
+        return self.u(self.t)
+
+
+class Lion:
+    """Chen et al. 2023, algorithm 2; `margin` is the smallest part of its terms that a signed sum has ever had."""
+
+    def __init__(self, beta1: float, beta2: float, weight_decay: float) -> None:
+        self.beta1, self.beta2, self.weight_decay = beta1, beta2, weight_decay
+        self.m, self.margin = 0.0, 1.0
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        c = self.beta1 * self.m + (1 - self.beta1) * g
+        self.margin = min(self.margin, np.min(np.abs(c) / (np.abs(self.beta1 * self.m) + np.abs((1 - self.beta1) * g))))
+        self.m = self.beta2 * self.m + (1 - self.beta2) * g
+        return w - learning_rate * (np.sign(c) + self.weight_decay * w)
+
+
+class LionOfNewMean(Lion):
+    """The sign of the mean that is kept: signed momentum."""
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.m = self.beta2 * self.m + (1 - self.beta2) * g
+        return w - learning_rate * (np.sign(self.m) + self.weight_decay * w)
+
+
+class CoupledLion(Lion):
+    """An L2 penalty: the decay passes through the sign."""
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        c = self.beta1 * self.m + (1 - self.beta1) * (g + self.weight_decay * w)
+        self.m = self.beta2 * self.m + (1 - self.beta2) * (g + self.weight_decay * w)
+        return w - learning_rate * np.sign(c)
+
+
+def max_norm(w: np.ndarray, limit: float) -> np.ndarray:
+    """Srivastava et al. 2014, section 5.1: the weights into each unit (the last axis), within a ball."""
+    columns = w.reshape(-1, w.shape[-1]).copy()
+    for column in columns.T:
+        norm = np.linalg.norm(column)
+        if norm > limit:
+            column *= limit / norm
+    return columns.reshape(w.shape)
+
+
+def moving_average(path: list[np.ndarray], decay: float) -> np.ndarray:
+    """After the last of the weights in `path`, of which the first are the initial ones."""
+    average = path[0].astype(np.float64)
+    for t, w in enumerate(path[1:]):
+        share = min(decay, (1 + t) / (10 + t))
+        average = share * average + (1 - share) * w
+    return average
