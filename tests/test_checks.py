@@ -12,8 +12,9 @@ import tensorflow as tf
 from tfcore import checks
 from tfcore.errors import ConfigError, ShapeError
 
-ABOVE, AT_LEAST, BELOW_ONE, INTEGER = (
-    "must be above 0", "must be at least 0.", "must be at least 0 and below 1", "must be an integer of at least 1",
+ABOVE, AT_LEAST, BELOW_ONE, SHARE, INTEGER = (
+    "must be above 0.", "must be at least 0.", "must be at least 0 and below 1.", "must be above 0 and below 1.",
+    "must be an integer of at least 1.",
 )  # fmt: skip
 NAN, INF = math.nan, math.inf
 
@@ -21,12 +22,14 @@ PASS: list[tuple[Callable[[str, Any], None], list[Any]]] = [
     (checks.positive, [1e-300, 1, np.float32(2)]),
     (checks.not_negative, [0, 0.0, 3]),
     (checks.below_one, [0, 0.999]),
+    (checks.share, [1e-300, 0.5, np.float32(0.999)]),
     (checks.positive_integer, [1, np.int64(7)]),
 ]
 REFUSED: list[tuple[Callable[[str, Any], None], str, list[Any]]] = [
     (checks.positive, ABOVE, [0, -1, NAN, INF, -INF]),
     (checks.not_negative, AT_LEAST, [-1e-9, NAN, INF]),
     (checks.below_one, BELOW_ONE, [1, -0.1, NAN, INF]),
+    (checks.share, SHARE, [0, 1, -0.5, 1.5, NAN, INF]),
     (checks.positive_integer, INTEGER, [0, -3, 1.0, True, "2", None]),
 ]
 

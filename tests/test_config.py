@@ -15,8 +15,8 @@ from tfcore.errors import ConfigError
 
 POSITIVE = ["learning_rate", "decay_factor", "batch_size", "microbatches", "steps", "epochs", "patience", "decay_steps"]
 POSITIVE += ["evaluate_every_epochs", "checkpoint_every_epochs", "eval_batch_size", "log_every_steps"]
-POSITIVE += ["batch_accuracy_every_steps"]
-NOT_NEGATIVE = ["validation", "l2", "warmup_steps", "keep_checkpoints", "end_learning_rate", "intra_op_threads"]
+POSITIVE += ["batch_accuracy_every_steps", "print_every_epochs", "train_examples", "test_examples", "max_norm"]
+NOT_NEGATIVE = ["validation", "l1", "l2", "warmup_steps", "keep_checkpoints", "end_learning_rate", "intra_op_threads"]
 NOT_NEGATIVE += ["inter_op_threads"]
 CHOSEN = ["pixels", "precision", "loss", "schedule", "monitor"]
 
@@ -30,7 +30,9 @@ ADAM = {"beta1": st.none() | shares, "beta2": st.none() | shares, "epsilon": st.
 COMMON = {
     "model": words.filter(bool),
     "data_dir": words,
-    "l2_variables": words,
+    "penalty_variables": words,
+    "dropout": st.none() | st.lists(shares, min_size=1, max_size=2).map(tuple),
+    "filters": st.none() | sizes,
     "seed": st.integers(-(2**63), 2**63),
     "validation": shares | st.integers(1, 10**6).map(float),
     "hidden": st.none() | sizes,
@@ -54,7 +56,7 @@ def test_the_defaults_are_valid_and_have_no_length_yet() -> None:
     config = RunConfig()
     assert (config.optimizer, config.learning_rate, config.schedule, config.batch_size) == (
         "adam",
-        0.001,
+        None,
         "cosine",
         128,
     )
@@ -110,11 +112,15 @@ def test_a_choice_that_does_not_exist_is_refused_with_the_nearest(name: str) -> 
         ({"schedule": "step_wise", "decay_boundaries": ()}, "--schedule=step_wise needs --decay_boundaries"),
         ({"schedule": "step_wise", "decay_boundaries": (5, 3)}, "--decay_boundaries must rise from step to step"),
         ({"decay_boundaries": (10,)}, "--decay_boundaries belongs to --schedule=step_wise. Received --schedule=cosine"),
-        ({"momentum": 0.9}, "--momentum belongs to --optimizer=momentum. Received adam"),
+        ({"momentum": 0.9}, "--momentum belongs to --optimizer=momentum or rmsprop. Received adam"),
         ({"nesterov": False}, "--nesterov belongs to --optimizer=momentum. Received adam"),
-        ({"optimizer": "momentum", "beta1": 0.9}, "--beta1 belongs to --optimizer=adam or adamw. Received momentum"),
-        ({"optimizer": "gradient_descent", "epsilon": 1e-8}, "--epsilon belongs to --optimizer=adam or adamw"),
-        ({"weight_decay": 0.01}, "--weight_decay belongs to --optimizer=adamw. Received adam"),
+        (
+            {"optimizer": "momentum", "beta1": 0.9},
+            "--beta1 belongs to --optimizer=adam or adamw or nadam or lion. Received momentum",
+        ),
+        ({"optimizer": "gradient_descent", "epsilon": 1e-8}, "--epsilon belongs to --optimizer=adagrad or"),
+        ({"weight_decay": 0.01}, "--weight_decay belongs to --optimizer=adamw or lion. Received adam"),
+        ({"rho": 0.5}, "--rho belongs to --optimizer=adadelta or rmsprop. Received adam"),
         ({"schedule": "constant", "decay_steps": 5}, "--decay_steps belongs to --schedule=exponential or polynomial"),
     ],
 )

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tfcore import layers, models
-from tfcore.layers import Linear, Pixels, Relu, Sequential
-from tfcore.modules import LayerRow, layer_table, named_parameters, named_variables
+from tfcore.layers import Activation, Linear, Pixels, Sequential
+from tfcore.modules import LayerRow, layer_table, max_norms, named_parameters, named_variables
 from tfcore.seeds import Key
 
 CIFAR = (32, 32, 3)
@@ -95,6 +95,30 @@ def test_parameters_are_the_trainable_variables() -> None:
     assert [id(v) for v in named_parameters(model).values()] == [id(v) for v in model.trainable_variables]
 
 
+def limited(max_norm: float | None) -> Linear:
+    return Linear(4, 3, name="limited", seed=0, max_norm=max_norm)
+
+
+def test_limits_are_found_by_path_wherever_the_layers_are() -> None:
+    model = Branches()
+    model.by_name = {"left": limited(2.0), "right": linear()}
+    model.in_order = [limited(None), limited(0.5)]
+    model.again = model.in_order[1]
+    assert max_norms(model) == {"by_name.left.weights": 2.0, "again.weights": 0.5}
+    assert max_norms(limited(3.0)) == {"weights": 3.0}
+
+
+def test_a_model_without_limits_declares_none() -> None:
+    assert max_norms(Branches()) == {}
+    assert max_norms(mlp()) == {}
+
+
+def test_a_limit_of_weights_that_are_not_trained_is_left_out() -> None:
+    layer = limited(3.0)
+    layer.weights = tf.Variable(layer.weights, trainable=False)
+    assert max_norms(Sequential({"frozen": layer, "free": limited(1.0)})) == {"free.weights": 1.0}
+
+
 def test_the_table_of_softmax() -> None:
     std = np.ones(3, np.float32)
     model = models.Softmax(CIFAR, 10, pixels=Pixels("standardized", mean=std, std=std), seed=0)
@@ -135,13 +159,13 @@ def test_a_layer_called_twice_has_one_row_with_its_first_result() -> None:
     class Twice(tf.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.relu = Relu()
+            self.relu = Activation("relu")
 
         def __call__(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
             x = self.relu(tf.cast(x, tf.float32), training=training)
             return self.relu(tf.reshape(x, [-1, 12]), training=training)
 
-    assert layer_table(Twice(), (2, 2, 3)) == [LayerRow("relu", "Relu", (None, 2, 2, 3), 0, 0)]
+    assert layer_table(Twice(), (2, 2, 3)) == [LayerRow("relu", "Activation", (None, 2, 2, 3), 0, 0)]
 
 
 CLASSES = [Handmade, Handmade.Settings, Broken, *vars(models).values(), *vars(layers).values()]

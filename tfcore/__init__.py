@@ -1,3 +1,25 @@
 """tfcore: image classifiers in low-level TensorFlow, every line of it yours to read."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfcore.commands.library import train
+    from tfcore.commands.loading import load
+    from tfcore.history import History
+
+__all__ = ["History", "load", "train"]
 __version__ = "0.1.0"
+
+_HOMES = {"History": "tfcore.history", "load": "tfcore.commands.loading", "train": "tfcore.commands.library"}
+
+
+def __getattr__(name: str) -> Any:
+    """Finds the public names when they are first asked for: importing tfcore loads neither TensorFlow nor NumPy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tfcore' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

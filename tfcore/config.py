@@ -16,6 +16,18 @@ from tfcore.errors import ConfigError
 IDENTITY, WATCHING = "identity", "watching"
 Choices = tuple[str, ...]
 Check = Callable[[str, Any], None] | None  # raises ConfigError; None as a value is never checked
+_OPTIMIZERS_WITH = {  # which optimizers have each setting
+    "momentum": ("momentum", "rmsprop"),
+    "nesterov": ("momentum",),
+    "beta1": ("adam", "adamw", "nadam", "lion"),
+    "beta2": ("adam", "adamw", "nadam", "lion"),
+    "rho": ("adadelta", "rmsprop"),
+    "centered": ("rmsprop",),
+    "initial_accumulator": ("adagrad",),
+    "epsilon": ("adagrad", "adadelta", "rmsprop", "adam", "adamw", "nadam"),
+    "weight_decay": ("adamw", "lion"),
+}
+MODEL_SIZES = ("hidden", "filters", "dropout", "activation", "pooling", "max_norm", "initializer")
 SCHEDULES = ("constant", "step_wise", "exponential", "polynomial", "cosine")
 
 
@@ -35,17 +47,47 @@ class RunConfig:
         ConfigError: a value out of range, or two that contradict each other.
     """
 
-    model: str = _flag("softmax", "softmax, mlp, or path/to/file.py:Name of your own.")
-    dataset: str = _flag("shapes", "cifar10, cifar100, mnist, fashion_mnist, kmnist, shapes, or path/to/file.py:name.")
+    model: str = _flag("softmax", "softmax, mlp, mnist_cnn, cifar_cnn, or path/to/file.py:Name of your own.")
+    dataset: str = _flag(
+        "shapes",
+        "cifar10, cifar100, mnist, fashion_mnist, kmnist, shapes; text:PATH, npz:PATH, idx:PATH or folder:PATH; or "
+        "path/to/file.py:name.",
+    )
+    train_examples: int | None = _flag(None, "Only the first so many training examples.", checks.positive_integer)
+    test_examples: int | None = _flag(None, "Only the first so many test examples.", checks.positive_integer)
+    test_share: float | None = _flag(
+        None, "Share held out to test on where a text:, npz: or folder: has no test part. Default: 0.1.", checks.share
+    )
+    image_shape: tuple[int, ...] | None = _flag(
+        None, "Height, width and channels of text:, such as 28,28,1. Default: a square."
+    )
+    image_size: tuple[int, ...] | None = _flag(
+        None, "Height and width that folder: resizes to, such as 32,32. Default: the pictures' own."
+    )
+    skip_bad_pictures: bool | None = _flag(None, "Leave out the pictures of folder: that cannot be decoded.")
     validation: float = _flag(
         0.1, "Taken from train to validate on: a share below 1, or a number of examples.", checks.not_negative
     )
     seed: int = _flag(0, "Seed of the initial weights, the order and every other draw.")
 
     hidden: tuple[int, ...] | None = _flag(None, "Units of each hidden layer, such as 50,50. Default: the model's own.")
-    initializer: str | None = _flag(
-        None, "Of the weights: zeros, truncated_normal, glorot, he. Default: the model's own."
+    filters: tuple[int, ...] | None = _flag(
+        None, "Filters of each convolution, such as 32,64. Default: the model's own."
     )
+    dropout: tuple[float, ...] | None = _flag(
+        None, "Share of activations dropped: of convolutions and of linear layers, such as 0.25,0.5, or one for both."
+    )
+    activation: str | None = _flag(None, "relu, gelu, silu, tanh, sigmoid or softmax. Default: the model's own.")
+    pooling: str | None = _flag(None, "max, average or sum. Default: the model's own.")
+    max_norm: float | None = _flag(
+        None, "Longest column of the hidden weights. Default: the model's own.", checks.positive
+    )
+    initializer: str | None = _flag(
+        None,
+        "Of the weights: zeros, ones, constant:VALUE, truncated_normal, or glorot, he or lecun with _uniform or "
+        "_normal. Default: the model's own.",
+    )
+    init_from: str = _flag("", "Start from the weights of this run folder or exported file.")
     pixels: str = _flag(
         "unit",
         "unit: x/255; raw: x; centered: x minus the mean training picture; standardized: per channel.",
@@ -59,11 +101,14 @@ class RunConfig:
 
     loss: str = _flag("cross_entropy", "What is minimised.", choices=("cross_entropy", "mean_squared_error"))
     label_smoothing: float = _flag(0.0, "Share of each label spread evenly over all classes.", checks.below_one)
+    l1: float = _flag(0.0, "L1 penalty λ·Σ|w|.", checks.not_negative)
     l2: float = _flag(0.0, "L2 penalty λ/2·Σw².", checks.not_negative)
-    l2_variables: str = _flag("weights$", "Regular expression for the paths of the variables under --l2.")
+    penalty_variables: str = _flag("weights$", "Regular expression for the paths under --l1 and --l2.")
 
-    optimizer: str = _flag("adam", "Update rule: gradient_descent, momentum, adam, adamw.")
-    learning_rate: float = _flag(0.001, "Learning rate, at its peak.", checks.positive)
+    optimizer: str = _flag("adam", "gradient_descent, momentum, adagrad, adadelta, rmsprop, adam, adamw, nadam, lion.")
+    learning_rate: float | None = _flag(
+        None, "Learning rate, at its peak. Default: the optimizer's own, 0.001 for adam.", checks.positive
+    )
     schedule: str = _flag("cosine", "How the learning rate changes over the run.", choices=SCHEDULES)
     warmup_steps: int = _flag(0, "Steps of linear rise before the schedule.", checks.not_negative)
     decay_steps: int | None = _flag(
@@ -75,12 +120,23 @@ class RunConfig:
     decay_boundaries: tuple[int, ...] | None = _flag(None, "Steps at which a step_wise learning rate falls.")
     decay_power: float = _flag(1.0, "Power of a polynomial decay.", checks.positive)
     end_learning_rate: float = _flag(0.0, "Where a polynomial or cosine decay ends.", checks.not_negative)
-    momentum: float | None = _flag(None, "Momentum of --optimizer=momentum. Default: 0.9.", checks.below_one)
+    momentum: float | None = _flag(
+        None, "Momentum of momentum (default: 0.9) and of rmsprop (default: 0).", checks.below_one
+    )
     nesterov: bool | None = _flag(None, "Nesterov's form of --optimizer=momentum.")
-    beta1: float | None = _flag(None, "Decay of Adam's first moment. Default: 0.9.", checks.below_one)
-    beta2: float | None = _flag(None, "Decay of Adam's second moment. Default: 0.999.", checks.below_one)
-    epsilon: float | None = _flag(None, "Adam's ε. Default: 1e-8.", checks.positive)
-    weight_decay: float | None = _flag(None, "AdamW's decoupled decay. Default: 0.01.", checks.not_negative)
+    beta1: float | None = _flag(None, "Decay of the mean gradient. Default: 0.9.", checks.below_one)
+    beta2: float | None = _flag(
+        None, "Decay of the mean squared gradient. Default: 0.999; lion: 0.99.", checks.below_one
+    )
+    rho: float | None = _flag(None, "Decay of the means of adadelta (0.95) and rmsprop (0.9).", checks.below_one)
+    centered: bool | None = _flag(None, "Rmsprop divides by the standard deviation of the gradient.")
+    initial_accumulator: float | None = _flag(None, "Where adagrad's sums start.", checks.not_negative)
+    epsilon: float | None = _flag(None, "The rule's ε. Default: the optimizer's own.", checks.positive)
+    weight_decay: float | None = _flag(None, "Decoupled decay of adamw (0.01) and lion (0).", checks.not_negative)
+    decayed_variables: str = _flag("weights$", "Regular expression for the paths under --weight_decay.")
+    average_decay: float | None = _flag(
+        None, "Keep an exponential moving average of the weights, and score it too.", checks.below_one
+    )
     clip_value: float | None = _flag(None, "Each gradient entry is cut to ± this.", checks.positive)
     clip_norm: float | None = _flag(None, "The gradient is scaled down to this global norm.", checks.positive)
 
@@ -100,6 +156,7 @@ class RunConfig:
     eval_batch_size: int = _watch(
         500, "Examples a batch when evaluating; no score depends on it beyond rounding.", checks.positive_integer
     )
+    print_every_epochs: int = _watch(1, "Epochs between two lines on the terminal.", checks.positive_integer)
     log_every_steps: int = _watch(100, "Steps between two points of the training curves.", checks.positive_integer)
     batch_accuracy_every_steps: int | None = _watch(
         None, "Print a batch's accuracy before its update, every so often.", checks.positive_integer
@@ -188,9 +245,8 @@ def _refuse_contradictions(config: RunConfig) -> None:
         raise ConfigError(
             f"--decay_boundaries must rise from step to step. Received {spelled(config.decay_boundaries)}."
         )
-    _refuse_unused(config, "optimizer", ("momentum", "nesterov"), ("momentum",))
-    _refuse_unused(config, "optimizer", ("beta1", "beta2", "epsilon"), ("adam", "adamw"))
-    _refuse_unused(config, "optimizer", ("weight_decay",), ("adamw",))
+    for name, optimizers in _OPTIMIZERS_WITH.items():
+        _refuse_unused(config, "optimizer", (name,), optimizers)
     _refuse_unused(config, "schedule", ("decay_steps",), ("exponential", "polynomial", "cosine"))
 
 

@@ -2,45 +2,61 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import tensorflow as tf
 
-from tfcore.errors import ShapeError
+from tfcore import checks
+from tfcore.errors import ConfigError, ShapeError
 
 Words = tuple[int, int]
+Initializer = Callable[[Sequence[int], Words], tf.Tensor]
 
 # The standard deviation of a standard normal distribution cut at two sigma.
 _CUT_NORMAL_STDDEV = 0.87962566103423978
 
 
-def _fans(shape: Sequence[int]) -> tuple[int, int]:
-    """The inputs that one output sums over, and the outputs that one input reaches."""
-    if len(shape) not in (2, 4) or min(shape) < 1:
-        raise ShapeError(
-            f"Weights must have shape [in, out] or [height, width, in, out], every size at least 1. "
-            f"Received {tuple(shape)}. Biases start from `initializers.zeros`."
-        )
-    positions = math.prod(shape[:-2])
-    return positions * shape[-2], positions * shape[-1]
+def find(name: str) -> Initializer:
+    """The initializer of that name: one of `INITIALIZERS`, or `constant:VALUE`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    kind, _, text = name.partition(":")
+    if kind != "constant":
+        checks.one_of("initializer", name, (*INITIALIZERS, "constant:VALUE"))
+        return INITIALIZERS[name]
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ConfigError(f"`initializer` must name its value, as in constant:0.1. Received '{name}'.")
+    return partial(constant, value=value)
 
 
-def _cut_normal(shape: Sequence[int], words: Words, stddev: float) -> tf.Tensor:
-    """Normal with this `stddev` before values past two of them are drawn again."""
-    # Philox by name: the automatic choice depends on the device, and so would the initial values.
-    return tf.random.stateless_truncated_normal(shape, seed=words, stddev=stddev, dtype=tf.float32, alg="philox")
+def zeros(shape: Sequence[int], words: Words) -> tf.Tensor:
+    """All zeros: for the weights of a softmax regression, whose loss is convex. See `constant`."""
+    return constant(shape, words, value=0.0)
 
 
-def zeros(shape: Sequence[int], words: Words) -> tf.Tensor:  # noqa: ARG001 - one signature for the whole table
-    """All zeros: for biases, and for the weights of a softmax regression.
+def ones(shape: Sequence[int], words: Words) -> tf.Tensor:
+    """All ones. See `constant`."""
+    return constant(shape, words, value=1.0)
+
+
+def constant(shape: Sequence[int], words: Words, *, value: float) -> tf.Tensor:  # noqa: ARG001 - one signature for all
+    """One value everywhere.
 
     Args:
         shape: any shape.
         words: taken because every initializer takes them; nothing is drawn.
+        value: the value.
 
     Returns:
         Tensor `shape`, float32.
     """
-    return tf.zeros(shape, tf.float32)
+    return tf.fill(shape, tf.constant(value, tf.float32))
 
 
 def truncated_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
@@ -49,8 +65,7 @@ def truncated_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
         sigma = 1 / sqrt(fan_in)
         w ~ N(0, sigma²), drawn again while |w| > 2 sigma
 
-    Cutting makes the actual standard deviation 0.88 sigma. Keras' `LecunNormal` divides sigma by that 0.88 so that the
-    cut distribution has variance 1/fan_in; this function does not.
+    Cutting makes the actual standard deviation 0.88 sigma; `lecun_normal` makes up for that, this function does not.
 
     Args:
         shape: [in, out] (fan_in = in) or [height, width, in, out] (fan_in = height · width · in), sizes at least 1.
@@ -69,57 +84,81 @@ def truncated_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
 
 
 def glorot_uniform(shape: Sequence[int], words: Words) -> tf.Tensor:
-    """Uniform values that keep the variance of signals and of gradients through linear layers.
+    """Uniform values of variance 2 / (fan_in + fan_out), which keeps signals and gradients through linear layers.
 
-        limit = sqrt(6 / (fan_in + fan_out))
-        w ~ U[-limit, limit)
-
-    The same distribution as Keras' `GlorotUniform` and PyTorch's `xavier_uniform_`.
-
-    Args:
-        shape: [in, out] or [height, width, in, out], sizes at least 1; both fans count height · width.
-        words: two signed 32-bit integers, as `seeds.words` gives them.
-
-    Returns:
-        Tensor `shape`, float32, within ±limit; the same for the same words.
-
-    Raises:
-        ShapeError: the shape is none of the two.
-
-    Source: Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", eq. 16.
+    PyTorch's `xavier_uniform_`. Source: Glorot & Bengio 2010, "Understanding the difficulty of training deep
+    feedforward neural networks", eq. 16. See `_uniform`.
     """
-    limit = math.sqrt(6 / sum(_fans(shape)))
-    return tf.random.stateless_uniform(shape, seed=words, minval=-limit, maxval=limit, dtype=tf.float32, alg="philox")
+    return _uniform(shape, words, 2 / sum(_fans(shape)))
+
+
+def glorot_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
+    """Cut normal values of variance 2 / (fan_in + fan_out). Source: as `glorot_uniform`, eq. 12. See `_normal`."""
+    return _normal(shape, words, 2 / sum(_fans(shape)))
+
+
+def he_uniform(shape: Sequence[int], words: Words) -> tf.Tensor:
+    """Uniform values of variance 2 / fan_in. Source: as `he_normal`. See `_uniform`."""
+    return _uniform(shape, words, 2 / _fans(shape)[0])
 
 
 def he_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
-    """Cut normal values that keep the variance of signals through ReLU layers.
+    """Cut normal values of variance 2 / fan_in, which keeps the size of signals through ReLU layers.
 
-        sigma = sqrt(2 / fan_in) / 0.8796
-        w ~ N(0, sigma²), drawn again while |w| > 2 sigma
-
-    The 0.8796 makes the standard deviation after cutting sqrt(2 / fan_in), as Keras' `HeNormal` does. PyTorch's
-    `kaiming_normal_` has the same deviation and does not cut.
-
-    Args:
-        shape: [in, out] (fan_in = in) or [height, width, in, out] (fan_in = height · width · in), sizes at least 1.
-        words: two signed 32-bit integers, as `seeds.words` gives them.
-
-    Returns:
-        Tensor `shape`, float32; the same for the same words.
-
-    Raises:
-        ShapeError: the shape is none of the two.
-
-    Source: He, Zhang, Ren & Sun 2015, arXiv 1502.01852, eq. 10.
+    Source: He, Zhang, Ren & Sun 2015, arXiv 1502.01852, eq. 10. See `_normal`.
     """
-    fan_in, _ = _fans(shape)
-    return _cut_normal(shape, words, math.sqrt(2 / fan_in) / _CUT_NORMAL_STDDEV)
+    return _normal(shape, words, 2 / _fans(shape)[0])
 
 
-INITIALIZERS: dict[str, Callable[[Sequence[int], Words], tf.Tensor]] = {
+def lecun_uniform(shape: Sequence[int], words: Words) -> tf.Tensor:
+    """Uniform values of variance 1 / fan_in. Source: as `truncated_normal`, eq. 16 there. See `_uniform`."""
+    return _uniform(shape, words, 1 / _fans(shape)[0])
+
+
+def lecun_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
+    """Cut normal values of variance 1 / fan_in. Source: as `truncated_normal`, eq. 16 there. See `_normal`."""
+    return _normal(shape, words, 1 / _fans(shape)[0])
+
+
+INITIALIZERS: dict[str, Initializer] = {
     "zeros": zeros,
+    "ones": ones,
     "truncated_normal": truncated_normal,
-    "glorot": glorot_uniform,
-    "he": he_normal,
+    "glorot_uniform": glorot_uniform,
+    "glorot_normal": glorot_normal,
+    "he_uniform": he_uniform,
+    "he_normal": he_normal,
+    "lecun_uniform": lecun_uniform,
+    "lecun_normal": lecun_normal,
 }
+
+
+def _fans(shape: Sequence[int]) -> tuple[int, int]:
+    """The inputs that one output sums over, and the outputs that one input reaches; both count height · width."""
+    if len(shape) not in (2, 4) or min(shape) < 1:
+        raise ShapeError(
+            f"Weights must have shape [in, out] or [height, width, in, out], every size at least 1. "
+            f"Received {tuple(shape)}. Biases start from `initializers.zeros`."
+        )
+    positions = math.prod(shape[:-2])
+    return positions * shape[-2], positions * shape[-1]
+
+
+def _uniform(shape: Sequence[int], words: Words, variance: float) -> tf.Tensor:
+    """w ~ U[-limit, limit), limit = sqrt(3 · variance): float32 `shape`, the same for the same words."""
+    limit = math.sqrt(3 * variance)
+    # Philox by name: the automatic choice depends on the device, and so would the initial values.
+    return tf.random.stateless_uniform(shape, seed=words, minval=-limit, maxval=limit, dtype=tf.float32, alg="philox")
+
+
+def _normal(shape: Sequence[int], words: Words, variance: float) -> tf.Tensor:
+    """w ~ N(0, sigma²), drawn again while |w| > 2 sigma, with this variance after the cut: sigma = its root / 0.8796.
+
+    Keras' normal initializers do the same. PyTorch's `kaiming_normal_` and `xavier_normal_` do not cut.
+    """
+    return _cut_normal(shape, words, math.sqrt(variance) / _CUT_NORMAL_STDDEV)
+
+
+def _cut_normal(shape: Sequence[int], words: Words, stddev: float) -> tf.Tensor:
+    """Normal with this `stddev` before values past two of them are drawn again."""
+    return tf.random.stateless_truncated_normal(shape, seed=words, stddev=stddev, dtype=tf.float32, alg="philox")

@@ -28,6 +28,16 @@ def named_parameters(module: tf.Module) -> dict[str, tf.Variable]:
     return {path: variable for path, variable in named_variables(module).items() if variable.trainable}
 
 
+def max_norms(module: tf.Module) -> dict[str, float]:
+    """The limits that layers declare for their `weights`, by path."""
+    declared = {
+        id(layer.weights): limit
+        for layer in (module, *module.submodules)
+        if (limit := getattr(layer, "max_norm", None)) is not None
+    }
+    return {path: declared[id(v)] for path, v in named_parameters(module).items() if id(v) in declared}
+
+
 def _is_variable(item: Any) -> bool:
     return isinstance(item, tf.Variable)
 
@@ -60,6 +70,20 @@ def layer_table(model: tf.Module, image_shape: tuple[int, int, int]) -> list[Lay
         tf.function(lambda x: model(x, training=False)).get_concrete_function(images)
     rows = (_row(*paths[identity], output) for identity, output in calls.items() if identity in paths)
     return [row for row in rows if row is not None]
+
+
+def outputs(model: tf.Module, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    """What each module in `model` gives for `images`, by path in the order in which their first calls return.
+
+    Args:
+        model: is called with `training=False`.
+        images: uint8 `[N, H, W, C]`.
+    """
+    paths = _named_modules(model)
+    calls: dict[int, tf.Tensor] = {}
+    with _recorded_calls({type(module) for module, _ in paths.values()}, calls):
+        model(tf.convert_to_tensor(images), training=False)
+    return {paths[identity][1]: output for identity, output in calls.items() if identity in paths}
 
 
 def _named_modules(model: tf.Module) -> dict[int, tuple[tf.Module, str]]:

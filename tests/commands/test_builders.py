@@ -1,5 +1,6 @@
 """Builders: every name leads to its object, and what cannot be meant is refused by name."""
 
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tfcore import models, optimizers, schedules
-from tfcore.commands import builders
+from tfcore.commands import builders, lookup
 from tfcore.config import SCHEDULES, RunConfig
 from tfcore.data.dataset import Dataset, Split, split_validation
 from tfcore.errors import ConfigError, DataError
@@ -56,12 +57,17 @@ def own_file(tmp_path: Path) -> Iterator[Path]:
     sys.modules.pop(path.stem, None)
 
 
+def built_model(config: RunConfig) -> Any:
+    plan = builders.architecture(config, DATA)
+    return builders.model(plan, seed=config.seed, statistics=builders.statistics(config, DATA))
+
+
 def model(**given: Any) -> Any:
-    return builders.model(builders.resolve(RunConfig(**given)), DATA)
+    return built_model(builders.resolve(RunConfig(**given)))
 
 
 def optimizer(**given: Any) -> Any:
-    return builders.training_step(RunConfig(**given), model(), 100).optimizer
+    return builders.training_step(builders.resolve(RunConfig(**given)), model(), 100).optimizer
 
 
 def test_the_defaults_and_every_listed_name_are_known() -> None:
@@ -94,13 +100,13 @@ def test_an_unknown_name_is_refused_with_the_nearest(given_values: dict[str, str
 @pytest.mark.parametrize("table", [builders.MODELS, builders.DATASETS, builders.LOSSES])
 def test_every_path_in_a_table_leads_somewhere(table: dict[str, str]) -> None:
     for name in table:
-        assert callable(builders._find(name, table))
+        assert callable(lookup.find(name, table))
 
 
 def test_a_model_of_ones_own_gets_what_it_takes(own_file: Path) -> None:
     config = RunConfig(model=f"{own_file}:Net", seed=7)
     builders.check_names(config)
-    assert builders.model(config, DATA).arguments == ((2, 3, 1), 2, 7)
+    assert built_model(config).arguments == ((2, 3, 1), 2, 7)
 
 
 def test_a_data_set_of_ones_own_is_loaded(own_file: Path) -> None:
@@ -117,14 +123,14 @@ def test_a_name_that_the_file_lacks_is_refused_with_the_nearest(own_file: Path) 
     with pytest.raises(
         ConfigError, match=r"own_models_for_test\.py has no class or function 'Nett'\. Did you mean 'Net'"
     ):
-        builders.model(RunConfig(model=f"{own_file}:Nett"), DATA)
+        built_model(RunConfig(model=f"{own_file}:Nett"))
 
 
 def test_a_name_in_a_package_is_found() -> None:
     config = RunConfig(model="tfcore.models.softmax:Softmax", precision="float32")
-    assert isinstance(builders.model(config, DATA), models.Softmax)
+    assert isinstance(built_model(config), models.Softmax)
     with pytest.raises(ConfigError, match=r"There is no module tfcore\.modls"):
-        builders.model(RunConfig(model="tfcore.modls:Softmax"), DATA)
+        built_model(RunConfig(model="tfcore.modls:Softmax"))
 
 
 def test_resolving_makes_every_automatic_choice() -> None:
@@ -135,7 +141,9 @@ def test_resolving_makes_every_automatic_choice() -> None:
 
 
 def test_resolving_keeps_what_was_given() -> None:
-    given_config = RunConfig(precision="bfloat16", epochs=0.5, intra_op_threads=2, inter_op_threads=3)
+    given_config = RunConfig(
+        precision="bfloat16", epochs=0.5, intra_op_threads=2, inter_op_threads=3, learning_rate=0.5
+    )
     assert builders.resolve(given_config) == given_config
     by_steps = builders.resolve(RunConfig(steps=5))
     assert (by_steps.steps, by_steps.epochs) == (5, None)
@@ -147,7 +155,7 @@ def test_threads_of_an_unknown_model_are_left_to_tensorflow() -> None:
 
 
 def test_sizes_go_to_the_model_that_takes_them() -> None:
-    net = model(model="mlp", hidden=(5, 4), initializer="he")
+    net = model(model="mlp", hidden=(5, 4), initializer="he_normal")
     shapes = {path: tuple(variable.shape) for path, variable in named_parameters(net).items()}
     weights = {path: shape for path, shape in shapes.items() if path.endswith("weights")}
     assert list(weights.values()) == [(6, 5), (5, 4), (4, 2)]
@@ -157,12 +165,12 @@ def test_a_size_that_the_model_does_not_take_is_refused(own_file: Path) -> None:
     with pytest.raises(ConfigError, match="--model=softmax takes no --hidden"):
         model(hidden=(5,))
     with pytest.raises(ConfigError, match=r"--model=.*Net takes no --initializer"):
-        model(model=f"{own_file}:Net", initializer="he")
+        model(model=f"{own_file}:Net", initializer="he_normal")
 
 
 def test_an_unknown_initializer_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"`initializer` must be one of .* Did you mean 'glorot'"):
-        model(initializer="glorott")
+    with pytest.raises(ConfigError, match=r"`initializer` must be one of .* Did you mean 'glorot_"):
+        model(initializer="glorot_unifrom")
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("float32", tf.float32), ("bfloat16", tf.bfloat16)])
@@ -219,7 +227,11 @@ def test_every_loss_is_one_number_an_example_and_hears_of_the_smoothing(name: st
         ("momentum", "Momentum", {"momentum": 0.5, "nesterov": True}),
         ("adam", "Adam", {"beta1": 0.5, "beta2": 0.75}),
         ("adam", "Adam", {"epsilon": 0.1, "clip_norm": 0.5}),
-        ("adamw", "AdamW", {"weight_decay": 0.5, "beta1": 0.25}),
+        ("nadam", "Nadam", {"beta1": 0.25, "beta2": 0.75, "epsilon": 0.01}),
+        ("adagrad", "Adagrad", {"initial_accumulator": 0.5, "epsilon": 0.25}),
+        ("adadelta", "Adadelta", {"rho": 0.5, "epsilon": 0.25}),
+        ("rmsprop", "RMSprop", {"rho": 0.5, "momentum": 0.25, "centered": True, "epsilon": 0.25}),
+        ("adam", "Adam", {"average_decay": 0.5, "beta1": 0.5}),
     ],
 )
 def test_an_optimizer_updates_as_its_settings_say(name: str, method: str, settings: dict[str, Any]) -> None:
@@ -239,6 +251,35 @@ def test_an_optimizer_updates_as_its_settings_say(name: str, method: str, settin
     for ours, theirs, default in zip(built.parameters, by_hand.parameters, bare.parameters, strict=True):
         np.testing.assert_array_equal(ours, theirs)
         assert not np.array_equal(ours, default)
+
+
+@pytest.mark.parametrize("name", ["adamw", "lion"])
+@pytest.mark.parametrize(("decayed", "which"), [({}, "logits.weights"), ({"decayed_variables": "b"}, "logits.biases")])
+def test_the_decay_is_of_weights_alone_unless_said(name: str, decayed: dict[str, str], which: str) -> None:
+    shrunk, same = (optimizer(optimizer=name, learning_rate=0.5, weight_decay=w, **decayed) for w in (0.5, 0.0))
+    for each in (shrunk, same):
+        for parameter in each.parameters:
+            parameter.assign(tf.ones_like(parameter))
+        each.apply([tf.fill(parameter.shape, 1.0) for parameter in each.parameters])
+    for path, ours, bare in zip(shrunk.paths, shrunk.parameters, same.parameters, strict=True):
+        np.testing.assert_allclose(bare - ours, 0.25 if path == which else 0.0, atol=1e-6)
+
+
+def test_the_max_norm_that_a_layer_declares_is_held() -> None:
+    config = builders.resolve(RunConfig(model="cifar_cnn", filters=(2,), hidden=(3,), max_norm=0.125))
+    net = built_model(config)
+    step = builders.training_step(config, net, 10)
+    step.optimizer.apply([tf.zeros_like(parameter) for parameter in step.optimizer.parameters])
+    norms = {path: np.linalg.norm(variable.numpy(), axis=0).max() for path, variable in named_parameters(net).items()}
+    assert norms["hidden_1.weights"] == pytest.approx(0.125)
+    assert norms["logits.weights"] > 0.125
+
+
+@pytest.mark.parametrize("name", builders.OPTIMIZERS)
+def test_the_default_learning_rate_is_the_optimizers_own(name: str) -> None:
+    path, rate, _ = builders.OPTIMIZERS[name]
+    own = inspect.signature(lookup.load(path)).parameters["learning_rate"].default
+    assert builders.resolve(RunConfig(optimizer=name)).learning_rate == rate == own
 
 
 @pytest.mark.parametrize("name", builders.OPTIMIZERS)
@@ -274,12 +315,12 @@ def test_a_schedule_is_built_with_its_settings(given_values: dict[str, Any], exp
 def test_every_schedule_name_builds() -> None:
     for name in SCHEDULES:
         boundaries = (3,) if name == "step_wise" else None
-        built = builders.schedule(RunConfig(schedule=name, decay_boundaries=boundaries), 10)
+        built = builders.schedule(RunConfig(schedule=name, decay_boundaries=boundaries, learning_rate=0.001), 10)
         assert float(built(tf.constant(0, tf.int64))) == pytest.approx(0.001)
 
 
 def test_a_step_has_its_penalty_and_its_parts() -> None:
-    config = RunConfig(l2=0.5, l2_variables="biases", microbatches=2, batch_size=4)
+    config = RunConfig(l2=0.5, penalty_variables="biases", microbatches=2, batch_size=4, learning_rate=0.1)
     net = model()
     step = builders.training_step(config, net, 10)
     named_parameters(net)["logits.biases"].assign([1.0, 2.0])
@@ -289,8 +330,8 @@ def test_a_step_has_its_penalty_and_its_parts() -> None:
 
 
 def test_a_penalty_on_nothing_is_refused() -> None:
-    with pytest.raises(ConfigError, match="`l2_variables` must match a parameter"):
-        builders.training_step(RunConfig(l2=0.5, l2_variables="kernel"), model(), 10)
+    with pytest.raises(ConfigError, match="`penalty_variables` must match a parameter"):
+        builders.training_step(RunConfig(l2=0.5, penalty_variables="kernel", learning_rate=0.1), model(), 10)
 
 
 @pytest.mark.parametrize(
@@ -299,4 +340,4 @@ def test_a_penalty_on_nothing_is_refused() -> None:
 def test_a_file_of_ones_own_that_does_not_run_is_named(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "broken.py").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=rf"broken\.py does not run: {reason}"):
-        builders.model(RunConfig(model=f"{tmp_path / 'broken.py'}:Net"), DATA)
+        built_model(RunConfig(model=f"{tmp_path / 'broken.py'}:Net"))

@@ -44,7 +44,10 @@ def assert_refused(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "Unknown command 'trian'. Expected train, eval, benchmark. Did you mean 'train'?"),
+        (
+            ["trian"],
+            "Unknown command 'trian'. Expected train, eval, predict, export, convert, show, benchmark. Did you mean",
+        ),
         (["--seed=1"], "Unknown command '--seed=1'"),
         (["train", "--stesp=3"], "Unknown flag --stesp. Did you mean 'steps'?"),
         (["train", "--model=sofmax"], "Did you mean 'softmax'?"),
@@ -117,7 +120,7 @@ def started(folder: Path, text: str) -> list[str]:
 def test_a_run_that_is_resumed_as_another_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str], flag: str, message: str
 ) -> None:
-    run = started(folder, "--model=mlp\n--hidden=7\n--steps=50\n--precision=float32\n")
+    run = started(folder, "--model=mlp\n--hidden=7\n--steps=50\n--precision=float32\n--learning_rate=0.001\n")
     assert_refused(folder, capsys, [*run, flag], message)
 
 
@@ -127,7 +130,9 @@ def test_a_damaged_configuration_is_one_line(folder: Path, capsys: pytest.Captur
 
 
 def test_a_finished_run_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = started(folder, "--steps=50\n--precision=float32\n--intra_op_threads=1\n--inter_op_threads=1\n")
+    run = started(
+        folder, "--steps=50\n--precision=float32\n--learning_rate=0.001\n--intra_op_threads=1\n--inter_op_threads=1\n"
+    )
     result = '{"status": "finished", "steps": 50, "test": {"loss": 0.5, "accuracy": 0.875}}'
     (folder / "run" / "result.json").write_text(result)
     before = contents(folder)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcore.data.dataset import Dataset, Split, aligned_empty, split_validation
+from tfcore.data.dataset import Dataset, Split, aligned_empty, split_validation, stratified
 from tfcore.errors import ConfigError, DataError
 
 
@@ -51,6 +51,43 @@ def test_what_does_not_fit_is_refused(make: Callable[[], object], message: str) 
         make()
 
 
+def test_take_gives_views_of_the_first() -> None:
+    images = aligned_empty((6, 4, 4, 3))
+    images[:] = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1)
+    both = Split(images, np.array([0, 1, 0, 1, 0, 1], np.int32))
+    taken = Dataset("pair", both, both, ("cat", "dog")).take(4, test_examples=1)
+    assert (len(taken.train), len(taken.test)) == (4, 1)
+    np.testing.assert_array_equal(taken.train.images, images[:4])
+    np.testing.assert_array_equal(taken.train.labels, [0, 1, 0, 1])
+    assert np.shares_memory(taken.train.images, images)
+    assert taken.train.images.ctypes.data % 64 == 0
+    assert len(taken.take().train) == 4
+
+
+def test_take_says_when_classes_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    data = Dataset("sorted", split([0, 0, 0, 1, 1, 2]), split([0, 0, 1]), ("cat", "dog", "cow"))
+    data.take(test_examples=1)
+    data.take(train_examples=6)
+    assert caplog.records == []
+    data.take(train_examples=3)
+    (record,) = caplog.records
+    assert "The first 3 training examples of sorted hold none of 2 of its 3 classes" in record.message
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({"train_examples": 3}, "`train_examples` must be at most 2, as many as pair has. Received 3"),
+        ({"test_examples": 2}, "`test_examples` must be at most 1"),
+        ({"train_examples": 0}, "`train_examples` must be an integer of at least 1"),
+        ({"test_examples": -1}, "`test_examples` must be an integer of at least 1"),
+    ],
+)
+def test_what_is_not_there_cannot_be_taken(counts: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Dataset("pair", split([0, 1]), split([1]), ("cat", "dog")).take(**counts)
+
+
 LABELS = st.lists(st.integers(0, 4), min_size=2, max_size=200)
 
 
@@ -77,6 +114,14 @@ def test_an_amount_from_one_on_is_a_number_of_examples(labels: list[int], data: 
     assert len(validation) == amount
     _, same = split_validation(np.array(labels, np.int32), float(amount), 0)
     np.testing.assert_array_equal(validation, same)
+
+
+def test_two_purposes_draw_independently() -> None:
+    labels = np.arange(1000, dtype=np.int32) % 10
+    _, test = stratified(labels, 100, 0, "test")
+    _, validation = split_validation(labels, 0.1, 0)
+    assert len(test) == 100
+    assert len(np.intersect1d(test, validation)) < 50
 
 
 def test_the_last_examples_go_to_the_largest_remainders() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfcore.data import reading
 from tfcore.data.sources import idx
 from tfcore.errors import DataError
 
@@ -73,7 +74,7 @@ def test_the_plain_file_goes_first(tmp_path: Path) -> None:
 
 def test_gz_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "mnist", compressed=True)
-    monkeypatch.setattr(idx, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(reading, "PIECE_BYTES", 1000)
     np.testing.assert_array_equal(idx.mnist(tmp_path).train.images, IMAGES[..., np.newaxis])
 
 
@@ -158,7 +159,7 @@ def test_nothing_is_allocated_for_a_lying_header(
     # Zeros pack to nearly nothing, so a claim of 78 MB is too much for them although 9 KB are there.
     data = encode(2051, np.zeros_like(IMAGES), (claimed, 28, 28))
     replace(tmp_path / "mnist", "train-images-idx3-ubyte", data, compressed)
-    monkeypatch.setattr(idx, "aligned_empty", forbidden)
+    monkeypatch.setattr(reading, "aligned_empty", forbidden)
     with pytest.raises(DataError, match="claims"):
         idx.mnist(tmp_path)
 
@@ -174,6 +175,45 @@ def test_class_names(tmp_path: Path, load: Callable[[Path], idx.Dataset], first:
     write(tmp_path / load.__name__, compressed=True)
     names = load(tmp_path).class_names
     assert (names[0], names[9]) == (first, last)
+
+
+@pytest.mark.parametrize("size", [(28, 28), (5, 9)])
+def test_a_folder_of_the_users_own(tmp_path: Path, compressed: bool, size: tuple[int, int]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (12, *size), np.uint8)
+    write(tmp_path / "own", compressed)
+    for prefix, count in (("train", 12), ("t10k", 3)):
+        replace(tmp_path / "own", f"{prefix}-images-idx3-ubyte", encode(2051, images[:count]), compressed)
+        replace(tmp_path / "own", f"{prefix}-labels-idx1-ubyte", encode(2049, LABELS[:count]), compressed)
+    dataset = idx.idx(tmp_path / "own")
+    assert dataset.name == f"idx:{tmp_path / 'own'}"
+    assert dataset.image_shape == (*size, 1)
+    assert dataset.class_names == tuple("0123456789")
+    np.testing.assert_array_equal(dataset.train.images[..., 0], images)
+    np.testing.assert_array_equal(dataset.test.labels, LABELS[:3])
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("train-labels-idx1-ubyte", encode(2049, LABELS * np.uint8(2)), "class 1 of 19 is an empty class"),
+        (
+            "t10k-labels-idx1-ubyte",
+            encode(2049, LABELS + np.uint8(1)),
+            r"within 0\.\.9. Received 10 at index 9 of test",
+        ),
+        ("t10k-images-idx3-ubyte", encode(2051, IMAGES[:, 1:]), r"\(28, 28, 1\) in train and \(27, 28, 1\) in test"),
+        ("t10k-images-idx3-ubyte", encode(2051, IMAGES[:, :0]), r"\[N >= 1, any, any\]. Its header says \[12, 0, 28\]"),
+        ("t10k-images-idx3-ubyte", None, "four files of MNIST. There is no t10k-images-idx3-ubyte or t10k-images"),
+    ],
+)
+def test_a_folder_that_does_not_fit_is_refused(tmp_path: Path, name: str, data: bytes | None, message: str) -> None:
+    write(tmp_path / "own", compressed=False)
+    if data is None:
+        (tmp_path / "own" / name).unlink()
+    else:
+        (tmp_path / "own" / name).write_bytes(data)
+    with pytest.raises(DataError, match=message):
+        idx.idx(tmp_path / "own")
 
 
 def test_the_published_mnist(real_data: Path) -> None:

@@ -3,12 +3,20 @@
 import numpy as np
 import pytest
 
+from tfcore.data import statistics
 from tfcore.data.statistics import channel_statistics, mean_picture
 
 RNG = np.random.default_rng(0)
-COUNT = 2300  # two whole chunks of the computation, and a part of one
+COUNT = 2300
 IMAGES = RNG.integers(0, 256, (COUNT, 5, 4, 3), np.uint8)
 INDICES = [np.arange(COUNT), RNG.permutation(COUNT)[:1500], np.array([17])]
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand of these pictures at a time: all of them are two whole chunks and a part of one."""
+    monkeypatch.setattr(statistics, "_CHUNK_BYTES", 1000 * IMAGES[0].nbytes)
+
 
 parts = pytest.mark.parametrize("indices", INDICES, ids=["all", "some", "one"])
 
@@ -48,3 +56,20 @@ def test_sums_do_not_overflow() -> None:
     mean, std = channel_statistics(white, np.arange(70_000))
     assert (mean, std) == (255, 0)
     assert (mean_picture(white, np.arange(70_000)) == 255).all()
+
+
+@pytest.mark.parametrize("side", [1, 100, 2500])
+def test_few_pictures_are_in_memory_at_a_time(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    asked = []
+
+    class Counted:
+        shape = (7, side, side, 1)
+
+        def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+            asked.append(len(rows))
+            return np.zeros((len(rows), side, side, 1), np.uint8)
+
+    mean_picture(Counted(), np.arange(7))
+    assert sum(asked) == 7
+    assert max(asked) == {1: 7, 100: 7, 2500: 1}[side]

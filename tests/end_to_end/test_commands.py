@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import re
 from typing import Any
 
 import pytest
@@ -124,11 +123,3 @@ def test_benchmark_gives_its_figures(command: Any) -> None:
     assert figures["flops_per_step"] == 2 * 2 * 100 * 3072 * 10  # forward, and the gradient of the weights
     assert figures["precision"] == "float32"
     assert figures["peak_memory_bytes"] > figures["import_memory_bytes"] > 0
-
-
-def test_the_readmes_model_trains_by_the_readmes_command(command: Any, tmp_path: pathlib.Path) -> None:
-    readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n# my_model\.py\n(.*?)```", readme, re.DOTALL)
-    (flags,) = re.findall(r"python train\.py (--model=my_model\.py.*)", readme)
-    (tmp_path / "my_model.py").write_text(code, encoding="utf-8")
-    assert "test accuracy" in command("train", *flags.split(), "--epochs=1").stdout

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfcore.errors import ConfigError
-from tfcore.layers import Linear, Relu, Sequential
+from tfcore.layers import Activation, Linear, Sequential
 from tfcore.modules import named_variables
 from tfcore.seeds import Key
 
@@ -26,7 +26,7 @@ class Recorder(tf.Module):
 
 def test_values() -> None:
     first, last = Linear(6, 8, name="first", seed=0), Linear(8, 3, name="last", seed=0)
-    model = Sequential({"first": first, "relu": Relu(), "last": last})
+    model = Sequential({"first": first, "relu": Activation("relu"), "last": last})
     expected = np.maximum(X.numpy().astype(np.float64) @ first.weights.numpy(), 0) @ last.weights.numpy()
     np.testing.assert_allclose(model(X, training=False), expected, rtol=0, atol=1e-6)
 
@@ -61,4 +61,4 @@ def test_without_layers_it_is_the_identity() -> None:
 @pytest.mark.parametrize("name", ["name", "variables", "submodules", "with_name_scope", "_flatten"])
 def test_a_name_that_a_module_already_has_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"A layer cannot be called '{name}': tf.Module has an attribute"):
-        Sequential({name: Relu()})
+        Sequential({name: Activation("relu")})

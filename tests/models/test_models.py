@@ -1,49 +1,73 @@
-"""Every model: its size, its names, its start, and its logits against NumPy float64."""
+"""What every model promises, from one table of all public models."""
 
 import importlib
 import inspect
+import pathlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from reference import models as reference
 
 from tfcore import models
 from tfcore.errors import ConfigError
 from tfcore.layers import Pixels
-from tfcore.modules import named_parameters, named_variables
+from tfcore.modules import layer_table, named_parameters, named_variables
+from tfcore.seeds import Key
 
 CIFAR, MNIST = (32, 32, 3), (28, 28, 1)
+SMALL, SMALL_GREY = (12, 12, 3), (12, 12, 1)
+MEAN = np.full(CIFAR, 120, np.float32)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model of one size, and what it must turn out to be."""
+    """A model of one size, and how many numbers it must learn and keep."""
 
     model: Callable[..., tf.Module]
     image_shape: tuple[int, int, int]
-    sizes: dict[str, Any]
-    widths: tuple[int, ...]  # from the pixels to the classes
-    parameters: int
-
-    @property
-    def layers(self) -> list[str]:
-        """The names of the layers that have weights, from the pixels up."""
-        return [*(f"hidden_{number}" for number in range(1, len(self.widths) - 1)), "logits"]
+    trainable: int
+    non_trainable: int = 0
+    sizes: dict[str, Any] = field(default_factory=dict)
+    draws: bool = False  # at random when training, and so wants a key
 
 
 CASES = {
-    "softmax-cifar": Case(models.Softmax, CIFAR, {}, (3072, 10), 30_730),
-    "softmax-mnist": Case(models.Softmax, MNIST, {}, (784, 10), 7_850),
-    "mlp-cifar": Case(models.Mlp, CIFAR, {}, (3072, 120, 10), 3072 * 120 + 120 + 120 * 10 + 10),
-    "mlp-mnist": Case(models.Mlp, MNIST, {"hidden": (50, 50)}, (784, 50, 50, 10), 42_310),
-    "mlp-none-hidden": Case(models.Mlp, MNIST, {"hidden": ()}, (784, 10), 7_850),
-}
+    "softmax-cifar": Case(models.Softmax, CIFAR, 30_730),
+    "softmax-mnist": Case(models.Softmax, MNIST, 7_850),
+    "mlp-cifar": Case(models.Mlp, CIFAR, 3072 * 120 + 120 + 120 * 10 + 10),
+    "mlp-mnist": Case(models.Mlp, MNIST, 42_310, sizes={"hidden": (50, 50)}),
+    "mlp-none-hidden": Case(models.Mlp, MNIST, 7_850, sizes={"hidden": ()}),
+    "mlp-gelu": Case(models.Mlp, SMALL, 432 * 7 + 7 + 7 * 10 + 10, sizes={"hidden": (7,), "activation": "gelu"}),
+    "cifar_cnn": Case(models.CifarCnn, CIFAR, 2_263_114, 1_344, draws=True),
+    "cifar_cnn-one-filter": Case(
+        models.CifarCnn, SMALL, 224 + 16 + 11_530, 16, sizes={"filters": (8,), "hidden": ()}, draws=True
+    ),
+    "cifar_cnn-two-filters": Case(
+        models.CifarCnn, SMALL, 112 + 8 + 296 + 16 + 18_448 + 32 + 170, 56, draws=True,
+        sizes={"filters": (4, 8), "hidden": (16,), "activation": "silu", "dropout": (0.0, 0.5)},
+    ),
+    "cifar_cnn-six-filters": Case(
+        models.CifarCnn, CIFAR, 112 + 5 * 148 + 6 * 8 + 170, 48,
+        sizes={"filters": (4,) * 6, "hidden": (), "dropout": (0.0,), "pooling": "average"},
+    ),
+    "mnist_cnn": Case(models.MnistCnn, MNIST, 941_526, draws=True),
+    "mnist_cnn-one-filter": Case(
+        models.MnistCnn, SMALL_GREY, 40 + 1_010, draws=True,
+        sizes={"filters": (4,), "hidden": (), "dropout": (0.3, 0.0)},
+    ),
+    "mnist_cnn-six-filters": Case(
+        models.MnistCnn, MNIST, 20 + 5 * 38 + 1_290,
+        sizes={"filters": (2,) * 6, "hidden": (), "dropout": (0.0,), "pooling": "sum", "activation": "tanh"},
+    ),
+}  # fmt: skip
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+SMALLER = {name: case for name, case in CASES.items() if case.trainable < 100_000}
+each_smaller_case = pytest.mark.parametrize("case", SMALLER.values(), ids=SMALLER)
+each_dtype = pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16], ids=lambda dtype: dtype.name)
 
 
 def build(case: Case, *, seed: int = 0, dtype: tf.DType = tf.float32, **sizes: Any) -> tf.Module:
@@ -62,12 +86,6 @@ def disturb(model: tf.Module) -> None:
         variable.assign_add(rng.normal(scale=0.05, size=variable.shape))
 
 
-def expected_logits(case: Case, model: tf.Module) -> np.ndarray:
-    found = named_parameters(model)
-    layers = [(found[f"{name}.weights"].numpy(), found[f"{name}.biases"].numpy()) for name in case.layers]
-    return reference.mlp(images(case), layers)
-
-
 def test_every_model_is_in_the_table() -> None:
     files = [importlib.import_module(f"tfcore.models.{file.name}") for file in pkgutil.iter_modules(models.__path__)]
     defined = {
@@ -78,39 +96,46 @@ def test_every_model_is_in_the_table() -> None:
     }
     public = {getattr(models, name) for name in models.__all__}
     assert {cls for cls in defined if not cls.__name__.startswith("_")} == public
-    assert public == {case.model for case in CASES.values()}
-
-
-@each_case
-def test_names_and_shapes_of_the_parameters(case: Case) -> None:
-    found = named_parameters(build(case))
-    shapes = list(zip(case.widths, case.widths[1:], strict=False))
-    expected = {f"{name}.weights": shape for name, shape in zip(case.layers, shapes, strict=True)}
-    expected |= {f"{name}.biases": shape[1:] for name, shape in zip(case.layers, shapes, strict=True)}
-    assert {path: tuple(variable.shape) for path, variable in found.items()} == expected
+    assert public == {case.model for case in CASES.values()} == {case.model for case in SMALLER.values()}
 
 
 @each_case
 def test_number_of_parameters(case: Case) -> None:
     model = build(case)
-    assert sum(variable.shape.num_elements() for variable in named_parameters(model).values()) == case.parameters
-    assert set(named_variables(model)) == set(named_parameters(model))  # unit pixels keep no statistics
+    parameters, variables = named_parameters(model), named_variables(model)
+    assert sum(variable.shape.num_elements() for variable in parameters.values()) == case.trainable
+    # Scaled to 0..1, pictures need no statistics: what is not trained is the norms' averages.
+    assert sum(v.shape.num_elements() for v in variables.values()) == case.trainable + case.non_trainable
+    rows = layer_table(model, case.image_shape)
+    assert sum(row.trainable for row in rows) == case.trainable
+    assert sum(row.non_trainable for row in rows) == case.non_trainable
+    assert rows[0].path == "pixels"
+    assert rows[-1].path == "logits"
+    assert rows[-1].output_shape == (None, 10)
 
 
 @each_case
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 2e-6), (tf.bfloat16, 3e-2)])
-def test_logits(case: Case, dtype: tf.DType, tolerance: float, training: bool) -> None:
-    model = build(case, dtype=dtype)
-    disturb(model)
-    logits = model(tf.constant(images(case)), training=training)
-    assert logits.dtype == dtype
-    assert logits.shape == (6, 10)
-    expected = expected_logits(case, model)
-    np.testing.assert_allclose(tf.cast(logits, tf.float64), expected, rtol=0, atol=tolerance * np.abs(expected).max())
+@each_dtype
+def test_logits_have_the_compute_type_and_a_row_for_each_picture(case: Case, dtype: tf.DType) -> None:
+    model, x = build(case, dtype=dtype), tf.constant(images(case))
+    for logits in (model(x, training=True, key=Key(0, 0, 0)), model(x, training=False)):
+        assert logits.dtype == dtype
+        assert logits.shape == (6, 10)
+        assert np.isfinite(tf.cast(logits, tf.float32)).all()
+    assert all(variable.dtype == tf.float32 for variable in model.variables)
 
 
-@each_case
+@each_smaller_case
+def test_bfloat16_agrees_with_float32_to_rounding(case: Case) -> None:
+    low, full = build(case, dtype=tf.bfloat16), build(case)
+    for model in (low, full):
+        disturb(model)
+    expected = full(tf.constant(images(case)), training=False).numpy()
+    logits = tf.cast(low(tf.constant(images(case)), training=False), tf.float32)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=3e-2 * np.abs(expected).max())
+
+
+@each_smaller_case
 def test_bytes_and_floats_of_the_same_pictures_give_the_same_logits(case: Case) -> None:
     model = build(case)
     disturb(model)
@@ -118,7 +143,16 @@ def test_bytes_and_floats_of_the_same_pictures_give_the_same_logits(case: Case) 
     np.testing.assert_array_equal(model(tf.cast(images(case), tf.float32), training=False), from_bytes)
 
 
-@each_case
+@each_smaller_case
+def test_logits_in_evaluation_do_not_depend_on_the_batch(case: Case) -> None:
+    model, x = build(case), images(case)
+    disturb(model)
+    whole = model(tf.constant(x), training=False).numpy()
+    alone = np.concatenate([model(tf.constant(x[row : row + 1]), training=False) for row in range(len(x))])
+    np.testing.assert_allclose(alone, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
+
+
+@each_smaller_case
 def test_one_trace_serves_batches_of_every_size(case: Case) -> None:
     model = build(case)
     spec = tf.TensorSpec([None, *case.image_shape], tf.uint8)
@@ -127,39 +161,80 @@ def test_one_trace_serves_batches_of_every_size(case: Case) -> None:
     assert call.experimental_get_tracing_count() == 1
 
 
-@each_case
+@each_smaller_case
+def test_a_gradient_reaches_every_parameter(case: Case) -> None:
+    model = build(case, initializer="he_normal")
+    parameters = named_parameters(model)
+    with tf.GradientTape() as tape:
+        logits = model(tf.constant(images(case)), training=True, key=Key(0, 0, 0))
+        loss = tf.reduce_sum(logits * tf.sin(tf.reshape(tf.range(60.0) ** 1.5, [6, 10])))
+    for path, gradient in tape.gradient(loss, parameters).items():
+        assert np.any(gradient.numpy() != 0), path
+
+
+@each_smaller_case
+def test_a_model_that_drops_numbers_depends_on_the_key_and_wants_one(case: Case) -> None:
+    x = tf.constant(images(case))
+    model = build(case, initializer="he_normal")
+    here, again, there = (model(x, training=True, key=Key(0, 0, position)).numpy() for position in (0, 0, 6))
+    np.testing.assert_array_equal(here, again)
+    assert np.array_equal(here, there) == (not case.draws)
+    if case.draws:
+        with pytest.raises(ConfigError, match="draws at random: call the model with `key`"):
+            model(x, training=True)
+    else:
+        model(x, training=True)
+
+
+@each_smaller_case
 def test_initial_values_depend_on_the_seed_alone(case: Case) -> None:
-    first, again, other = (named_parameters(build(case, seed=seed, initializer="he")) for seed in (1, 1, 2))
-    in_bfloat16 = named_parameters(build(case, seed=1, initializer="he", dtype=tf.bfloat16))
+    first, again, other = (named_parameters(build(case, seed=seed, initializer="he_normal")) for seed in (1, 1, 2))
+    in_bfloat16 = named_parameters(build(case, seed=1, initializer="he_normal", dtype=tf.bfloat16))
     for path, variable in first.items():
         np.testing.assert_array_equal(again[path], variable)
         np.testing.assert_array_equal(in_bfloat16[path], variable)
-        assert path.endswith("biases") or np.all(other[path].numpy() != variable.numpy())
+        assert not path.endswith("weights") or np.all(other[path].numpy() != variable.numpy())
 
 
-def test_equal_layers_of_one_model_start_from_different_weights() -> None:
-    model = models.Mlp(MNIST, 50, pixels=Pixels("unit"), seed=0, hidden=(50, 50))
-    assert np.all(model.hidden_2.weights.numpy() != model.logits.weights.numpy())
+@each_smaller_case
+def test_the_initializer_is_that_of_all_weights_and_of_nothing_else(case: Case) -> None:
+    for path, variable in named_variables(build(case, initializer="constant:0.25")).items():
+        kind = path.rpartition(".")[2]
+        start = {"weights": 0.25, "scale": 1.0, "moving_variance": 1.0}.get(kind, 0.0)
+        np.testing.assert_array_equal(variable, np.full(variable.shape, start), err_msg=path)
 
 
-def test_a_softmax_starts_from_zeros() -> None:
-    model = build(CASES["softmax-cifar"])
-    assert all(not np.any(variable.numpy()) for variable in model.variables)
-
-
-def test_the_pinned_start_of_an_mlp() -> None:
-    # Whoever changes these numbers changes the results of every seed.
-    model = models.Mlp((1, 1, 4), 2, pixels=Pixels("unit"), seed=0, hidden=(3,))
-    pinned = [[0.583884, -0.2121496, 0.5256256], [0.1041434, -0.51620936, 0.4637864]]
-    np.testing.assert_allclose(model.hidden_1.weights[:2], pinned, rtol=1e-6)
-
-
-def test_a_hidden_layer_without_units_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"`hidden` must be an integer of at least 1. Received 0"):
-        build(CASES["mlp-mnist"], hidden=(50, 0))
-
-
-@each_case
+@each_smaller_case
 def test_an_unknown_initializer_is_refused(case: Case) -> None:
-    with pytest.raises(ConfigError, match=r"`initializer` must be one of zeros, .*Received 'ones'"):
-        build(case, initializer="ones")
+    with pytest.raises(ConfigError, match=r"`initializer` must be one of zeros, .*Received 'one'"):
+        build(case, initializer="one")
+
+
+@each_smaller_case
+def test_a_checkpoint_brings_the_model_back(case: Case, tmp_path: pathlib.Path) -> None:
+    saved, restored = build(case), build(case, seed=1)
+    disturb(saved)
+    saved(tf.constant(images(case)), training=True, key=Key(0, 0, 0))  # moves the averages
+    path = tf.train.Checkpoint(model=saved).write(str(tmp_path / "model"))
+    tf.train.Checkpoint(model=restored).read(path).assert_consumed()
+    x = tf.constant(images(case))
+    np.testing.assert_array_equal(restored(x, training=False), saved(x, training=False))
+
+
+@each_smaller_case
+def test_pictures_are_scaled_by_the_layer_given(case: Case) -> None:
+    mean = np.resize(MEAN, case.image_shape)
+    model = case.model(case.image_shape, 10, pixels=Pixels("centered", mean=mean), seed=0, **case.sizes)
+    disturb(model)
+    x = tf.constant(images(case))
+    plain = case.model(case.image_shape, 10, pixels=Pixels("raw"), seed=0, **case.sizes)
+    disturb(plain)
+    np.testing.assert_allclose(
+        model(x, training=False), plain(tf.cast(x, tf.float32) - mean, training=False), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", ["Mlp", "CifarCnn", "MnistCnn"])
+def test_an_unknown_activation_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"`activation` must be one of relu, .*Received 'rleu'. Did you mean 'relu'"):
+        getattr(models, name)(MNIST, 10, pixels=Pixels(), seed=0, activation="rleu")

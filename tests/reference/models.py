@@ -1,8 +1,12 @@
-"""Logits of the models in NumPy float64; imports nothing from tfcore."""
+"""The models in float64, plain ones in NumPy and convolutional ones in Keras; imports nothing from tfcore."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
+from reference.layers import ACTIVATIONS
 
 Layer = tuple[np.ndarray, np.ndarray]  # weights [in, out], biases [out]
 
@@ -12,9 +16,94 @@ def linear(x: np.ndarray, layer: Layer) -> np.ndarray:
     return x @ weights + biases
 
 
-def mlp(images: np.ndarray, layers: Sequence[Layer]) -> np.ndarray:
+def mlp(images: np.ndarray, layers: Sequence[Layer], activation: str = "relu") -> np.ndarray:
     """`[N, classes]` from uint8 pictures, scaled to 0..1; with a single layer, a softmax regression's logits."""
     x = np.asarray(images, np.float64).reshape(len(images), -1) / 255
     for layer in layers[:-1]:
-        x = np.maximum(linear(x, layer), 0)
+        x = ACTIVATIONS[activation](linear(x, layer))
     return linear(x, layers[-1])
+
+
+def _conv(filters: int, padding: str, number: int, activation: str) -> list[keras.Layer]:
+    conv = keras.layers.Conv2D(filters, 3, padding=padding, name=f"conv_{number}", dtype="float64")
+    return [conv, keras.layers.Activation(activation, dtype="float64")]
+
+
+def _pool(pooling: str) -> list[keras.Layer]:
+    if pooling == "max":
+        return [keras.layers.MaxPooling2D(2, dtype="float64")]
+    return [
+        keras.layers.AveragePooling2D(2, dtype="float64"),
+        keras.layers.Rescaling({"average": 1.0, "sum": 4.0}[pooling], dtype="float64"),
+    ]
+
+
+def _dense(units: int, name: str) -> list[keras.Layer]:
+    return [keras.layers.Dense(units, name=name, dtype="float64")]
+
+
+def _norm(name: str) -> list[keras.Layer]:
+    return [keras.layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=name, dtype="float64")]
+
+
+def _network(image_shape: tuple[int, int, int], layers: Sequence[keras.Layer]) -> keras.Model:
+    return keras.Sequential(
+        [keras.Input(image_shape, dtype="float64"), keras.layers.Rescaling(1 / 255, dtype="float64"), *layers]
+    )
+
+
+def cifar_cnn(
+    image_shape: tuple[int, int, int],
+    filters: tuple[int, ...] = (32, 64, 64, 128),
+    hidden: tuple[int, ...] = (256, 128),
+    activation: str = "relu",
+    pooling: str = "max",
+) -> keras.Model:
+    """Ten logits of the network of blocks, without its dropout."""
+    layers: list[keras.Layer] = []
+    for number, count in enumerate(filters, start=1):
+        layers += _conv(count, "same", number, activation)
+        layers += [] if number in (1, len(filters)) else _pool(pooling)
+        layers += _norm(f"norm_{number}")
+    layers += [keras.layers.Flatten(dtype="float64")]
+    for number, units in enumerate(hidden, start=1):
+        layers += [*_dense(units, f"hidden_{number}"), keras.layers.Activation(activation, dtype="float64")]
+        layers += _norm(f"hidden_norm_{number}")
+    return _network(image_shape, [*layers, *_dense(10, "logits")])
+
+
+def mnist_cnn(
+    image_shape: tuple[int, int, int],
+    filters: tuple[int, ...] = (32, 64),
+    hidden: tuple[int, ...] = (100,),
+    activation: str = "relu",
+    pooling: str = "max",
+) -> keras.Model:
+    """Ten logits of the network with one pool, without its dropout."""
+    layers: list[keras.Layer] = []
+    for number, count in enumerate(filters, start=1):
+        layers += _conv(count, "valid", number, activation)
+    layers += [*_pool(pooling), keras.layers.Flatten(dtype="float64")]
+    for number, units in enumerate(hidden, start=1):
+        layers += [*_dense(units, f"hidden_{number}"), keras.layers.Activation(activation, dtype="float64")]
+    return _network(image_shape, [*layers, *_dense(10, "logits")])
+
+
+def variables(model: keras.Model) -> dict[str, Any]:
+    """The variables of a Keras model by the paths that tfcore gives them."""
+    names = {"kernel": "weights", "bias": "biases", "gamma": "scale", "beta": "offset"}
+    return {
+        f"{layer.name}.{names.get(variable.name, variable.name)}": variable
+        for layer in model.layers
+        for variable in layer.weights
+    }
+
+
+def loss_and_gradients(
+    model: Any, parameters: Mapping[str, Any], images: np.ndarray, labels: np.ndarray, *, training: bool
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """The mean cross-entropy of either kind of model, and its gradients by path."""
+    with tf.GradientTape() as tape:
+        logits = model(tf.cast(images, tf.float32), training=training)
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+    return loss, tape.gradient(loss, dict(parameters))

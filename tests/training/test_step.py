@@ -11,7 +11,7 @@ from tfcore.errors import ConfigError
 from tfcore.losses import cross_entropy
 from tfcore.optimizers import Adam, GradientDescent
 from tfcore.seeds import Key
-from tfcore.training.step import L2Penalty, TrainingStep
+from tfcore.training.step import Penalty, TrainingStep
 
 BATCH, CLASSES = 12, 3
 generator = np.random.default_rng(3)
@@ -48,8 +48,8 @@ def compiled(step: TrainingStep) -> Any:
     return tf.function(step.__call__)
 
 
-def penalty(model: Model, factor: float = 0.25) -> L2Penalty:
-    return L2Penalty(factor, model.parameters, "weights$")
+def penalty(model: Model, l1: float = 0.0, l2: float = 0.25) -> Penalty:
+    return Penalty(model.parameters, "weights$", l1=l1, l2=l2)
 
 
 def test_the_update_is_that_of_a_hand_written_step() -> None:
@@ -102,25 +102,53 @@ def test_parts_that_do_not_divide_the_batch_are_refused(parts: int) -> None:
         build(Model(), microbatches=parts)
 
 
-def test_the_penalty_is_half_lambda_times_the_squares_of_the_matched_variables() -> None:
+@pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.3), (0.2, 0.0), (0.2, 0.3)])
+def test_the_penalty_is_that_of_the_matched_variables(l1: float, l2: float) -> None:
     model = Model()
-    model.biases.assign([1.0, 2.0, 3.0])
-    squares = np.square(WEIGHTS.astype(np.float64)).sum()
-    assert float(L2Penalty(0.3, model.parameters, "weights$")()) == pytest.approx(0.15 * squares, rel=1e-6)
-    assert float(L2Penalty(0.3, model.parameters, "biases")()) == pytest.approx(0.15 * 14, rel=1e-6)
-    assert float(L2Penalty(0.3, model.parameters, ".")()) == pytest.approx(0.15 * (14 + squares), rel=1e-6)
+    model.biases.assign([1.0, -2.0, 3.0])
+    wide = WEIGHTS.astype(np.float64)
+    of_weights, of_biases = l1 * np.abs(wide).sum() + l2 / 2 * np.square(wide).sum(), l1 * 6 + l2 / 2 * 14
+    expected = {
+        "weights$": of_weights,
+        "biases": of_biases,
+        ".": of_weights + of_biases,
+        "logits": of_weights + of_biases,
+    }
+    for pattern, value in expected.items():
+        found = Penalty(model.parameters, pattern, l1=l1, l2=l2)()
+        assert (found.shape, found.dtype) == ((), tf.float32)
+        assert float(found) == pytest.approx(value, rel=1e-6), pattern
 
 
 @pytest.mark.parametrize("parts", [1, 4])
-def test_the_penalty_adds_lambda_w_to_the_gradient_of_matched_variables_only(parts: int) -> None:
+@pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.25), (0.2, 0.0), (0.2, 0.25)])
+def test_the_penalty_adds_its_gradient_to_the_matched_variables_only(l1: float, l2: float, parts: int) -> None:
     bare, penalized = Model(), Model()
     first = compiled(build(bare))(IMAGES, LABELS)
-    second = compiled(build(penalized, penalty=penalty(penalized), microbatches=parts))(IMAGES, LABELS)
-    np.testing.assert_allclose(second.gradients[0] - first.gradients[0], 0.25 * WEIGHTS, rtol=1e-4, atol=1e-6)
+    second = compiled(build(penalized, penalty=penalty(penalized, l1, l2), microbatches=parts))(IMAGES, LABELS)
+    added = l1 * np.sign(WEIGHTS.astype(np.float64)) + l2 * WEIGHTS
+    np.testing.assert_allclose(second.gradients[0] - first.gradients[0], added, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(second.gradients[1], first.gradients[1], rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(second.loss, first.loss, rtol=1e-6)
-    expected = float(first.loss) + 0.125 * np.square(WEIGHTS).sum()
+    expected = float(first.loss) + l1 * np.abs(WEIGHTS).sum() + l2 / 2 * np.square(WEIGHTS).sum()
     assert float(second.total_loss) == pytest.approx(expected, rel=1e-6)
+
+
+def test_weights_of_zero_are_left_there_by_l1() -> None:
+    model = Model()
+    model.weights.assign(tf.zeros_like(model.weights))
+    with tf.GradientTape() as tape:
+        value = penalty(model, l1=0.5)()
+    np.testing.assert_array_equal(tape.gradient(value, model.weights), np.zeros_like(WEIGHTS))
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_a_penalty_without_factors_changes_nothing(parts: int) -> None:
+    bare, penalized = Model(), Model()
+    first = compiled(build(bare, microbatches=parts))(IMAGES, LABELS)
+    second = compiled(build(penalized, penalty=penalty(penalized, 0.0, 0.0), microbatches=parts))(IMAGES, LABELS)
+    np.testing.assert_array_equal(second.gradients[0], first.gradients[0])
+    assert second.total_loss.numpy() == first.loss.numpy()
 
 
 def test_without_a_penalty_the_total_loss_is_the_loss() -> None:
@@ -129,16 +157,18 @@ def test_without_a_penalty_the_total_loss_is_the_loss() -> None:
 
 
 @pytest.mark.parametrize(
-    ("factor", "pattern", "message"),
+    ("pattern", "factors", "message"),
     [
-        (-0.1, "weights", "`l2` must be at least 0"),
-        (0.1, "(", r"`l2_variables` must be a regular expression\. Received '\('"),
-        (0.1, "wieghts$", r"'wieghts\$' matches none of logits\.weights, logits\.biases"),
+        ("weights", {"l2": -0.1}, "`l2` must be at least 0. Received -0.1"),
+        ("weights", {"l1": -0.1}, "`l1` must be at least 0. Received -0.1"),
+        ("weights", {"l1": float("nan")}, "`l1` must be at least 0. Received nan"),
+        ("(", {"l2": 0.1}, r"`penalty_variables` must be a regular expression\. Received '\('"),
+        ("wieghts$", {"l1": 0.1}, r"'wieghts\$' matches none of logits\.weights, logits\.biases"),
     ],
 )
-def test_a_bad_penalty_is_refused(factor: float, pattern: str, message: str) -> None:
+def test_a_bad_penalty_is_refused(pattern: str, factors: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        L2Penalty(factor, Model().parameters, pattern)
+        Penalty(Model().parameters, pattern, **factors)
 
 
 def test_the_sums_add_up_over_steps() -> None:

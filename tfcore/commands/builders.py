@@ -3,19 +3,17 @@
 Table entries are import paths, so a name is checked before TensorFlow loads.
 """
 
-import importlib
-import importlib.util
 import inspect
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tfcore import checks
-from tfcore.config import RunConfig
+from tfcore.architecture import Architecture
+from tfcore.commands import lookup
+from tfcore.config import MODEL_SIZES, RunConfig
 from tfcore.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -26,9 +24,11 @@ if TYPE_CHECKING:
 MODELS = {
     "softmax": "tfcore.models.softmax:Softmax",
     "mlp": "tfcore.models.mlp:Mlp",
+    "mnist_cnn": "tfcore.models.mnist_cnn:MnistCnn",
+    "cifar_cnn": "tfcore.models.cifar_cnn:CifarCnn",
 }
 # Nets of small ops: handing them from thread to thread costs more than the work, so they run in one.
-SMALL_OPS = frozenset(MODELS)
+SMALL_OPS = frozenset({"softmax", "mlp"})
 DATASETS = {
     "cifar10": "tfcore.data.sources.cifar:cifar10",
     "cifar100": "tfcore.data.sources.cifar:cifar100",
@@ -37,11 +37,24 @@ DATASETS = {
     "kmnist": "tfcore.data.sources.idx:kmnist",
     "shapes": "tfcore.data.sources.shapes:shapes",
 }
-OPTIMIZERS = {  # name: class, and the settings that it takes
-    "gradient_descent": ("tfcore.optimizers:GradientDescent", ()),
-    "momentum": ("tfcore.optimizers:Momentum", ("momentum", "nesterov")),
-    "adam": ("tfcore.optimizers:Adam", ("beta1", "beta2", "epsilon")),
-    "adamw": ("tfcore.optimizers:AdamW", ("beta1", "beta2", "epsilon", "weight_decay")),
+SOURCES = {  # --dataset=NAME:PATH
+    "text": "tfcore.data.sources.text:text",
+    "npz": "tfcore.data.sources.npz:npz",
+    "idx": "tfcore.data.sources.idx:idx",
+    "folder": "tfcore.data.sources.folder:folder",
+}
+_SOURCE_SETTINGS = ("image_shape", "image_size", "test_share", "skip_bad_pictures")
+_ADAM = ("beta1", "beta2", "epsilon")
+OPTIMIZERS = {  # name: class, default learning rate, and the settings that it takes
+    "gradient_descent": ("tfcore.optimizers:GradientDescent", 0.01, ()),
+    "momentum": ("tfcore.optimizers:Momentum", 0.01, ("momentum", "nesterov")),
+    "adagrad": ("tfcore.optimizers:Adagrad", 0.01, ("initial_accumulator", "epsilon")),
+    "adadelta": ("tfcore.optimizers:Adadelta", 1.0, ("rho", "epsilon")),
+    "rmsprop": ("tfcore.optimizers:RMSprop", 0.001, ("rho", "momentum", "centered", "epsilon")),
+    "adam": ("tfcore.optimizers:Adam", 0.001, _ADAM),
+    "adamw": ("tfcore.optimizers:AdamW", 0.001, (*_ADAM, "weight_decay")),
+    "nadam": ("tfcore.optimizers:Nadam", 0.001, _ADAM),
+    "lion": ("tfcore.optimizers:Lion", 0.0001, ("beta1", "beta2", "weight_decay")),
 }
 LOSSES = {
     "cross_entropy": "tfcore.losses:cross_entropy",
@@ -52,8 +65,9 @@ DEFAULT_EPOCHS = 10.0
 
 def check_names(config: RunConfig) -> None:
     """Raises ConfigError, with the nearest name, unless model, data set and optimizer can be found."""
-    _check_name("model", config.model, MODELS)
-    _check_name("dataset", config.dataset, DATASETS)
+    lookup.check("model", config.model, MODELS)
+    if not _source(config.dataset):
+        lookup.check("dataset", config.dataset, DATASETS)
     checks.one_of("optimizer", config.optimizer, tuple(OPTIMIZERS))
 
 
@@ -64,6 +78,7 @@ def resolve(config: RunConfig) -> RunConfig:
     return replace(
         config,
         epochs=length,
+        learning_rate=config.learning_rate or _default_rate(config.optimizer),
         # Casts cost these small nets more than a quicker product gains.
         precision="float32" if config.precision == "auto" else config.precision,
         intra_op_threads=config.intra_op_threads or int(small),
@@ -79,6 +94,19 @@ def set_threads(config: RunConfig) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(config.inter_op_threads)
 
 
+def threads_as_they_are(config: RunConfig) -> RunConfig:
+    """Applies the thread counts where that is still possible; else the configuration with those that are in force."""
+    import tensorflow as tf
+
+    try:
+        set_threads(config)
+    except RuntimeError:  # TensorFlow has run something
+        threading = tf.config.threading
+        intra, inter = threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()
+        return replace(config, intra_op_threads=intra, inter_op_threads=inter)
+    return config
+
+
 def dataset(config: RunConfig) -> "Dataset":
     """Loads the data set, downloading what is missing.
 
@@ -88,12 +116,41 @@ def dataset(config: RunConfig) -> "Dataset":
     from tfcore.data import download
     from tfcore.data.dataset import Dataset
 
-    loaded = _find(config.dataset, DATASETS)(download.data_dir(config.data_dir))
+    source = _source(config.dataset)
+    if source:
+        loaded = _from_source(config, *source)
+    else:
+        _refuse_settings(config, ())
+        loaded = lookup.find(config.dataset, DATASETS)(download.data_dir(config.data_dir))
     if not isinstance(loaded, Dataset):
         raise DataError(
             f"--dataset={config.dataset} must return a tfcore.data.dataset.Dataset. Received {type(loaded)}."
         )
-    return loaded
+    return loaded.take(config.train_examples, config.test_examples)
+
+
+def _source(name: str) -> tuple[str, Path] | None:
+    """`text:PATH` as its two parts; None where `name` is no such thing."""
+    kind, _, path = name.partition(":")
+    return (kind, Path(path).expanduser()) if kind in SOURCES and path else None
+
+
+def _from_source(config: RunConfig, kind: str, path: Path) -> Any:
+    """The data set that the user's own files hold."""
+    read = lookup.load(SOURCES[kind])
+    taken = inspect.signature(read).parameters
+    _refuse_settings(config, tuple(taken))
+    values = {"test_share": 0.1, "image_shape": None, "image_size": None, "skip_bad_pictures": False}
+    given = {name: getattr(config, name) for name in _SOURCE_SETTINGS if getattr(config, name) is not None}
+    offered = {**values, **given, "seed": config.seed}
+    return read(path, **{name: value for name, value in offered.items() if name in taken})
+
+
+def _refuse_settings(config: RunConfig, taken: tuple[str, ...]) -> None:
+    """Raises ConfigError on a setting that the data set would not look at."""
+    for name in _SOURCE_SETTINGS:
+        if getattr(config, name) is not None and name not in taken:
+            raise ConfigError(f"--dataset={config.dataset} takes no --{name}. Leave it out.")
 
 
 def splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
@@ -109,52 +166,110 @@ def splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
     return {**found, "test": Examples(as_tensor(data.test.images), as_tensor(data.test.labels))}
 
 
-def model(config: RunConfig, data: "Dataset") -> Any:
+def architecture(config: RunConfig, data: "Dataset") -> Architecture:
+    """What model is to be built for these data."""
+    sizes = {name: getattr(config, name) for name in MODEL_SIZES if getattr(config, name) is not None}
+    precision = "float32" if config.precision == "auto" else config.precision
+    return Architecture(config.model, data.image_shape, data.class_names, config.pixels, precision, sizes)
+
+
+def model(
+    plan: Architecture, *, seed: int = 0, statistics: Mapping[str, Any] | None = None, cls: type | None = None
+) -> Any:
     """The model with its initial weights.
+
+    Args:
+        plan: what to build.
+        seed: of the initial weights.
+        statistics: `mean` and `std` of the pixels, where the scaling has them; None leaves them to a checkpoint.
+        cls: the class, where it is at hand; else it is found by the plan's name.
 
     Raises:
         ConfigError: a size that this model does not take.
     """
     import tensorflow as tf
 
-    cls = _find(config.model, MODELS)
+    from tfcore.layers import Pixels
+
+    cls = cls or lookup.find(plan.model, MODELS)
     taken = inspect.signature(cls).parameters
-    sizes = {name: getattr(config, name) for name in ("hidden", "initializer") if getattr(config, name) is not None}
-    for name in sizes:
+    for name in plan.sizes:
         if name not in taken:
-            raise ConfigError(f"--model={config.model} takes no --{name}. Leave it out, or choose a model that does.")
-    dtype = tf.bfloat16 if config.precision == "bfloat16" else tf.float32
-    offered = {"pixels": _pixels(config, data, dtype), "seed": config.seed, "dtype": dtype}
-    return cls(data.image_shape, data.classes, **{k: v for k, v in offered.items() if k in taken}, **sizes)
+            raise ConfigError(f"--model={plan.model} takes no --{name}. Leave it out, or choose a model that does.")
+    dtype = tf.bfloat16 if plan.precision == "bfloat16" else tf.float32
+    pixels = Pixels(plan.pixels, **(statistics or _no_statistics(plan)), dtype=dtype)
+    offered = {"pixels": pixels, "seed": seed, "dtype": dtype}
+    return cls(
+        plan.image_shape, len(plan.class_names), **{k: v for k, v in offered.items() if k in taken}, **plan.sizes
+    )
+
+
+def statistics(config: RunConfig, data: "Dataset") -> dict[str, Any]:
+    """Mean and standard deviation of the training share's pixels, where the scaling wants them."""
+    from tfcore.data.dataset import split_validation
+    from tfcore.data.statistics import channel_statistics, mean_picture
+
+    if config.pixels in ("unit", "raw"):
+        return {}
+    train, _ = split_validation(data.train.labels, config.validation, config.seed)
+    if config.pixels == "centered":
+        return {"mean": mean_picture(data.train.images, train)}
+    mean, std = channel_statistics(data.train.images, train)
+    return {"mean": mean, "std": std}
+
+
+def _no_statistics(plan: Architecture) -> dict[str, Any]:
+    """Statistics that change nothing, in the shapes of those that a checkpoint holds."""
+    import numpy as np
+
+    channels = plan.image_shape[2]
+    unchanged: dict[str, dict[str, Any]] = {
+        "centered": {"mean": np.zeros(plan.image_shape)},
+        "standardized": {"mean": np.zeros(channels), "std": np.ones(channels)},
+    }
+    return unchanged.get(plan.pixels, {})
 
 
 def loss(config: RunConfig) -> Callable[..., Any]:
     """Per-example losses from logits and labels."""
-    return partial(_find(config.loss, LOSSES), label_smoothing=config.label_smoothing)
+    return partial(lookup.find(config.loss, LOSSES), label_smoothing=config.label_smoothing)
 
 
 def training_step(config: RunConfig, net: Any, total_steps: int) -> "TrainingStep":
     """The step with its optimizer, schedule, penalty and micro-batches."""
     from tfcore.modules import named_parameters
-    from tfcore.training.step import L2Penalty, TrainingStep
+    from tfcore.training.step import Penalty, TrainingStep
 
     parameters = named_parameters(net)
-    path, names = OPTIMIZERS[config.optimizer]
-    settings = {name: getattr(config, name) for name in (*names, "clip_value", "clip_norm")}
-    given = {name: value for name, value in settings.items() if value is not None}
-    optimizer = _load(path)(parameters, learning_rate=schedule(config, total_steps), **given)
-    penalty = L2Penalty(config.l2, parameters, config.l2_variables) if config.l2 else None
+    penalty = None
+    if config.l1 or config.l2:
+        penalty = Penalty(parameters, config.penalty_variables, l1=config.l1, l2=config.l2)
     return TrainingStep(
-        net, optimizer, loss(config), seed=config.seed, batch_size=config.batch_size,
-        penalty=penalty, microbatches=config.microbatches,
+        net, optimizer(config, net, parameters, total_steps), loss(config), seed=config.seed,
+        batch_size=config.batch_size, penalty=penalty, microbatches=config.microbatches,
     )  # fmt: skip
+
+
+def optimizer(config: RunConfig, net: Any, parameters: Mapping[str, Any], total_steps: int) -> Any:
+    """The update rule with its schedule, and what surrounds it: clipping, decay by path, max-norms, averages."""
+    from tfcore.modules import max_norms
+    from tfcore.optimizers import Group, MaxNorm
+
+    path, _, names = OPTIMIZERS[config.optimizer]
+    settings = {name: getattr(config, name) for name in (*names, "clip_value", "clip_norm", "average_decay")}
+    given = {name: value for name, value in settings.items() if value is not None}
+    if "weight_decay" in names and config.weight_decay != 0:
+        given["groups"] = (Group(config.decayed_variables), Group("", weight_decay=0.0))  # the first that matches
+    limits = {path: MaxNorm(limit) for path, limit in max_norms(net).items()}
+    return lookup.load(path)(parameters, learning_rate=schedule(config, total_steps), constraints=limits, **given)
 
 
 def schedule(config: RunConfig, total_steps: int) -> Callable[..., Any]:
     """The learning rate as a function of the step."""
     from tfcore import schedules
 
-    rate, length = config.learning_rate, config.decay_steps or total_steps
+    rate: Any = config.learning_rate  # a number once `resolve` has seen the configuration
+    length = config.decay_steps or total_steps
     inner: Any = {
         "constant": lambda: schedules.Constant(rate),
         "step_wise": lambda: schedules.StepWise(rate, config.decay_boundaries or (), config.decay_factor),
@@ -165,58 +280,6 @@ def schedule(config: RunConfig, total_steps: int) -> Callable[..., Any]:
     return schedules.WarmUp(inner, config.warmup_steps) if config.warmup_steps else inner
 
 
-def _pixels(config: RunConfig, data: "Dataset", dtype: Any) -> Any:
-    """The scaling layer, with the statistics of the training share where it wants them."""
-    from tfcore.data.dataset import split_validation
-    from tfcore.data.statistics import channel_statistics, mean_picture
-    from tfcore.layers import Pixels
-
-    if config.pixels in ("unit", "raw"):
-        return Pixels(config.pixels, dtype=dtype)
-    train, _ = split_validation(data.train.labels, config.validation, config.seed)
-    if config.pixels == "centered":
-        return Pixels("centered", mean=mean_picture(data.train.images, train), dtype=dtype)
-    mean, std = channel_statistics(data.train.images, train)
-    return Pixels("standardized", mean=mean, std=std, dtype=dtype)
-
-
-def _check_name(flag: str, name: str, table: dict[str, str]) -> None:
-    if ":" not in name:
-        checks.one_of(flag, name, tuple(table))
-    elif name.split(":")[0].endswith(".py") and not Path(name.rsplit(":", 1)[0]).is_file():
-        raise ConfigError(f"--{flag}={name}: there is no file {name.rsplit(':', 1)[0]}.")
-
-
-def _find(name: str, table: dict[str, str]) -> Any:
-    return _load(table.get(name, name))
-
-
-def _load(path: str) -> Any:
-    """What `package.module:name` or `path/to/file.py:name` points at; a file of the user's own is run."""
-    place, name = path.rsplit(":", 1)
-    module = _run_file(Path(place)) if place.endswith(".py") else _import(place)
-    if not callable(getattr(module, name, None)):
-        raise ConfigError(f"{place} has no class or function '{name}'.{checks.nearest(name, vars(module))}")
-    return getattr(module, name)
-
-
-def _import(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and name.startswith(error.name):
-            raise ConfigError(f"There is no module {name}.") from None
-        raise
-
-
-def _run_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} is not a Python file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)  # dataclasses look their module up there
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigError(f"{path} does not run: {type(error).__name__}: {' '.join(str(error).split())}.") from error
-    return module
+def _default_rate(name: str) -> float | None:
+    """The optimizer's own learning rate; None where there is no such optimizer."""
+    return OPTIMIZERS[name][1] if name in OPTIMIZERS else None

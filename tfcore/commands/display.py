@@ -45,12 +45,26 @@ def model_totals(rows: Sequence[LayerRow]) -> str:
 
 
 @contextmanager
-def progress(console: Console, first_step: int, total_steps: int) -> Iterator[Callable[[int], None]]:
-    """A bar that follows the completed steps, where there is a terminal to draw it on."""
-    columns = ("{task.completed}/{task.total} steps", BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("training", total=total_steps, completed=first_step)
-        yield lambda step: bar.update(task, completed=step)
+def progress(
+    console: Console, first_step: int, total_steps: int, means: Callable[[], dict[str, float]]
+) -> Iterator[Callable[[int], None]]:
+    """A bar that follows the completed steps, with loss and accuracy of the epoch so far, where there is a terminal."""
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (
+        "{task.completed}/{task.total} steps", BarColumn(), TaskProgressColumn(), "{task.fields[scores]}",
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("training", total=total_steps, completed=first_step, scores="")
+
+        def show(step: int) -> None:
+            epoch = means()
+            scores = f"loss {epoch['loss']:.4f} accuracy {epoch['accuracy']:.4f}"
+            bar.update(task, completed=step, scores=scores)
+
+        yield show
 
 
 def overall_table(split: str, scores: Scores) -> Table:

@@ -31,15 +31,46 @@ CHECKPOINT = Option("checkpoint", "", "best, last or a step. Default: what the r
 JSON = Option(
     "json", False, "Print one JSON object as the last line of standard output; the log goes to standard error."
 )
+DATASET = Option("dataset", "", _RUN_FIELDS["dataset"].metadata["help"])
 DATA_DIR = Option("data_dir", "", _RUN_FIELDS["data_dir"].metadata["help"])
+TRAIN_EXAMPLES = Option("train_examples", 0, "Only the first so many training examples. 0: all.")
+TEST_EXAMPLES = Option("test_examples", 0, "Only the first so many test examples. 0: all.")
 BENCH_SECS = Option("secs", 3.0, "Seconds that each repeat of a measurement takes.")
+AVERAGE = Option("average", False, "The moving average of the weights instead of the last ones.")
+OUT = Option("out", "", "Where to write; nothing may be there yet.")
+MODEL_PATH = Option("model_path", "", "An exported model, instead of a run.")
+EXPORT_FORMAT = Option("format", "saved_model", "saved_model, h5, npz, safetensors; json: the architecture.")
+WEIGHTS_ONLY = Option("weights_only", False, "Leave the architecture out of an h5, npz or safetensors file.")
+CONVERT_FORMAT = Option("format", "text", "text, npz or png.")
+TOP = Option("top", 3, "Classes to name for each picture.")
+SKIP_BAD = Option("skip_bad_pictures", False, "Go on without the pictures that cannot be decoded.")
+EXAMPLE = Option("example", -1, "Number of the example to show, from 0. -1: none.")
+SHOW_SPLIT = Option("split", "test", "test or train.")
+SHOW_OUT = Option("out", "", "The .png to write. Default: a name that says what it is.")
+FROM_RUN = Option("run_dir", "", "The run's folder.")
+HEX = Option("hex", False, "Print the example's pixels as hexadecimal bytes.")
+GRID = Option("grid", 0, "Random examples of each class to draw as a grid, at most 100. 0: 8.")
+FILTERS = Option("filters", "", "Path of the layer whose filters to draw, such as conv_1.")
+FEATURES = Option("features", "", "Path of the layer whose output for --example to draw, such as conv_1.")
+SEED = Option("seed", 0, "Seed of what is drawn at random.")
 
 OPTIONS = {
     "train": (RUN_DIR, STOP_AFTER, JSON),
-    "eval": (RUN_DIR, SPLIT, CHECKPOINT, DATA_DIR, JSON),
+    "eval": (FROM_RUN, SPLIT, CHECKPOINT, AVERAGE, DATA_DIR, JSON),
+    "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),
+    "export": (FROM_RUN, EXPORT_FORMAT, OUT, CHECKPOINT, AVERAGE, WEIGHTS_ONLY),
+    "convert": (DATASET, CONVERT_FORMAT, OUT, TRAIN_EXAMPLES, TEST_EXAMPLES, DATA_DIR),
+    "show": (DATASET, FROM_RUN, SHOW_SPLIT, EXAMPLE, HEX, GRID, FILTERS, FEATURES, SEED, SHOW_OUT, DATA_DIR),
     "benchmark": (BENCH_SECS, JSON),
 }
-WITH_RUN_CONFIG = ("train", "benchmark")
+WITH_FILES = ("predict",)
+_OWN_PICTURES = ("test_share", "image_shape", "image_size", "skip_bad_pictures")
+RUN_FLAGS = {  # the fields of RunConfig that a command takes as flags
+    "train": tuple(_RUN_FIELDS),
+    "benchmark": tuple(_RUN_FIELDS),
+    "convert": _OWN_PICTURES,
+    "show": _OWN_PICTURES,
+}
 
 
 class Parsed(typing.NamedTuple):
@@ -48,6 +79,7 @@ class Parsed(typing.NamedTuple):
     given: dict[str, Any]
     options: dict[str, Any]
     wants_help: bool
+    arguments: tuple[str, ...] = ()  # what is no flag, for a command that takes files
 
 
 def parse(command: str, arguments: Sequence[str]) -> Parsed:
@@ -63,11 +95,12 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
         raise ConfigError(f"Unknown flag --{error.flagname}.{checks.nearest(error.flagname, list(values))}") from None
     except (absl_flags.Error, OSError, UnicodeDecodeError) as error:
         raise ConfigError(" ".join(str(error).split()).removeprefix("ERROR:: ")) from None
-    if len(rest) > 1:
+    if len(rest) > 1 and command not in WITH_FILES:
         raise ConfigError(f"Expected flags such as --name=value. Received '{rest[1]}'.")
-    given = {name: _value(name, values[name].value) for name in _RUN_FIELDS if name in values and values[name].present}
+    names = [name for name in RUN_FLAGS.get(command, ()) if values[name].present]
+    given = {name: _value(name, values[name].value) for name in names}
     options = {option.name: values[option.name].value for option in OPTIONS[command]}
-    return Parsed(given, options, bool(values["help"].value))
+    return Parsed(given, options, bool(values["help"].value), tuple(rest[1:]))
 
 
 def run_config(given: dict[str, Any], base: RunConfig | None = None) -> RunConfig:
@@ -90,8 +123,8 @@ def usage(command: str) -> str:
     lines.append(
         _help_line("flagfile", "", "Read flags from a file, one a line, such as recipes/softmax_cifar10.flags.")
     )
-    if command in WITH_RUN_CONFIG:
-        lines += [_help_line(item.name, item.default, item.metadata["help"]) for item in _RUN_FIELDS.values()]
+    items = [_RUN_FIELDS[name] for name in RUN_FLAGS.get(command, ())]
+    lines += [_help_line(item.name, item.default, item.metadata["help"]) for item in items]
     return "\n".join(lines)
 
 
@@ -105,11 +138,9 @@ def _define(command: str) -> absl_flags.FlagValues:
     values = absl_flags.FlagValues()
     for option in OPTIONS[command]:
         _define_one(values, option.name, type(option.default), option.default, option.description)
-    if command in WITH_RUN_CONFIG:
-        hints = typing.get_type_hints(RunConfig)
-        for name, item in _RUN_FIELDS.items():
-            if name not in values:
-                _define_one(values, name, _plain_type(hints[name]), None, item.metadata["help"])
+    hints = typing.get_type_hints(RunConfig)
+    for name in RUN_FLAGS.get(command, ()):
+        _define_one(values, name, _plain_type(hints[name]), None, _RUN_FIELDS[name].metadata["help"])
     absl_flags.DEFINE_string("flagfile", "", "Read flags from a file.", flag_values=values)
     absl_flags.DEFINE_string("undefok", "", "Unused; absl asks for it.", flag_values=values)
     absl_flags.DEFINE_boolean("help", False, "Show the flags.", short_name="h", flag_values=values)
@@ -134,11 +165,14 @@ def _plain_type(hint: Any) -> type:
 
 def _value(name: str, value: Any) -> Any:
     """`50,50` as a tuple, where the field is one."""
-    if _plain_type(typing.get_type_hints(RunConfig)[name]) is not tuple:
+    hint = typing.get_type_hints(RunConfig)[name]
+    if _plain_type(hint) is not tuple:
         return value
+    number = float if "float" in str(hint) else int
     try:
-        return tuple(int(part) for part in value.split(",") if part.strip())
+        return tuple(number(part) for part in value.split(",") if part.strip())
     except ValueError:
+        kind, example = ("numbers", "0.25,0.5") if number is float else ("whole numbers", "50,50")
         raise ConfigError(
-            f"--{name} takes whole numbers with commas between, such as 50,50. Received '{value}'."
+            f"--{name} takes {kind} with commas between, such as {example}. Received '{value}'."
         ) from None

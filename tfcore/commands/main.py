@@ -14,6 +14,10 @@ from tfcore.errors import ConfigError, TfcoreError
 COMMANDS = {
     "train": "Train a model, or resume a run.",
     "eval": "Score a run's model.",
+    "predict": "Name what is in picture files.",
+    "export": "Save a run's model for other programs.",
+    "convert": "Write a data set as text, npz or PNG files.",
+    "show": "Draw examples of a data set, or a model's filters and feature maps.",
     "benchmark": "Measure training and evaluation throughput.",
 }
 _INTERRUPTED = 130

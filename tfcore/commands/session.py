@@ -1,17 +1,20 @@
 """One process's part of a run: everything built, restored, trained, logged, saved and scored."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from rich.console import Console
 
-from tfcore.commands import builders, display
+from tfcore.commands import builders, display, loading
 from tfcore.config import RunConfig, describe
-from tfcore.data.batches import EvaluationBatches, TrainingBatches
+from tfcore.data.batches import EvaluationBatches, TrainingBatches, data_errors
+from tfcore.data.dataset import Dataset
 from tfcore.errors import ConfigError, TfcoreError
+from tfcore.metrics import Scores
 from tfcore.modules import layer_table, named_variables
 from tfcore.training import run_log
 from tfcore.training.checkpoints import Checkpoints
@@ -34,17 +37,34 @@ class Session:
         config: resolved.
         folder: held by this process.
         console: where the log goes.
+        data: what to train on; None for what the configuration names.
+        model: the model's class; None for what the configuration names.
+        events: gives events of one's own, each called after the standard ones of its step and before its checkpoint.
         max_call_steps: see `Loop`.
+
+    Attributes:
+        model, step, evaluation, sums, early_stopping, checkpoints: the parts of the run.
+        data, splits: the data set, and the examples of `train`, `validation` and `test`.
     """
 
     def __init__(
-        self, config: RunConfig, folder: RunFolder, console: Console, *, max_call_steps: int | None = None
+        self,
+        config: RunConfig,
+        folder: RunFolder,
+        console: Console,
+        *,
+        data: Dataset | None = None,
+        model: type | None = None,
+        events: Callable[["Session"], Sequence[Event]] = lambda _: (),
+        max_call_steps: int | None = None,
     ) -> None:
         self.config, self.folder, self.console = config, folder, console
-        self._start, self._max_call_steps = time.monotonic(), max_call_steps
-        self.data = builders.dataset(config)
+        self._start, self._max_call_steps, self._own_events = time.monotonic(), max_call_steps, events
+        self.data = builders.dataset(config) if data is None else data
         self.splits = builders.splits(config, self.data)
-        self.model = builders.model(config, self.data)
+        self.architecture = builders.architecture(config, self.data)
+        statistics = builders.statistics(config, self.data)
+        self.model = builders.model(self.architecture, seed=config.seed, statistics=statistics, cls=model)
         self.total_steps = config.total_steps(len(self.splits["train"]))
         self.step = builders.training_step(config, self.model, self.total_steps)
         self.evaluation = Evaluation(self.model, builders.loss(config), classes=self.data.classes)
@@ -62,12 +82,14 @@ class Session:
         """
         self._introduce()
         first_step = self._restore()
+        self.folder.write_architecture(self.architecture.to_json())
         self.folder.write_config(self.config.flags())
         log = run_log.RunLog(self.folder.path)
         try:
             if first_step == 0:
                 log.text("configuration", _as_markdown(self.config))
-            return self._train(log, first_step, pause_step)
+            with data_errors(self.splits.values()):
+                return self._train(log, first_step, pause_step)
         except TfcoreError:
             self.folder.write_result({"status": "failed", "steps": int(self.step.optimizer.step.numpy())})
             raise
@@ -76,7 +98,8 @@ class Session:
 
     def _train(self, log: run_log.RunLog, first_step: int, pause_step: int | None) -> tuple[int, dict[str, Any]]:
         """The loop, and what follows it."""
-        with StopSignals() as stop, display.progress(self.console, first_step, self.total_steps) as show_progress:
+        bar = display.progress(self.console, first_step, self.total_steps, self.sums.of_epoch)
+        with StopSignals() as stop, bar as show_progress:
             loop = self.loop(log, show_progress)
             ended_by = "stopped_early" if self.early_stopping.exhausted else None
             ended_by = ended_by or loop.run(self.total_steps, pause_step=pause_step, should_stop=stop)
@@ -87,7 +110,7 @@ class Session:
             if self.early_stopping.best_step is not None:
                 result["best"] = {"step": self.early_stopping.best_step, "validation": self.early_stopping.best_scores}
             if ended_by != "interrupted":
-                result["test"] = self._test(log, steps)
+                result |= self._test(log, steps)
         self.folder.write_result(result)
         self._say_result(result, loop.train_secs)
         return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
@@ -99,29 +122,44 @@ class Session:
         standard = StandardEvents(
             log=log, sums=self.sums, batch_size=self.config.batch_size, train_secs=lambda: loop.train_secs,
             validate=None if validation is None else lambda: self.evaluation(validation),
+            validate_average=None if validation is None else self._with_averages(validation),
             early_stopping=self.early_stopping, save=lambda step: self._save(log, step),
             say=self.console.print, per_epoch=self.config.steps_per_epoch(len(self.splits["train"])),
+            print_every_epochs=self.config.print_every_epochs,
         )  # fmt: skip
         events = self._events(standard)
         loop = Loop(self.step, batches, events, max_call_steps=self._max_call_steps, after_call=show_progress)
         return loop  # which `train_secs` above asks
 
     def _events(self, standard: StandardEvents) -> list[Event]:
-        """The standard events, and when each is due."""
+        """The standard events with one's own before the checkpoint, and when each is due."""
         config = self.config
         per_epoch = config.steps_per_epoch(len(self.splits["train"]))
         every = config.batch_accuracy_every_steps
-        return standard.events(
+        events = standard.events(
             batch_accuracy=Schedule(Fraction(every), offset=1) if every else None,
             scalars=Schedule(Fraction(config.log_every_steps), also_last=True),
             evaluation=Schedule(Fraction(str(config.evaluate_every_epochs)) * per_epoch, also_last=True),
             epoch=Schedule(per_epoch, also_last=True),
             checkpoint=Schedule(Fraction(str(config.checkpoint_every_epochs)) * per_epoch),
         )
+        place = next(number for number, event in enumerate(events) if event.name == "checkpoint")
+        return [*events[:place], *self._own_events(self), *events[place:]]
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
         """All of a split, padded to the evaluation's batch size."""
         return EvaluationBatches(self.splits[split], batch_size=self.config.eval_batch_size)
+
+    def _with_averages(self, batches: EvaluationBatches) -> Callable[[], Scores] | None:
+        """An evaluation with the averaged weights; None where there are none."""
+        if self.config.average_decay is None:
+            return None
+
+        def score() -> Scores:
+            with self.step.optimizer.averaged_weights():
+                return self.evaluation(batches)
+
+        return score
 
     def _save(self, log: run_log.RunLog, step: int) -> None:
         """The checkpoint is the commit: what it stands for has to be in the logs before."""
@@ -129,14 +167,20 @@ class Session:
         if step not in self.checkpoints.steps():
             self.checkpoints.save(step, keep_step=self.early_stopping.best_step)
 
-    def _test(self, log: run_log.RunLog, step: int) -> dict[str, float]:
-        """Scores the test split with the best weights if there was a patience, else the last."""
+    def _test(self, log: run_log.RunLog, step: int) -> dict[str, dict[str, float]]:
+        """Scores the test split with the best weights if there was a patience, else the last; averages beside them."""
         best = self.early_stopping.best_step
         if self.config.patience is not None and best is not None and best != step:
-            self.checkpoints.restore(best, only="model.")
-        scores = display.headline(self.evaluation(self.evaluation_batches("test")))
-        log.write(step, "test", scores)
-        return scores
+            for part in ("model.", "optimizer.average."):
+                self.checkpoints.restore(best, only=part)
+        batches = self.evaluation_batches("test")
+        found = {"test": display.headline(self.evaluation(batches))}
+        averaged = self._with_averages(batches)
+        if averaged is not None:
+            found["test_average"] = display.headline(averaged())
+        averages = {f"average_{name}": value for name, value in found.get("test_average", {}).items()}
+        log.write(step, "test", found["test"] | averages)
+        return found
 
     def _state(self) -> dict[str, tf.Variable]:
         """Everything that a run is: names to variables."""
@@ -157,6 +201,10 @@ class Session:
         steps = self.checkpoints.steps()
         if not steps:
             run_log.trim(self.folder.path, -1)
+            if self.config.init_from:
+                path = Path(self.config.init_from)
+                loading.assign_weights(self.model, loading.read_weights(path), path)
+                self.console.print(f"Starting from the weights of {path}.")
             return 0
         if steps[-1] > self.total_steps:
             raise ConfigError(
@@ -199,6 +247,9 @@ class Session:
         how = result["status"].replace("_", " ")
         say(f"{how} after {result['steps']:,} steps in {total:.1f} s ({train_secs:.1f} s of training)")
         say(f"test loss {result['test']['loss']:.4f}, test accuracy {result['test']['accuracy']:.4f}")
+        if "test_average" in result:
+            averaged = result["test_average"]
+            say(f"with averaged weights: test loss {averaged['loss']:.4f}, test accuracy {averaged['accuracy']:.4f}")
         say(f"Look at it: {display.tensorboard_command(where)}")
 
 

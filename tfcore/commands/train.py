@@ -19,9 +19,9 @@ def run(parsed: flags.Parsed) -> int:
     """Trains, and gives back the exit status."""
     checks.not_negative("stop_after_steps", parsed.options["stop_after_steps"])
     with RunFolder(_path(parsed)) as folder:
-        config = _configuration(folder, parsed.given)
+        config = configuration(folder, parsed.given)
         builders.check_names(config)
-        if _has_ended(folder, config):
+        if has_ended(folder, config):
             return _say_ended(folder, as_json=parsed.options["json"])
         quiet.import_tensorflow()
         builders.set_threads(config)
@@ -39,12 +39,16 @@ def _path(parsed: flags.Parsed) -> Path:
     """The folder that is named, or a new one such as `runs/20260131-095959-softmax-cifar10`."""
     if parsed.options["run_dir"]:
         return Path(parsed.options["run_dir"])
-    config = flags.run_config(parsed.given)
-    names = (name.rsplit(":", 1)[-1] for name in (config.model, config.dataset))
-    return new_folder(_RUNS, "-".join(names), datetime.now())
+    return new_path(flags.run_config(parsed.given), datetime.now())
 
 
-def _configuration(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
+def new_path(config: RunConfig, now: datetime) -> Path:
+    """A folder for a new run."""
+    names = (Path(name.rsplit(":", 1)[-1]).stem for name in (config.model, config.dataset))
+    return new_folder(_RUNS, "-".join(names), now)
+
+
+def configuration(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
     """The given flags, on top of those of the run that lives in the folder, if one does."""
     return _resumed(folder, given) if folder.is_started else builders.resolve(flags.run_config(given))
 
@@ -71,7 +75,7 @@ def _resumed(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
     return config
 
 
-def _has_ended(folder: RunFolder, config: RunConfig) -> bool:
+def has_ended(folder: RunFolder, config: RunConfig) -> bool:
     """Whether there is nothing left to do; asking a finished run for another length is something to do."""
     status = folder.read_result().get("status") if folder.is_started else None
     if status == "finished":

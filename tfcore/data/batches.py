@@ -1,9 +1,10 @@
-"""`tf.data` pipelines over arrays held once in memory: batches for training, padded batches for evaluation.
+"""`tf.data` pipelines over pictures in memory or in files: batches for training, padded batches for evaluation.
 
 Indices are batched before anything is touched: one gather a batch, never an element at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,30 +12,39 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.data import order
+from tfcore.data.lazy import LazyPictures
+from tfcore.errors import DataError
 
 _ALIGNMENT = 64  # bytes; TensorFlow aborts the process on a borrowed buffer that is not aligned so
 _ENDLESS = 2**62
 _PREFETCHED_BATCHES = 2
 
 
-def as_tensor(array: np.ndarray) -> tf.Tensor:
-    """`array` as a tensor. Where its buffer is aligned it is borrowed, not copied: do not write to it afterwards."""
+def as_tensor(array: np.ndarray | LazyPictures) -> tf.Tensor | LazyPictures:
+    """`array` as a tensor. Where its buffer is aligned it is borrowed, not copied: do not write to it afterwards.
+
+    Pictures that are read from files stay what they are: `Examples` takes both.
+    """
+    if isinstance(array, LazyPictures):
+        return array
     if array.ctypes.data % _ALIGNMENT == 0 and array.flags.c_contiguous and array.flags.writeable:
         return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
     return tf.identity(tf.constant(array))  # identity: tf.constant alone holds the pictures twice
 
 
 class Examples:
-    """Pictures and labels as tensors, or the part of them that `indices` name (a training or validation share).
+    """Pictures and labels, or the part of them that `indices` name (a training or validation share).
 
     Args:
-        images: uint8 `[N, H, W, C]`.
+        images: uint8 `[N, H, W, C]`: a tensor, or pictures that are read from files batch by batch.
         labels: int32 `[N]`.
         indices: int64 `[n]`, the examples that count; None for all.
     """
 
-    def __init__(self, images: tf.Tensor, labels: tf.Tensor, indices: np.ndarray | None = None) -> None:
+    def __init__(self, images: tf.Tensor | LazyPictures, labels: tf.Tensor, indices: np.ndarray | None = None) -> None:
         self._images, self._labels = images, labels
+        # One graph for all pipelines: TensorFlow keeps the Python function of every graph in a table that only grows.
+        self._read = tf.function(self._read_files)
         self._indices = None if indices is None else tf.constant(indices, tf.int64)
         self.count = int(labels.shape[0]) if indices is None else len(indices)
 
@@ -47,7 +57,37 @@ class Examples:
         The cast belongs here: the pipeline's thread does it while the step before is still being computed.
         """
         rows = places if self._indices is None else tf.gather(self._indices, places)
-        return tf.cast(tf.gather(self._images, rows), tf.float32), tf.gather(self._labels, rows)
+        return tf.cast(self._pictures(rows), tf.float32), tf.gather(self._labels, rows)
+
+    def _pictures(self, rows: tf.Tensor) -> tf.Tensor:
+        """uint8 pictures `[n, H, W, C]`."""
+        return self._read(rows) if isinstance(self._images, LazyPictures) else tf.gather(self._images, rows)
+
+    def _read_files(self, rows: tf.Tensor) -> tf.Tensor:
+        """The same out of files, one call of Python a batch."""
+        pictures = tf.numpy_function(self._images.__getitem__, [rows], tf.uint8, stateful=False)
+        return tf.ensure_shape(pictures, [*rows.shape, *self._images.shape[1:]])
+
+    @property
+    def error(self) -> DataError | None:
+        """What reading a picture ended with, if it did; TensorFlow reports it as an error of its own."""
+        return self._images.error if isinstance(self._images, LazyPictures) else None
+
+
+@contextmanager
+def data_errors(parts: Iterable[Examples]) -> Iterator[None]:
+    """Raises what reading pictures of `parts` ended with, in place of the error that TensorFlow makes of it.
+
+    Raises:
+        DataError: a picture that could not be read inside the block.
+    """
+    try:
+        yield
+    except tf.errors.OpError:
+        for part in parts:
+            if part.error is not None:
+                raise part.error from None
+        raise
 
 
 class TrainingBatches:

@@ -1,15 +1,18 @@
-"""Pictures and labels in memory, and how a validation part is taken from them."""
+"""Pictures and labels, in memory or read as they are wanted, and how a part is held out of them."""
 
+import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcore import seeds
+from tfcore import checks, seeds
+from tfcore.data.lazy import LazyPictures, Pictures
 from tfcore.errors import ConfigError, DataError
 
 ALIGNMENT_BYTES = 64
+_LOG = logging.getLogger(__name__)
 
 
 def aligned_empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -29,14 +32,14 @@ class Split:
     """One part of a data set.
 
     Args:
-        images: uint8 [N, H, W, C], 0 to 255, N >= 1.
+        images: uint8 [N, H, W, C], 0 to 255, N >= 1: an array, or pictures that are read as they are wanted.
         labels: int32 [N].
 
     Raises:
         DataError: on another dtype or rank, on different lengths, or without any example.
     """
 
-    images: NDArray[np.uint8]
+    images: Pictures
     labels: NDArray[np.int32]
 
     def __post_init__(self) -> None:
@@ -53,8 +56,13 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int) -> "Split":
+        """The first `count` examples: views, not copies."""
+        images = self.images.first(count) if isinstance(self.images, LazyPictures) else self.images[:count]
+        return Split(images, self.labels[:count])
 
-def _check_array(name: str, array: NDArray[np.generic], dtype: np.dtype[np.generic], shape: str) -> None:
+
+def _check_array(name: str, array: NDArray[np.generic] | LazyPictures, dtype: np.dtype[np.generic], shape: str) -> None:
     """Raises DataError unless `array` has that dtype and as many axes as `shape` names."""
     if array.dtype != dtype or array.ndim != shape.count(",") + 1:
         raise DataError(f"`{name}` must be {dtype} {shape}. Received {array.dtype} of shape {array.shape}.")
@@ -93,6 +101,36 @@ class Dataset:
         """The number of classes."""
         return len(self.class_names)
 
+    def take(self, train_examples: int | None = None, test_examples: int | None = None) -> "Dataset":
+        """The same data set with only the first so many examples of each split; None for all.
+
+        Logs a warning where a class is left without an example to train on.
+
+        Raises:
+            ConfigError: a number below 1, or above what there is.
+        """
+        parts = {}
+        for name, count in (("train", train_examples), ("test", test_examples)):
+            split = getattr(self, name)
+            if count is not None:
+                checks.positive_integer(f"{name}_examples", count)
+                if count > len(split):
+                    raise ConfigError(
+                        f"`{name}_examples` must be at most {len(split)}, as many as {self.name} has. Received {count}."
+                    )
+                parts[name] = split.first(count)
+        taken = replace(self, **parts)
+        _warn_of_absent_classes(self, taken)
+        return taken
+
+
+def _warn_of_absent_classes(whole: Dataset, taken: Dataset) -> None:
+    """Says so where a class has lost all its training examples: a sorted data set begins with one class only."""
+    absent = np.setdiff1d(whole.train.labels, taken.train.labels)
+    if len(absent):
+        text = "The first %d training examples of %s hold none of %d of its %d classes. Take more of them."
+        _LOG.warning(text, len(taken.train), whole.name, len(absent), whole.classes)
+
 
 def _check_labels(name: str, split: str, labels: NDArray[np.int32], classes: int) -> None:
     """Raises DataError, with the first culprit, unless all labels are within 0 .. classes-1."""
@@ -125,12 +163,28 @@ def split_validation(
     Raises:
         ConfigError: when `amount` is negative, not whole from 1 on, or leaves nothing to train on.
     """
-    total = _validation_examples(amount, len(labels))
+    return stratified(labels, _validation_examples(amount, len(labels)), seed, "validation")
+
+
+def stratified(
+    labels: NDArray[np.int32], total: int, seed: int, purpose: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Takes `total` examples out, with every class in the same proportion, as `split_validation` says.
+
+    Args:
+        labels: int [N].
+        total: how many, 0 .. N.
+        seed: the run's seed.
+        purpose: a name for the draw; two purposes draw independently.
+
+    Returns:
+        (rest, taken): int64, each in ascending order, disjoint, together 0 .. N-1.
+    """
     classes, class_of = np.unique(labels, return_inverse=True)
     counts = np.bincount(class_of, minlength=len(classes))
     takes = _largest_remainders(counts, total)
     # Sorting random numbers within each class gives every example its place in a random order of its class.
-    noise = np.random.default_rng(seeds.integer(seed, "validation")).random(len(labels))
+    noise = np.random.default_rng(seeds.integer(seed, purpose)).random(len(labels))
     order = np.lexsort((noise, class_of))
     place = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
     taken = np.zeros(len(labels), bool)

@@ -17,11 +17,13 @@ class Linear(tf.Module):
         out_features: length of the last axis of the result, at least 1.
         name: the layer's path in its model; the initial weights depend on it, so two layers draw differently.
         seed: the run's seed.
-        initializer: a name in `initializers.INITIALIZERS`.
+        initializer: of W, a name that `initializers.find` knows.
+        max_norm: the longest that a column of W may become in training, above 0; None for any length. The layer only
+            declares it: the optimizer is what holds it (`optimizers.MaxNorm`).
         dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:
-        ConfigError: a size below 1 or an unknown initializer.
+        ConfigError: a size below 1, an unknown initializer, or a norm that is not above 0.
         ShapeError: at the call, when `x` is not `[N, in_features]`.
     """
 
@@ -32,15 +34,18 @@ class Linear(tf.Module):
         *,
         name: str,
         seed: int,
-        initializer: str = "glorot",
+        initializer: str = "glorot_uniform",
+        max_norm: float | None = None,
         dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__(name=name)
         checks.positive_integer("in_features", in_features)
         checks.positive_integer("out_features", out_features)
-        checks.one_of("initializer", initializer, tuple(initializers.INITIALIZERS))
-        draw = initializers.INITIALIZERS[initializer]
+        if max_norm is not None:
+            checks.positive("max_norm", max_norm)
+        draw = initializers.find(initializer)
         self.in_features = in_features
+        self.max_norm = max_norm
         self.dtype = dtype
         first, second = seeds.words(seed, "initial value", f"{name}.weights")
         self.weights = tf.Variable(draw((in_features, out_features), (first, second)), name="weights")

@@ -1,6 +1,8 @@
 """Models, one file each: pictures `[N, H, W, C]` in, logits `[N, classes]` out."""
 
+from tfcore.models.cifar_cnn import CifarCnn
 from tfcore.models.mlp import Mlp
+from tfcore.models.mnist_cnn import MnistCnn
 from tfcore.models.softmax import Softmax
 
-__all__ = ["Mlp", "Softmax"]
+__all__ = ["CifarCnn", "Mlp", "MnistCnn", "Softmax"]

@@ -5,11 +5,11 @@ import math
 import tensorflow as tf
 
 from tfcore import checks
-from tfcore.layers import Flatten, Linear, Pixels, Relu, Sequential
+from tfcore.layers import Activation, Flatten, Linear, Pixels, Sequential
 
 
 class Mlp(Sequential):
-    """Linear layers with ReLU between them: h_i = max(h_{i-1} W_i + b_i, 0), logits = h_n W + b.
+    """Linear layers with an activation f between them: h_i = f(h_{i-1} W_i + b_i), logits = h_n W + b.
 
     Args:
         image_shape: (H, W, C).
@@ -17,11 +17,12 @@ class Mlp(Sequential):
         pixels: the scaling layer; its result must have the dtype of the model.
         seed: the run's seed.
         hidden: units of each hidden layer, from the pixels up.
-        initializer: of every weight matrix, a name in `INITIALIZERS`.
+        activation: a name in `layers.activation.ACTIVATIONS`.
+        initializer: of every weight matrix, a name that `initializers.find` knows.
         dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:
-        ConfigError: a hidden layer of less than one unit, or an unknown initializer.
+        ConfigError: a hidden layer of less than one unit, an unknown activation or initializer.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Mlp(Sequential):
         pixels: Pixels,
         seed: int,
         hidden: tuple[int, ...] = (120,),
+        activation: str = "relu",
         initializer: str = "truncated_normal",
         dtype: tf.DType = tf.float32,
     ) -> None:
@@ -41,7 +43,7 @@ class Mlp(Sequential):
             checks.positive_integer("hidden", units)
             name = f"hidden_{number}"
             layers[name] = Linear(features, units, name=name, seed=seed, initializer=initializer, dtype=dtype)
-            layers[f"relu_{number}"] = Relu()
+            layers[f"{activation}_{number}"] = Activation(activation)
             features = units
         layers["logits"] = Linear(features, classes, name="logits", seed=seed, initializer=initializer, dtype=dtype)
         super().__init__(layers, name="mlp")

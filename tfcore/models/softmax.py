@@ -16,7 +16,8 @@ class Softmax(tf.Module):
         classes: number of classes.
         pixels: the scaling layer; its result must have the dtype of the model.
         seed: the run's seed.
-        initializer: `zeros` (the loss is convex: any start leads to the same weights) or a name in `INITIALIZERS`.
+        initializer: `zeros` (the loss is convex: any start leads to the same weights) or another name
+            that `initializers.find` knows.
         dtype: compute type, tf.float32 or tf.bfloat16.
     """
 

@@ -81,22 +81,32 @@ class Checkpoints:
         Raises:
             RunError: no such checkpoint, one that does not fit, or a damaged one.
         """
-        folder = _path(self._folder, step)
-        if not folder.is_dir():
-            known = ", ".join(map(str, self.steps())) or "none"
-            raise RunError(f"There is no checkpoint of step {step} in {self._folder}. Those there: {known}.")
+        folder = self._existing(step)
         wanted = {name: variable for name, variable in self._state.items() if name.startswith(only)}
         try:
             _compare(folder, wanted, everything=not only)
             about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
             status = tf.train.Checkpoint(variables=wanted).read(str(folder / "state"))
-            status.assert_existing_objects_matched()
+            status.assert_existing_objects_matched().expect_partial()  # or what is left over is warned about
         except _READ_ERRORS as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RunError(
                 f"The checkpoint {folder} is damaged: {reason} Delete it to go on from the one before."
             ) from error
         return about
+
+    def names(self, step: int) -> list[str]:
+        """The names of all variables in a checkpoint.
+
+        Raises:
+            RunError: there is no such checkpoint, or it is damaged.
+        """
+        folder = self._existing(step)
+        try:
+            keys = [key for key, _ in tf.train.list_variables(str(folder / "state"))]
+        except _READ_ERRORS as error:
+            raise RunError(f"The checkpoint {folder} is damaged: {str(error).splitlines()[0]}") from error
+        return [match[1].replace("..", ".") for key in keys if (match := _KEY.fullmatch(key))]
 
     def read(self, step: int, name: str) -> Any:
         """The value of one variable in a checkpoint, as NumPy; no variable changes.
@@ -111,6 +121,14 @@ class Checkpoints:
             )
         except _READ_ERRORS as error:
             raise RunError(f"The checkpoint {folder} has no readable '{name}': {str(error).splitlines()[0]}") from error
+
+    def _existing(self, step: int) -> Path:
+        """The folder of a checkpoint that is there."""
+        folder = _path(self._folder, step)
+        if not folder.is_dir():
+            known = ", ".join(map(str, self.steps())) or "none"
+            raise RunError(f"There is no checkpoint of step {step} in {self._folder}. Those there: {known}.")
+        return folder
 
     def sweep(self) -> None:
         """Removes what an interrupted save left behind."""

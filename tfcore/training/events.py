@@ -20,7 +20,7 @@ class Schedule:
         also_last: also due at the run's last step, wherever that falls.
     """
 
-    every_steps: Fraction
+    every_steps: Fraction | int
     offset: int = 0
     also_last: bool = False
 

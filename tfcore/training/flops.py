@@ -1,15 +1,23 @@
 """Floating-point operations, counted in a traced graph."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
 
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
+
 
 def count(function: Any) -> int:
-    """Multiplications and additions of all matrix products in a concrete function, the functions it calls included.
+    """Multiplications and additions of all products and convolutions in a concrete function and those it calls.
 
-    A product `[m, k] · [k, n]` is 2·m·k·n. Elementwise work is left out, as is usual: it is bound by memory.
+        product of [m, k] and [k, n]                  2 · m · k · n
+        convolution, or its gradient on either side   2 · N · H · W · size² · C_in · C_out, of the forward result H, W
+
+    Terms that multiply the zeros around a picture are counted. Elementwise work is left out, as is usual: it is bound
+    by memory. So are the bodies of loops, since a graph does not tell how often they run.
 
     Args:
         function: a concrete function whose shapes are all known.
@@ -18,13 +26,34 @@ def count(function: Any) -> int:
 
 
 def _graph_flops(graph: tf.Graph) -> int:
-    return sum(_operation_flops(operation) for operation in graph.get_operations())
+    return sum(_operation_flops(operation) for operation in _needed(graph))
+
+
+def _needed(graph: tf.Graph) -> Iterable[tf.Operation]:
+    """What results and side effects depend on: the gradient of a network's pictures is traced, but never computed."""
+    found: dict[str, tf.Operation] = {}
+    waiting = [*(tensor.op for tensor in graph.outputs), *graph.control_outputs]
+    while waiting:
+        operation = waiting.pop()
+        if operation.name not in found:
+            found[operation.name] = operation
+            waiting += [*(tensor.op for tensor in operation.inputs), *operation.control_inputs]
+    return found.values()
 
 
 def _operation_flops(operation: tf.Operation) -> int:
     if operation.type == "MatMul":
         inner = operation.inputs[0].shape[0 if operation.get_attr("transpose_a") else 1]
         return 2 * math.prod(operation.outputs[0].shape) * inner
-    if operation.type in ("PartitionedCall", "StatefulPartitionedCall"):
+    if operation.type in _CONVOLUTIONS:
+        return _convolution_flops(operation)
+    if operation.type in _CALLS:
         return _graph_flops(operation.graph._get_function(operation.get_attr("f").name).graph)
     return 0
+
+
+def _convolution_flops(operation: tf.Operation) -> int:
+    """Each number of the forward result, or of its gradient, goes with one filter's size · size · C_in weights."""
+    result = operation.outputs[0] if operation.type == "Conv2D" else operation.inputs[2]  # [N, H, W, C_out]
+    filters = operation.outputs[0] if operation.type == "Conv2DBackpropFilter" else operation.inputs[1]
+    return 2 * math.prod(result.shape) * math.prod(filters.shape[:3])

@@ -15,6 +15,7 @@ CONFIG = "config.flags"
 RESULT = "result.json"
 _LOCK = ".lock"
 CHECKPOINTS = "checkpoints"
+ARCHITECTURE = "architecture.json"
 
 
 def new_folder(root: Path, name: str, now: datetime) -> Path:
@@ -76,6 +77,10 @@ class RunFolder:
         """
         (self.path / RESULT).unlink(missing_ok=True)
         write_whole(self.path / CONFIG, text)
+
+    def write_architecture(self, text: str) -> None:
+        """Saves what the model is, so that it can be built again without the data."""
+        write_whole(self.path / ARCHITECTURE, text)
 
     def read_config(self) -> str:
         """The effective flags of the run that lives here."""

@@ -22,10 +22,12 @@ class StandardEvents:
         batch_size: examples a step, for the rate.
         train_secs: seconds spent in training so far, for the rate.
         validate: scores the validation split; None where there is none.
+        validate_average: scores it with the averaged weights; None where there are none.
         early_stopping: takes in each validation.
         save: saves the state under a step.
         say: prints a line.
         per_epoch: steps an epoch.
+        print_every_epochs: epochs between two lines; a run's last one is always printed.
     """
 
     def __init__(
@@ -36,16 +38,18 @@ class StandardEvents:
         batch_size: int,
         train_secs: Callable[[], float],
         validate: Callable[[], Scores] | None,
+        validate_average: Callable[[], Scores] | None = None,
         early_stopping: EarlyStopping,
         save: Callable[[int], None],
         say: Callable[[str], None],
         per_epoch: Fraction,
+        print_every_epochs: int = 1,
     ) -> None:
         self._log, self._sums, self._batch_size, self._train_secs = log, sums, batch_size, train_secs
-        self._validate, self._early_stopping = validate, early_stopping
-        self._save, self._say, self._per_epoch = save, say, per_epoch
+        self._validate, self._validate_average, self._early_stopping = validate, validate_average, early_stopping
+        self._save, self._say, self._per_epoch, self._print_every_epochs = save, say, per_epoch, print_every_epochs
         self._last_scalars: tuple[int, float] | None = None
-        self._validated: tuple[int, Scores] | None = None
+        self._validated: tuple[int, dict[str, float]] | None = None
         self._epoch_start = time.monotonic()
 
     def events(
@@ -90,8 +94,12 @@ class StandardEvents:
         """Scores the validation split; ends the run where that has been waited on for too long."""
         assert self._validate is not None
         scores = self._validate()
-        self._validated = (moment.step, scores)
-        self._log.write(moment.step, "validation", {"loss": scores.loss, "accuracy": scores.accuracy})
+        numbers = {"loss": scores.loss, "accuracy": scores.accuracy}
+        if self._validate_average is not None:
+            averaged = self._validate_average()
+            numbers |= {"average_loss": averaged.loss, "average_accuracy": averaged.accuracy}
+        self._validated = (moment.step, numbers)
+        self._log.write(moment.step, "validation", numbers)
         self._early_stopping.update(moment.step, loss=scores.loss, accuracy=scores.accuracy)
         if self._early_stopping.exhausted:
             moment.end_run("stopped_early")
@@ -100,13 +108,22 @@ class StandardEvents:
         """The epoch's line, with the mean over its training batches, each before its update."""
         train = self._sums.take_epoch()
         self._log.write(moment.step, "train", {"epoch_loss": train["loss"], "epoch_accuracy": train["accuracy"]})
+        if not self._is_printed(moment):
+            return
         parts = [f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.4f}"]
         if self._validated is not None and self._validated[0] == moment.step:
             scores = self._validated[1]
-            parts.append(f"validation loss {scores.loss:.4f} accuracy {scores.accuracy:.4f}")
+            parts.append(f"validation loss {scores['loss']:.4f} accuracy {scores['accuracy']:.4f}")
+            if "average_loss" in scores:
+                parts.append(f"averaged {scores['average_loss']:.4f} {scores['average_accuracy']:.4f}")
         now = time.monotonic()
         self._say("  ".join([f"epoch {self._number(moment.step)}:", *parts, f"{now - self._epoch_start:.1f} s"]))
         self._epoch_start = now
+
+    def _is_printed(self, moment: Moment) -> bool:
+        """Whether this epoch is one of those that get a line."""
+        complete = math.floor(moment.step / self._per_epoch)
+        return complete % self._print_every_epochs == 0 or moment.step == moment.last_step or bool(moment.ended_by)
 
     def save(self, moment: Moment) -> None:
         """Commits the run up to here."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -24,6 +25,8 @@ class Optimizer(Protocol):
 
     def learning_rate(self, step: tf.Tensor) -> tf.Tensor: ...
 
+    def averaged_weights(self) -> AbstractContextManager[None]: ...
+
 
 class StepResult(NamedTuple):
     """What one step found on its batch before the update."""
@@ -34,32 +37,42 @@ class StepResult(NamedTuple):
     gradients: tuple[tf.Tensor, ...]
 
 
-class L2Penalty:
-    """λ/2 · Σ w² over the parameters whose path matches a pattern (note the ½: Keras' `l2` has none).
+class Penalty:
+    """λ1 · Σ |w| + λ2 / 2 · Σ w² over the parameters whose path matches a pattern.
+
+    Note the ½: Keras' `l2` has none.
 
     Args:
-        factor: λ, at least 0.
         parameters: the model's parameters by path.
         pattern: a regular expression, searched in the path.
+        l1: λ1, at least 0.
+        l2: λ2, at least 0.
 
     Raises:
         ConfigError: a negative factor, a pattern that is no regular expression or matches no parameter.
     """
 
-    def __init__(self, factor: float, parameters: Mapping[str, tf.Variable], pattern: str) -> None:
-        checks.not_negative("l2", factor)
+    def __init__(
+        self, parameters: Mapping[str, tf.Variable], pattern: str, *, l1: float = 0.0, l2: float = 0.0
+    ) -> None:
+        checks.not_negative("l1", l1)
+        checks.not_negative("l2", l2)
         try:
             matcher = re.compile(pattern)
         except re.error as error:
-            raise ConfigError(f"`l2_variables` must be a regular expression. Received '{pattern}': {error}.") from None
-        self._factor = factor
+            raise ConfigError(
+                f"`penalty_variables` must be a regular expression. Received '{pattern}': {error}."
+            ) from None
+        self._l1, self._l2 = l1, l2
         self._chosen = [variable for path, variable in parameters.items() if matcher.search(path)]
         if not self._chosen:
             known = ", ".join(parameters)
-            raise ConfigError(f"`l2_variables` must match a parameter. '{pattern}' matches none of {known}.")
+            raise ConfigError(f"`penalty_variables` must match a parameter. '{pattern}' matches none of {known}.")
 
     def __call__(self) -> tf.Tensor:
-        return self._factor * tf.add_n([tf.nn.l2_loss(variable) for variable in self._chosen])
+        terms = [self._l2 * tf.nn.l2_loss(variable) for variable in self._chosen if self._l2]
+        terms += [self._l1 * tf.reduce_sum(tf.abs(variable)) for variable in self._chosen if self._l1]
+        return tf.add_n(terms) if terms else tf.zeros([])
 
 
 class TrainingStep:

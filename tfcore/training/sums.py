@@ -18,6 +18,10 @@ class TrainingSums:
         )  # of this epoch, before the last log line
         self.variables = {"since_log": self._since_log, "earlier_in_epoch": self._earlier}
 
+    def of_epoch(self) -> dict[str, float]:
+        """Means since the last call of `take_epoch`, which go on; of nothing, they are not numbers."""
+        return _means(self._earlier.numpy() + self._since_log.numpy())
+
     def take_log(self) -> dict[str, float]:
         """Means since the last call of this; starts anew."""
         sums = self._since_log.numpy()
@@ -35,4 +39,5 @@ class TrainingSums:
 
 def _means(sums: np.ndarray) -> dict[str, float]:
     loss, total_loss, hits, examples = sums.tolist()
+    examples = examples or float("nan")
     return {"loss": loss / examples, "total_loss": total_loss / examples, "accuracy": hits / examples}

@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and KMNIST: IDX files of unsigned bytes, plain or as .gz.
+"""MNIST, Fashion-MNIST, KMNIST and your own IDX files of unsigned bytes, plain or as .gz.
 
 An IDX file is a big-endian header (a magic number, then the length of each axis) and the bytes of the array. The header
 is compared with the size of the file before anything of the size that it claims is allocated.
@@ -18,15 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data import download
-from tfcore.data.dataset import Dataset, Split, aligned_empty
+from tfcore.data.dataset import Dataset, Split
+from tfcore.data.reading import DEFLATE_RATIO, GET_ANEW, read_bytes
+from tfcore.data.sources.assemble import own_dataset
 from tfcore.errors import DataError
 
 IMAGES_MAGIC = 2051  # unsigned bytes, three axes
 LABELS_MAGIC = 2049  # unsigned bytes, one axis
-DEFLATE_RATIO = 1032  # deflate packs at most 258 bytes into two bits
-PIECE_BYTES = 1 << 20  # decompressed at a time
+IMAGES_FILE, LABELS_FILE = "images-idx3-ubyte", "labels-idx1-ubyte"
 DAMAGE = (gzip.BadGzipFile, zlib.error, EOFError)
-GET_ANEW = "Delete it and get it anew."
+
+ItemShape = tuple[int | None, ...]  # of one picture or label; None where any length will do
 
 DIGITS = tuple("0123456789")
 CLOTHES = (
@@ -62,17 +64,29 @@ def kmnist(data_dir: Path) -> Dataset:
     return _load("kmnist", data_dir, HIRAGANA)
 
 
+def idx(path: Path) -> Dataset:
+    """`idx:PATH`: a folder with the four files that MNIST has, under their names, of grey pictures of any size.
+
+    Raises:
+        DataError: when a file is missing or not what it should be, or when a class has no training example.
+    """
+    for name in (f"{prefix}-{rest}" for prefix in ("train", "t10k") for rest in (IMAGES_FILE, LABELS_FILE)):
+        if not _find(path / name).is_file():
+            raise DataError(f"{path} must be a folder with the four files of MNIST. There is no {name} or {name}.gz.")
+    train, test = (_read_split(path, prefix, (None, None)) for prefix in ("train", "t10k"))
+    return own_dataset(f"idx:{path}", train, test)
+
+
 def _load(name: str, data_dir: Path, class_names: tuple[str, ...]) -> Dataset:
     folder = download.obtain(name, data_dir)
-    return Dataset(name, _read_split(folder, "train"), _read_split(folder, "t10k"), class_names)
+    train, test = (_read_split(folder, prefix, (28, 28)) for prefix in ("train", "t10k"))
+    return Dataset(name, train, test, class_names)
 
 
-def _read_split(folder: Path, prefix: str) -> Split:
-    """The pictures [N, 28, 28, 1] and labels [N] of the files that start with `prefix`."""
-    images_path, labels_path = (
-        _find(folder / f"{prefix}-{rest}") for rest in ("images-idx3-ubyte", "labels-idx1-ubyte")
-    )
-    images = _read(images_path, IMAGES_MAGIC, (28, 28))
+def _read_split(folder: Path, prefix: str, size: ItemShape) -> Split:
+    """The pictures [N, H, W, 1] and labels [N] of the files that start with `prefix`."""
+    images_path, labels_path = (_find(folder / f"{prefix}-{rest}") for rest in (IMAGES_FILE, LABELS_FILE))
+    images = _read(images_path, IMAGES_MAGIC, size)
     labels = _read(labels_path, LABELS_MAGIC, ())
     if len(images) != len(labels):
         raise DataError(
@@ -87,7 +101,7 @@ def _find(path: Path) -> Path:
     return path if path.is_file() else path.with_name(f"{path.name}.gz")
 
 
-def _read(path: Path, magic: int, item_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _read(path: Path, magic: int, item_shape: ItemShape) -> NDArray[np.uint8]:
     """The array [N, *item_shape] of one IDX file."""
     with download.usable(path, GET_ANEW), path.open("rb") as file:
         size_bytes = os.fstat(file.fileno()).st_size
@@ -97,12 +111,12 @@ def _read(path: Path, magic: int, item_shape: tuple[int, ...]) -> NDArray[np.uin
                 shape = _read_header(stream, path, magic, item_shape)
                 claimed = 4 * (1 + len(shape)) + math.prod(shape)
                 _check_size(path, claimed, size_bytes, compressed)
-                return _read_array(stream, path, shape)
+                return read_bytes(stream, shape, str(path))
         except DAMAGE as error:
             raise DataError(f"{path} is damaged ({type(error).__name__}). {GET_ANEW}") from error
 
 
-def _read_header(stream: io.BufferedIOBase, path: Path, magic: int, item_shape: tuple[int, ...]) -> tuple[int, ...]:
+def _read_header(stream: io.BufferedIOBase, path: Path, magic: int, item_shape: ItemShape) -> tuple[int, ...]:
     """The shape that a file's header gives, [N, *item_shape]."""
     header_bytes = 4 * (2 + len(item_shape))
     header = stream.read(header_bytes)
@@ -111,8 +125,9 @@ def _read_header(stream: io.BufferedIOBase, path: Path, magic: int, item_shape: 
     found, *shape = struct.unpack(f">{header_bytes // 4}I", header)
     if found != magic:
         raise DataError(f"{path} must be an IDX file with the magic number {magic}. It starts with {found}. {GET_ANEW}")
-    if shape[0] < 1 or tuple(shape[1:]) != item_shape:
-        expected = ["N >= 1", *map(str, item_shape)]
+    fits = [wanted in (None, length) for wanted, length in zip(item_shape, shape[1:], strict=True)]
+    if min(shape) < 1 or not all(fits):
+        expected = ["N >= 1", *("any" if length is None else str(length) for length in item_shape)]
         raise DataError(f"{path} must have the shape [{', '.join(expected)}]. Its header says {shape}. {GET_ANEW}")
     return tuple(shape)
 
@@ -125,23 +140,3 @@ def _check_size(path: Path, claimed: int, size_bytes: int, compressed: bool) -> 
         )
     if not compressed and claimed != size_bytes:
         raise DataError(f"The header of {path} claims a file of {claimed} bytes. It has {size_bytes}. {GET_ANEW}")
-
-
-def _read_array(stream: io.BufferedIOBase, path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The bytes after the header, which must be as many as `shape` says."""
-    array = aligned_empty(shape)
-    target = array.reshape(-1).data
-    filled = 0
-    # In pieces, since gzip otherwise holds all that was decompressed a second time.
-    while filled < len(target):
-        piece = stream.read(min(PIECE_BYTES, len(target) - filled))
-        if not piece:
-            raise DataError(
-                f"{path} must hold {len(target)} bytes after its header. It ends after {filled}. {GET_ANEW}"
-            )
-        target[filled : filled + len(piece)] = piece
-        filled += len(piece)
-    # Reading past the end also makes gzip compare its own checksum.
-    if stream.read(1):
-        raise DataError(f"{path} must end after {len(target)} bytes of array. More follows. {GET_ANEW}")
-    return array

@@ -1,0 +1,65 @@
+"""The networks of the comparisons, as Keras users write them; each with its optimizer and batch size."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained, on which data set, and how."""
+
+    dataset: str
+    model: keras.Model
+    optimizer: Any
+    batch_size: int
+
+
+def softmax() -> Case:
+    """Softmax regression by gradient descent."""
+    model = keras.Sequential([layers.Input((32, 32, 3)), layers.Flatten(), layers.Dense(10)])
+    return Case("cifar10", model, keras.optimizers.SGD(0.005), 100)
+
+
+def mnist_cnn() -> Case:
+    """Two convolutions, a pool, a hidden layer, two dropouts."""
+    model = keras.Sequential(
+        [
+            layers.Input((28, 28, 1)),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Dropout(0.25),
+            layers.Flatten(),
+            layers.Dense(100, activation="relu"),
+            layers.Dropout(0.5),
+            layers.Dense(10),
+        ]
+    )
+    return Case("mnist", model, keras.optimizers.Adadelta(1.0), 128)
+
+
+def cifar_cnn() -> Case:
+    """Four blocks of convolution, dropout and batch normalisation, and two hidden layers with a max-norm."""
+    model = keras.Sequential([layers.Input((32, 32, 3))])
+    for block, filters in enumerate((32, 64, 64, 128), start=1):
+        model.add(layers.Conv2D(filters, 3, padding="same"))
+        model.add(layers.Activation("relu"))
+        if block in (2, 3):
+            model.add(layers.MaxPooling2D(2))
+        model.add(layers.Dropout(0.2))
+        model.add(layers.BatchNormalization())
+    model.add(layers.Flatten())
+    model.add(layers.Dropout(0.2))
+    for units in (256, 128):
+        model.add(layers.Dense(units, kernel_constraint=keras.constraints.MaxNorm(3)))
+        model.add(layers.Activation("relu"))
+        model.add(layers.Dropout(0.2))
+        model.add(layers.BatchNormalization())
+    model.add(layers.Dense(10))
+    return Case("cifar10", model, keras.optimizers.Adam(0.001, epsilon=1e-7), 64)
+
+
+CASES = {"softmax": softmax, "mnist_cnn": mnist_cnn, "cifar_cnn": cifar_cnn}

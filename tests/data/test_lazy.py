@@ -1,0 +1,191 @@
+"""Pictures that stay in their files: the same rows as an array, in batches as in statistics, and in little memory."""
+
+import gc
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from tensorflow.python.ops import script_ops
+
+from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, as_tensor, data_errors
+from tfcore.data.dataset import Dataset, Split
+from tfcore.data.lazy import LazyPictures
+from tfcore.data.statistics import channel_statistics, mean_picture
+from tfcore.errors import ConfigError, DataError
+
+ROOT = Path(__file__).parents[2]
+ARRAY = np.random.default_rng(0).integers(0, 256, (20, 3, 2, 3), np.uint8)
+LABELS = np.arange(20, dtype=np.int32)
+BAD = 13
+
+
+def pictures(*, bad: int | None = None, calls: list[str] | None = None) -> LazyPictures:
+    """ARRAY as if each picture were a file called by its number."""
+
+    def read(path: str) -> np.ndarray:
+        if calls is not None:
+            calls.append(path)
+        if path == str(bad):
+            raise DataError(f"{path}.png cannot be used.")
+        return ARRAY[int(path)]
+
+    return LazyPictures([str(number) for number in range(20)], (3, 2, 3), read)
+
+
+def test_they_look_like_an_array() -> None:
+    lazy = pictures()
+    assert (lazy.shape, lazy.ndim, lazy.dtype, len(lazy)) == (ARRAY.shape, ARRAY.ndim, ARRAY.dtype, len(ARRAY))
+    assert lazy.nbytes == ARRAY.nbytes
+    assert lazy.error is None
+
+
+@given(st.one_of(st.lists(st.integers(0, 19)), st.slices(20)))
+def test_rows_are_those_of_the_array(rows: list[int] | slice) -> None:
+    wanted = rows if isinstance(rows, slice) else np.array(rows, np.int64)
+    found = pictures()[wanted]
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, ARRAY[wanted])
+
+
+def test_a_picture_is_read_once_for_all_its_places() -> None:
+    calls: list[str] = []
+    pictures(calls=calls)[np.array([7, 3, 7, 7])]
+    assert sorted(calls) == ["3", "7"]
+
+
+def test_statistics_are_those_of_the_array() -> None:
+    rows = np.array([1, 4, 19, 7])
+    np.testing.assert_array_equal(mean_picture(pictures(), rows), mean_picture(ARRAY, rows))
+    for lazy, eager in zip(channel_statistics(pictures(), rows), channel_statistics(ARRAY, rows), strict=True):
+        np.testing.assert_array_equal(lazy, eager)
+
+
+@pytest.mark.parametrize("indices", [None, np.array([2, 3, 5, 7, 11])], ids=["all", "some"])
+def test_batches_are_those_of_the_array(indices: np.ndarray | None) -> None:
+    parts = [Examples(as_tensor(images), as_tensor(LABELS), indices) for images in (pictures(), ARRAY)]
+    evaluated = [EvaluationBatches(part, batch_size=6) for part in parts]
+    trained = [TrainingBatches(part, batch_size=6, seed=1).from_step(3) for part in parts]
+    for one, other in (evaluated, trained):
+        assert iter(one).element_spec == iter(other).element_spec
+        for _, a, b in zip(range(6), one, other, strict=False):
+            for part, same in zip(a, b, strict=True):
+                np.testing.assert_array_equal(part, same)
+
+
+def test_the_error_of_a_picture_comes_out_of_a_compiled_call() -> None:
+    examples = Examples(pictures(bad=BAD), tf.constant(LABELS))
+
+    @tf.function
+    def total(iterator: tf.data.Iterator) -> tf.Tensor:
+        found = 0.0
+        for _ in tf.range(10):
+            found += next(iterator)[0][0, 0, 0, 0]
+        return found
+
+    iterator = TrainingBatches(examples, batch_size=4, seed=0).from_step(0)
+    with pytest.raises(DataError, match=r"^13\.png cannot be used\.$"), data_errors([examples]):
+        total(iterator)
+    assert isinstance(examples.error, DataError)
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError), data_errors([Examples(pictures(), tf.constant(LABELS))]):
+        tf.debugging.assert_equal(tf.constant(1), tf.constant(2))
+
+
+def test_the_first_ones_are_read_no_sooner() -> None:
+    calls: list[str] = []
+    split = Split(pictures(calls=calls), LABELS % 2)
+    taken = Dataset("lazy", split, split, ("a", "b")).take(train_examples=5, test_examples=20)
+    assert calls == []
+    assert (len(taken.train), len(taken.test)) == (5, 20)
+    np.testing.assert_array_equal(taken.train.images[:], ARRAY[:5])
+    with pytest.raises(ConfigError, match=r"`train_examples` must be at most 20, as many as lazy has. Received 21"):
+        Dataset("lazy", split, split, ("a", "b")).take(train_examples=21)
+
+
+def test_nothing_piles_up() -> None:
+    """Neither threads nor what TensorFlow keeps of Python functions."""
+    examples = Examples(pictures(), tf.constant(LABELS))
+
+    def kept() -> tuple[int, int]:
+        gc.collect()
+        for _ in EvaluationBatches(examples, batch_size=6):
+            pass
+        next(TrainingBatches(examples, batch_size=6, seed=0).from_step(0))
+        return threading.active_count(), len(script_ops._py_funcs._funcs)
+
+    kept()
+    before = kept()
+    for _ in range(5):
+        after = kept()
+    assert after == before
+
+
+CHILD = """
+import resource, sys
+import numpy as np
+import tensorflow as tf
+from pathlib import Path
+from tfcore.data.batches import Examples, TrainingBatches, as_tensor
+from tfcore.data.dataset import Split
+from tfcore.data.sources.folder import folder
+
+HEADROOM_BYTES, MODE = int(sys.argv[2]), sys.argv[3]
+data = folder(Path(sys.argv[1]), image_size=None, test_share=0.5, seed=0, skip_bad_pictures=False)
+images = data.train.images
+assert images.nbytes >= 3 * HEADROOM_BYTES, images.nbytes
+batch_size = 4
+weights = tf.Variable(tf.zeros([int(np.prod(data.image_shape)), 1]))
+
+@tf.function
+def step(images):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(tf.reshape(images, [batch_size, -1]) @ weights / 255 - 1))
+    weights.assign_sub(1e-9 * tape.gradient(loss, weights))
+
+def epoch(split, steps):
+    examples = Examples(as_tensor(split.images), as_tensor(split.labels))
+    for _, (pictures, _) in zip(range(steps), TrainingBatches(examples, batch_size=batch_size, seed=0).from_step(0)):
+        step(pictures)
+
+epoch(data.train.first(8), 4)  # TensorFlow's threads and their pools are there before the limit is
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+limit_bytes = int(status["VmData"].split()[0]) * 1024 + HEADROOM_BYTES
+resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+try:
+    if MODE == "held":
+        held = np.empty(images.shape, np.uint8)
+        for start in range(0, len(held), 8):
+            held[start : start + 8] = images[start : start + 8]
+        images = held
+    epoch(Split(images, data.train.labels), len(images) // batch_size)
+except MemoryError:
+    print("out of memory")
+else:
+    print("trained")
+"""
+
+
+@pytest.mark.parametrize(("mode", "outcome"), [("lazy", "trained"), ("held", "out of memory")])
+def test_a_folder_three_times_as_large_as_memory_trains(tmp_path: Path, mode: str, outcome: str) -> None:
+    """The system enforces the limit; the same pictures held in memory do not fit."""
+    headroom_bytes, size = 96 << 20, 400
+    count = 3 * headroom_bytes // (size * size * 3) + 1
+    for part in ("train", "test"):
+        for number in range(2):
+            folder = tmp_path / part / f"class_{number}"
+            folder.mkdir(parents=True)
+            Image.new("RGB", (size, size), (number, 50, 200)).save(folder / "0.png")
+            for link in range(1, (count + 1) // 2 if part == "train" else 1):
+                (folder / f"{link}.png").symlink_to("0.png")
+    command = [sys.executable, "-c", CHILD, str(tmp_path), str(headroom_bytes), mode]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert (done.returncode, done.stdout) == (0, f"{outcome}\n"), done.stderr

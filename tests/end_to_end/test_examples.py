@@ -1,0 +1,50 @@
+"""The examples, run as their reader runs them."""
+
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def example(name: str, *arguments: str, folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    """`python examples/NAME …` in a folder, with what it printed."""
+    command = [sys.executable, ROOT / "examples" / name, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=folder, env=environment, timeout=300
+    )
+
+
+@pytest.mark.usefixtures("real_data")
+def test_the_pseudo_digit_is_recognised(command: Any, tmp_path: pathlib.Path) -> None:
+    size = ("--train_examples=12000", "--test_examples=1000", "--validation=0", "--epochs=3")
+    command("train", "--model=mlp", "--dataset=mnist", *size, "--run_dir=run")
+    done = example("pseudo_digit.py", "run", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    *rows, first, second, third = done.stdout.splitlines()
+
+    with Image.open(tmp_path / "digit.png") as image:
+        digit = np.asarray(image)
+    assert (digit.shape, digit.dtype) == ((28, 28), np.uint8)
+    assert [bytes.fromhex(row) for row in rows] == [row.tobytes() for row in digit]
+    assert digit[:3].max() == digit[-3:].max() == digit[:, :5].max() == digit[:, -5:].max() == 0  # as MNIST's margins
+
+    (name, share), *others = (line.split(": ") for line in (first, second, third))
+    assert name == "3"
+    assert float(share) > 0.9
+    assert float(share) + sum(float(other) for _, other in others) <= 1.0001
+
+
+def test_the_pseudo_digit_needs_a_run(tmp_path: pathlib.Path) -> None:
+    done = example("pseudo_digit.py", "nowhere", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("nowhere is not a run folder: it has no readable config.flags.")
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

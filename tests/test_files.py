@@ -1,0 +1,67 @@
+"""Targets appear whole or not at all, and nothing is overwritten."""
+
+from pathlib import Path
+
+import pytest
+
+from tfcore.errors import RunError
+from tfcore.files import appearing
+
+
+def test_a_file_appears_with_the_folders_above_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deep" / "model.npz"
+    with appearing(path) as scratch:
+        scratch.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_appears(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    with appearing(path) as scratch:
+        (scratch / "variables").mkdir(parents=True)
+        (scratch / "program").write_text("12345")
+        (scratch / "variables" / "data").write_text("123")
+    assert {part.name for part in path.rglob("*")} == {"program", "variables", "data"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with appearing(tmp_path / "model.npz") as scratch:
+            scratch.write_text("half")
+            raise KeyError("a mistake")
+
+    with pytest.raises(KeyError):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
+def test_what_is_there_is_not_overwritten(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "model.npz"
+    {"file": path.touch, "folder": path.mkdir, "dangling link": lambda: path.symlink_to("nowhere")}[kind]()
+    with pytest.raises(RunError, match=r"model\.npz is there already"), appearing(path):
+        pytest.fail("the block must not run")
+
+
+def test_a_place_that_cannot_be_written_is_a_run_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "model.npz"
+    with pytest.raises(RunError, match=r"model\.npz cannot be written: File exists"), appearing(path):
+        pytest.fail("the block must not run")
+
+
+def test_what_came_in_the_meantime_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "model.npz"
+
+    def write_late() -> None:
+        with appearing(path) as scratch:
+            scratch.write_text("late")
+            path.write_text("another's")
+
+    with pytest.raises(RunError, match=r"model\.npz is there already"):
+        write_late()
+    assert path.read_text() == "another's"
+    assert list(tmp_path.iterdir()) == [path]

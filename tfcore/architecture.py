@@ -1,0 +1,73 @@
+"""What a model is, apart from its weights: enough to build it again, as JSON."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from tfcore.errors import DataError
+
+FORMAT = "tfcore architecture 1"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The arguments of a model's constructor, and what its logits stand for.
+
+    Args:
+        model: a name in the table of models, or `path/to/file.py:Name` or `package.module:Name`.
+        image_shape: (H, W, C) of the pictures.
+        class_names: in the order of the logits.
+        pixels: the scaling of the first layer.
+        precision: `float32` or `bfloat16`, the type it computes in.
+        sizes: what else was given to the constructor: `hidden`, `filters`, `dropout` …
+    """
+
+    model: str
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    pixels: str = "unit"
+    precision: str = "float32"
+    sizes: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The architecture as a JSON object, by name."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> "Architecture":
+        """The architecture that `to_json` wrote.
+
+        Args:
+            text: the JSON.
+            where: the file, for the message.
+
+        Raises:
+            DataError: it is none.
+        """
+        try:
+            found = json.loads(text)
+            if found.pop("format") != FORMAT:
+                raise ValueError("its format is another")
+            if not _has_the_fields(found):
+                raise ValueError("its fields are others")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(f"{where} holds no architecture of tfcore: {error}.") from None
+        sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in found.pop("sizes").items()}
+        image_shape, class_names = tuple(found.pop("image_shape")), tuple(found.pop("class_names"))
+        return cls(image_shape=image_shape, class_names=class_names, sizes=sizes, **found)
+
+
+def _has_the_fields(found: dict[str, Any]) -> bool:
+    """Whether these are the fields of an architecture and nothing else, each of its type."""
+    shape, names = found["image_shape"], found["class_names"]
+    return (
+        found.keys() == {item.name for item in fields(Architecture)}
+        and all(type(found[name]) is str for name in ("model", "pixels", "precision"))
+        and type(found["sizes"]) is dict
+        and type(shape) is type(names) is list
+        and len(shape) == 3
+        and all(type(side) is int and side > 0 for side in shape)
+        and len(names) > 0
+        and all(type(name) is str for name in names)
+    )

@@ -1,0 +1,140 @@
+"""Pictures of pictures: tiles on a white sheet, with their names, in NumPy and Pillow."""
+
+import math
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from tfcore.files import appearing
+
+MARGIN_PIXELS = 16  # around a sheet
+GAP_PIXELS = 6  # between tiles, and between a tile and its row's label
+LINE_PIXELS = 20  # a line of text with the space around it
+MID_GREY = 128
+_FONT: Any = ImageFont.load_default(13)
+
+Picture = NDArray[np.uint8]  # [H, W, C]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture on a sheet, uint8 `[H, W, 3]`, and what stands above it."""
+
+    picture: Picture
+    caption: str = ""
+
+
+def enlarged(picture: Picture, side_pixels: int) -> Picture:
+    """A picture to be looked at: every pixel as a square, and three channels.
+
+    Args:
+        picture: uint8 `[H, W, C]`. Three channels are colours; any other number is shown as grey planes side by side.
+        side_pixels: what the longer of H and W comes to, or a little more: a pixel's side is a whole number.
+    """
+    height, width, channels = picture.shape
+    if channels != 3:
+        planes = np.concatenate(np.moveaxis(picture, 2, 0), axis=1)  # [H, C·W]
+        picture = np.repeat(planes[..., np.newaxis], 3, axis=2)
+    factor = max(1, -(-side_pixels // max(height, width)))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def stretched(values: NDArray[np.floating[Any]]) -> Picture:
+    """Numbers of any range as pixels: the least is 0, the greatest 255; where all are equal, mid-grey."""
+    low, high = values.min(), values.max()
+    if low == high:
+        return np.full(values.shape, MID_GREY, np.uint8)
+    return np.rint((values - low) * (255 / (high - low))).astype(np.uint8)
+
+
+def wrapped(tiles: Sequence[Tile]) -> list[list[Tile]]:
+    """The tiles in rows: about as many in a row as there are rows, or up to twice as many where that fills them all."""
+    side = math.ceil(math.sqrt(len(tiles)))
+    columns = next((count for count in range(side, 2 * side + 1) if len(tiles) % count == 0), side)
+    return [list(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
+
+
+def sheet(title: str, rows: Sequence[Sequence[Tile]], labels: Sequence[str] = ()) -> Image.Image:
+    """Rows of tiles under a title, on white, each with a thin line around it.
+
+    Args:
+        title: one line.
+        rows: may differ in length; every tile has a place of the same size, and is in the middle of it.
+        labels: what stands to the left of each row; empty for nothing.
+    """
+    left = MARGIN_PIXELS + max((_length(label) + GAP_PIXELS for label in labels), default=0)
+    width, height = _place(tile for row in rows for tile in row)
+    tops = [MARGIN_PIXELS + LINE_PIXELS]  # of the tiles of each row, and of one row more
+    for row in rows:
+        tops[-1] += LINE_PIXELS * any(tile.caption for tile in row)
+        tops.append(tops[-1] + height + GAP_PIXELS)
+    right = max(left + max(map(len, rows)) * (width + GAP_PIXELS) - GAP_PIXELS, MARGIN_PIXELS + _length(title))
+    canvas = Image.new("RGB", (right + MARGIN_PIXELS, tops[-1] - GAP_PIXELS + MARGIN_PIXELS), "white")
+    _write(canvas, (MARGIN_PIXELS, MARGIN_PIXELS + GAP_PIXELS), title, "lm")
+    for row, top in zip(rows, tops[:-1], strict=True):
+        for column, tile in enumerate(row):
+            _draw(canvas, tile, left + column * (width + GAP_PIXELS), top, width, height)
+    for label, top in zip(labels, tops, strict=False):
+        _write(canvas, (left - GAP_PIXELS, top + height / 2), label, "rm")
+    return canvas
+
+
+def _place(tiles: Iterable[Tile]) -> tuple[int, int]:
+    """Width and height that hold each of the tiles, and its caption above."""
+    sizes = [(max(tile.picture.shape[1], _length(tile.caption)), tile.picture.shape[0]) for tile in tiles]
+    return max(width for width, _ in sizes), max(height for _, height in sizes)
+
+
+def _draw(canvas: Image.Image, tile: Tile, x: int, y: int, width: int, height: int) -> None:
+    """Puts a tile in the middle of the place whose upper left corner is (x, y), and its caption above."""
+    image = Image.fromarray(tile.picture)
+    left, top = x + (width - image.width) // 2, y + (height - image.height) // 2
+    ImageDraw.Draw(canvas).rectangle((left - 1, top - 1, left + image.width, top + image.height), outline="lightgray")
+    canvas.paste(image, (left, top))
+    _write(canvas, (x + width / 2, y - LINE_PIXELS / 2), tile.caption, "mm")
+
+
+def _write(canvas: Image.Image, place: tuple[float, float], text: str, anchor: str) -> None:
+    """A line of text; the anchor says where of it the place is, as in Pillow."""
+    ImageDraw.Draw(canvas).text(place, _drawable(text), "black", _FONT, anchor)
+
+
+def _drawable(text: str) -> str:
+    """The text without what Pillow's own font lacks: accents go, and what is not ASCII then becomes a question mark."""
+    letters = (letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return "".join(letters).encode("ascii", "replace").decode()
+
+
+def _length(text: str) -> int:
+    """The width of a line of text, in pixels."""
+    return math.ceil(_FONT.getlength(_drawable(text)))
+
+
+def beside(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Two sheets as one; the margin between them is no wider than the others."""
+    size = (left.width - MARGIN_PIXELS + right.width, max(left.height, right.height))
+    canvas = Image.new("RGB", size, "white")
+    canvas.paste(left, (0, 0))
+    canvas.paste(right, (left.width - MARGIN_PIXELS, 0))
+    return canvas
+
+
+def hexadecimal(picture: Picture) -> str:
+    """Its bytes, a row of the picture a line: a grey pixel as `7f`, one of three channels as `ff7f00`."""
+    return "\n".join(" ".join(bytes(pixel).hex() for pixel in row) for row in picture)
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """Writes a PNG, whole or not at all.
+
+    Raises:
+        RunError: something is there already, or it cannot be written.
+    """
+    with appearing(path) as scratch:
+        image.save(scratch, format="PNG")

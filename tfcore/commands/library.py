@@ -1,0 +1,73 @@
+"""`tfcore.train`: what the command does, from Python."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcore.commands import builders, quiet
+from tfcore.commands import train as train_command
+from tfcore.config import RunConfig
+from tfcore.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from tfcore.commands.session import Session
+    from tfcore.data.dataset import Dataset
+    from tfcore.training.events import Event
+
+
+def train(
+    config: RunConfig,
+    *,
+    run_dir: str | Path = "",
+    data: "Dataset | None" = None,
+    model: type | None = None,
+    events: "Callable[[Session], Sequence[Event]]" = lambda _: (),
+    quietly: bool = False,
+) -> dict[str, Any]:
+    """Trains a run, or goes on with the one in `run_dir`, as `train.py` does.
+
+    Threads can only be set before TensorFlow's first operation; after it they stay as they are.
+
+    Args:
+        config: what `train.py` takes as flags.
+        run_dir: the run's folder; "" for a new one under `runs/`.
+        data: what to train on, in place of `config.dataset`.
+        model: the model's class, in place of `config.model`.
+        events: gives events of one's own. What it is called with has the run's state (`model`, `step`,
+            `early_stopping`), its data (`data`, `splits`) and `evaluation`; each action is called with a `Moment`.
+        quietly: there is no log.
+
+    Returns:
+        What `result.json` says; its `run_dir` is the folder.
+
+    Raises:
+        TfcoreError: what is wrong with the configuration, the data or the run.
+    """
+    config = _named(config, data, model)
+    path = Path(run_dir) if run_dir else train_command.new_path(config, datetime.now())
+    with RunFolder(path) as folder:
+        given = {item.name: getattr(config, item.name) for item in fields(config)}
+        config = train_command.configuration(folder, given)
+        builders.check_names(replace(config, dataset="shapes") if data is not None else config)
+        if train_command.has_ended(folder, config):
+            return {**folder.read_result(), "run_dir": str(path)}
+        quiet.import_tensorflow()
+        config = builders.threads_as_they_are(config)
+        from tfcore.commands import display
+        from tfcore.commands.session import Session
+
+        console = display.console(to_stderr=False, quiet=quietly)
+        _, result = Session(config, folder, console, data=data, model=model, events=events).run()
+        return {**result, "run_dir": str(path)}
+
+
+def _named(config: RunConfig, data: "Dataset | None", model: type | None) -> RunConfig:
+    """The configuration with the names of what was handed over as an object."""
+    if data is not None:
+        config = replace(config, dataset=data.name)
+    if model is not None:
+        config = replace(config, model=f"{inspect.getfile(model)}:{model.__qualname__}")
+    return config

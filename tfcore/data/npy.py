@@ -1,0 +1,105 @@
+"""Arrays in NumPy's own files: each header is compared with the size of the file before anything is allocated.
+
+No pickled object is ever loaded: reading it would run whatever code is in it.
+"""
+
+import math
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcore.data.download import usable
+from tfcore.data.reading import DEFLATE_RATIO, GET_ANEW, read_bytes
+from tfcore.errors import DataError
+
+_ENCRYPTED = 1  # bit of a zip member's flags
+_KINDS = "uiUS"  # whole numbers and text
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError)
+# What the parser of a header, a Python literal, may end with on a hostile one.
+_BAD_HEADER = (ValueError, RecursionError, MemoryError)
+_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+class Npz:
+    """The arrays of an open .npz file, each checked before it is read; `names` are theirs."""
+
+    def __init__(self, archive: zipfile.ZipFile, path: Path, size_bytes: int) -> None:
+        self._archive, self._path, self._size_bytes = archive, path, size_bytes
+        self.names = tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
+
+    def read(self, name: str) -> NDArray[Any]:
+        """One array, in memory of its own that starts on a 64-byte boundary.
+
+        Raises:
+            DataError: it is damaged, holds objects, or claims more than the file can hold.
+        """
+        member, where = self._archive.getinfo(f"{name}.npy"), f"`{name}` in {self._path}"
+        deflated = member.compress_type == zipfile.ZIP_DEFLATED
+        if member.flag_bits & _ENCRYPTED or not (deflated or member.compress_type == zipfile.ZIP_STORED):
+            raise DataError(f"{where} is encrypted or packed in an unusual way. Write it with np.savez_compressed.")
+        packed_bytes = min(member.compress_size, self._size_bytes)
+        if member.file_size > packed_bytes * (DEFLATE_RATIO if deflated else 1):
+            raise DataError(
+                f"{where} claims {member.file_size} bytes, more than {packed_bytes} can unpack to. {GET_ANEW}"
+            )
+        with _intact(where), self._archive.open(member) as stream:
+            return read_array(stream, member.file_size, where)
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[Npz]:
+    """Opens an .npz file.
+
+    Raises:
+        DataError: it is missing, unreadable or no such file.
+    """
+    with usable(path, "Name an .npz file as np.savez writes it."), path.open("rb") as file:
+        with _intact(str(path)):
+            archive = zipfile.ZipFile(file)
+        yield Npz(archive, path, os.fstat(file.fileno()).st_size)
+
+
+@contextmanager
+def _intact(where: str) -> Iterator[None]:
+    """Turns what zipfile complains about inside the block into a DataError."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise DataError(f"{where} is damaged or no .npz file ({type(error).__name__}). {GET_ANEW}") from error
+
+
+def read_array(stream: IO[bytes], size_bytes: int, where: str) -> NDArray[Any]:
+    """The array of a stream in the .npy format that is `size_bytes` long.
+
+    Raises:
+        DataError: it holds other than whole numbers or text, is not in C order, or has not the size its header claims.
+    """
+    shape, dtype = _header(stream, where)
+    claimed = stream.tell() + math.prod(shape) * dtype.itemsize
+    if claimed != size_bytes:
+        raise DataError(f"The header of {where} claims {claimed} bytes. It has {size_bytes}. {GET_ANEW}")
+    return read_bytes(stream, (math.prod(shape) * dtype.itemsize,), where).view(dtype).reshape(shape)
+
+
+def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """The shape and dtype that a header tells."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version not in _READERS:
+            raise ValueError(f"version {version}")
+        shape, fortran_order, dtype = _READERS[version](stream)
+    except _BAD_HEADER as error:
+        raise DataError(f"{where} has no header of an array ({type(error).__name__}). {GET_ANEW}") from error
+    if dtype.kind not in _KINDS or not dtype.itemsize or min(shape, default=0) < 0:
+        raise DataError(f"{where} must hold whole numbers or text. Received {dtype} of shape {list(shape)}.")
+    if fortran_order:
+        raise DataError(f"{where} is in Fortran's order. Save np.ascontiguousarray of it.")
+    return shape, dtype

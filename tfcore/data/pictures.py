@@ -1,0 +1,179 @@
+"""Picture files as arrays: the header is checked before a decoder sees the file, and what had to change is told.
+
+Colour becomes grey by ITU-R 601-2 luma, 16 bits become the upper 8, what is transparent is laid on white, and another
+size is reached by bilinear interpolation over all pixels that a new one covers; width and height follow the target, so
+a picture of other proportions is stretched. A gif stands for its first frame. A picture is taken as it is stored: the
+orientation that a camera notes beside it is not applied, in training and in predicting alike.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from tfcore.data.download import usable
+from tfcore.data.npy import open_npz, read_array
+from tfcore.errors import DataError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+ARRAYS = (".npy", ".npz")
+MAX_SIDE_PIXELS = 16_384
+MAX_PIXELS = 64_000_000
+
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF")  # told from the content, whatever the file is called
+_GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B")  # Pillow's
+
+
+class Header(NamedTuple):
+    """What a picture's header tells: its size in pixels, and whether it is grey (by its kind, not by its pixels)."""
+
+    size: tuple[int, int]  # (H, W)
+    grey: bool
+
+
+class Picture(NamedTuple):
+    """A picture as a model takes it, and what was done to it, in words."""
+
+    pixels: NDArray[np.uint8]  # [H, W, C]
+    notes: tuple[str, ...]
+
+
+def shown(path: str | Path) -> str:
+    """A path for a message: what is no text in it would otherwise end the printing."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def read_header(path: str | Path) -> Header:
+    """Size and kind of a picture, without decoding it.
+
+    Raises:
+        DataError: it is missing, none of the formats, or too large.
+    """
+    with _opened(path) as image:
+        return _header(image)
+
+
+def decode(path: str | Path) -> Header:
+    """Size and kind of a picture that can be decoded whole.
+
+    Raises:
+        DataError: it cannot, or its header is refused.
+    """
+    with _opened(path) as image:
+        image.load()
+        return _header(image)
+
+
+def read_picture(path: str | Path, image_shape: tuple[int, int, int]) -> Picture:
+    """The pixels of a picture in the shape that a model takes.
+
+    Args:
+        path: a file in one of the formats PNG, JPEG, BMP and GIF.
+        image_shape: (H, W, C), where C is 1 for grey or 3 for RGB.
+
+    Raises:
+        DataError: it is missing, none of the formats, too large or damaged; or C is something else.
+    """
+    height, width, channels = image_shape
+    if channels not in (1, 3):
+        raise DataError(f"A picture file gives 1 or 3 channels, not {channels}. Give the pictures as an .npy file.")
+    notes: list[str] = []
+    with _opened(path) as image:
+        header = _header(image)
+        picture = _eight_bits(image, notes)
+        if picture.has_transparency_data:
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
+            notes.append("transparency laid on white")
+        picture = picture.convert("L" if channels == 1 else "RGB")
+        if header.grey != (channels == 1):
+            notes.append("grey to colour" if header.grey else "colour to grey")
+        if header.size != (height, width):
+            notes.append(f"resized from {picture.width}x{picture.height} to {width}x{height}")
+            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        return Picture(np.asarray(picture).reshape(image_shape), tuple(notes))
+
+
+def read_pictures(path: str | Path, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Pictures out of a file of NumPy's.
+
+    Args:
+        path: .npy, or .npz of which the first array counts; uint8 [N, H, W, C] or [H, W, C], and for grey pictures also
+            [N, H, W] or [H, W].
+        image_shape: (H, W, C), of every picture.
+
+    Returns:
+        uint8 [N, H, W, C].
+
+    Raises:
+        DataError: it is missing or damaged, or holds something else.
+    """
+    path = Path(path)
+    if path.suffix == ".npz":
+        with open_npz(path) as file:
+            if not file.names:
+                raise DataError(f"{path} holds no array.")
+            array = file.read(file.names[0])
+    else:
+        with usable(path, "Name an .npy file as np.save writes it."), path.open("rb") as file:
+            array = read_array(file, os.fstat(file.fileno()).st_size, str(path))
+    shapes = [image_shape] if image_shape[2] > 1 else [image_shape, image_shape[:2]]
+    if array.dtype != np.uint8 or not (array.shape in shapes or array.shape[1:] in shapes) or not array.size:
+        raise DataError(
+            f"{path} must hold pictures of the model's size, uint8 {list(image_shape)} or many of them. Received "
+            f"{array.dtype} of shape {list(array.shape)}."
+        )
+    return array.reshape(-1, *image_shape)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """A picture whose header is as it should be; all that goes wrong with it in the block is a DataError."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
+            raise DataError(f"{shown(path)} is no file.")
+        with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
+            if max(image.size) > MAX_SIDE_PIXELS or image.width * image.height > MAX_PIXELS:
+                raise DataError(
+                    f"{shown(path)} must have sides of at most {MAX_SIDE_PIXELS} pixels, and {MAX_PIXELS} in all. "
+                    f"It has {image.width}x{image.height}."
+                )
+            yield image
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
+        raise DataError(f"{shown(path)} cannot be used: {_reason(path, error)}.") from error
+
+
+def _reason(path: str | Path, error: Exception) -> str:
+    """Why, in a few words."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is none of {', '.join(_FORMATS)}" if os.path.getsize(path) else "it is empty"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _header(image: Image.Image) -> Header:
+    return Header((image.height, image.width), _is_grey(image))
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Whether the picture is stored as grey, or with a palette of nothing but greys."""
+    if image.mode != "P" or image.palette is None:
+        return image.mode in _GREY_MODES
+    colours, step = bytes(image.palette.palette), len(image.palette.rawmode or image.palette.mode)
+    return colours[0::step] == colours[1::step] == colours[2::step]
+
+
+def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
+    """The picture with 8 bits a channel; Pillow's own conversion would cut 16 bits off at 255."""
+    if not image.mode.startswith("I"):
+        return image
+    notes.append("16 bits to 8")
+    values: NDArray[Any] = np.asarray(image)
+    return Image.fromarray((values >> 8).astype(np.uint8))

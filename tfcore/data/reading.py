@@ -1,0 +1,44 @@
+"""Arrays out of streams whose length is known: never more memory than was asked for."""
+
+import io
+import math
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcore.data.dataset import aligned_empty
+from tfcore.errors import DataError
+
+PIECE_BYTES = 1 << 20  # decompressed at a time
+DEFLATE_RATIO = 1032  # deflate packs at most 258 bytes into two bits
+GET_ANEW = "Delete it and get it anew."
+
+
+def read_bytes(stream: IO[bytes] | io.BufferedIOBase, shape: tuple[int, ...], where: str) -> NDArray[np.uint8]:
+    """The rest of a stream as an aligned array.
+
+    Args:
+        stream: at the first byte of the array.
+        shape: of the array; the caller has compared it with the size of the file.
+        where: what the error calls the stream.
+
+    Raises:
+        DataError: it holds fewer bytes, or more.
+    """
+    size_bytes = math.prod(shape)
+    array = aligned_empty((size_bytes,))
+    filled = 0
+    # In pieces, since a decompressing stream otherwise holds all of it a second time.
+    while filled < size_bytes:
+        piece = stream.read(min(PIECE_BYTES, size_bytes - filled))
+        if not piece:
+            raise DataError(
+                f"{where} must hold {size_bytes} bytes after its header. It ends after {filled}. {GET_ANEW}"
+            )
+        array[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+        filled += len(piece)
+    # Reading past the end also makes gzip and zip compare their own checksum.
+    if stream.read(1):
+        raise DataError(f"{where} must end after {size_bytes} bytes of array. More follows. {GET_ANEW}")
+    return array.reshape(shape)

@@ -1,0 +1,73 @@
+"""Pictures in one .npz file, under the names with which Keras publishes MNIST: x_train, y_train, x_test, y_test."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcore import checks
+from tfcore.data.dataset import Dataset, Split
+from tfcore.data.npy import Npz, open_npz
+from tfcore.data.sources.assemble import hold_out, own_dataset
+from tfcore.errors import DataError
+
+_LARGEST_LABEL = 2**31 - 1
+
+
+def npz(path: Path, *, test_share: float, seed: int) -> Dataset:
+    """`npz:PATH`: x_train, uint8 [N, H, W] or [N, H, W, C], y_train, whole numbers [N] or [N, 1], and the test's alike.
+
+    Without x_test a share of the training pictures is held out as test. An array `class_names` of text, where there is
+    one, names the classes.
+
+    Args:
+        path: the file.
+        test_share: where there is no x_test, the share to test on, above 0 and below 1.
+        seed: of the choice of that share.
+
+    Raises:
+        DataError: the file is missing or damaged, or an array is not what it should be.
+        ConfigError: a share that leaves one of the splits empty.
+    """
+    checks.share("test_share", test_share)
+    with open_npz(path) as file:
+        names = _class_names(file, path) if "class_names" in file.names else None
+        train = _split(file, path, "train")
+        test = _split(file, path, "test") if {"x_test", "y_test"} & set(file.names) else None
+    splits = (Split(*train), Split(*test)) if test else hold_out(*train, test_share, seed)
+    return own_dataset(f"npz:{path}", *splits, names)
+
+
+def _split(file: Npz, path: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """The pictures [N, H, W, C] and labels [N] of `train` or `test`."""
+    for name in (f"x_{part}", f"y_{part}"):
+        if name not in file.names:
+            raise DataError(f"{path} must hold the array {name}. It holds {', '.join(file.names) or 'none'}.")
+    images, labels = file.read(f"x_{part}"), file.read(f"y_{part}")
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or not images.size:
+        raise DataError(
+            f"`x_{part}` in {path} must be uint8 [N, H, W] or [N, H, W, C], not empty. Received {_described(images)}."
+        )
+    if labels.dtype.kind not in "ui" or labels.shape not in ((len(images),), (len(images), 1)):
+        raise DataError(
+            f"`y_{part}` in {path} must hold one whole number for each of {len(images)} pictures. Received "
+            f"{_described(labels)}."
+        )
+    labels = labels.reshape(-1)
+    bad = (labels < 0) | (labels > _LARGEST_LABEL)
+    if bad.any():
+        index = int(bad.argmax())
+        raise DataError(f"`y_{part}` in {path} must be 0 or more. Received {labels[index]} at index {index}.")
+    return images.reshape(*images.shape[:3], -1), labels.astype(np.int32)
+
+
+def _class_names(file: Npz, path: Path) -> tuple[str, ...]:
+    names = file.read("class_names")
+    if names.dtype.kind != "U" or names.ndim != 1 or not names.size:
+        raise DataError(f"`class_names` in {path} must be text, one for each class. Received {_described(names)}.")
+    return tuple(names.tolist())
+
+
+def _described(array: NDArray[Any]) -> str:
+    return f"{array.dtype} of shape {list(array.shape)}"

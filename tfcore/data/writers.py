@@ -1,0 +1,119 @@
+"""Data sets as files that others can read: text, .npz, or a picture a file; whole or not at all."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tfcore.data.dataset import Dataset, Split
+from tfcore.errors import DataError
+from tfcore.files import appearing
+
+_CHUNK = 256  # pictures at a time: those of a folder are decoded no sooner
+_NUMBERS = [str(value).encode() for value in range(256)]
+
+
+def write(dataset: Dataset, form: str, out: Path) -> None:
+    """Writes a data set under a temporary name beside `out`, and renames it at the end.
+
+    Args:
+        dataset: what to write; its pictures may be read from files as they are written.
+        form: a key of FORMATS.
+        out: what is made, in a folder that is there: a folder, or for npz a file.
+
+    Raises:
+        RunError: something is there already, or it cannot be written.
+        DataError: the pictures do not fit the format.
+    """
+    with appearing(out) as scratch:
+        FORMATS[form](dataset, scratch)
+
+
+def _write_text(dataset: Dataset, out: Path) -> None:
+    """A folder with train.txt and test.txt, of lines `label ** p0 p1 …`, and class_names.txt."""
+    out.mkdir()
+    for name, split in _splits(dataset):
+        with (out / f"{name}.txt").open("wb") as file:
+            for pictures, labels in _chunks(split):
+                for picture, label in zip(pictures.reshape(len(labels), -1).tolist(), labels.tolist(), strict=True):
+                    file.write(b"%d ** " % label + b" ".join([_NUMBERS[pixel] for pixel in picture]) + b"\n")
+    lines = [" ".join(name.split()) or "_" for name in dataset.class_names]
+    (out / "class_names.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_npz(dataset: Dataset, out: Path) -> None:
+    """One file with x_train, y_train, x_test, y_test and class_names."""
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, split in _splits(dataset):
+            with archive.open(f"x_{name}.npy", "w", force_zip64=True) as file:
+                header = {"descr": "|u1", "fortran_order": False, "shape": split.images.shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for pictures, _ in _chunks(split):
+                    file.write(pictures.tobytes())
+            _write_array(archive, f"y_{name}.npy", split.labels)
+        _write_array(archive, "class_names.npy", np.array(dataset.class_names))
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[np.generic]) -> None:
+    with archive.open(name, "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _write_png(dataset: Dataset, out: Path) -> None:
+    """out/train/CLASS/000123.png and out/test/CLASS/…, numbered as the examples of a split."""
+    channels = dataset.image_shape[2]
+    if channels not in (1, 3):
+        raise DataError(
+            f"A picture file has 1 or 3 channels, and {dataset.name} has {channels}. Take another --format."
+        )
+    folders = folder_names(dataset.class_names)
+    for name, split in _splits(dataset):
+        for folder in folders:
+            (out / name / folder).mkdir(parents=True)
+        number = 0
+        for pictures, labels in _chunks(split):
+            for picture, label in zip(pictures, labels, strict=True):
+                image = Image.fromarray(picture if channels == 3 else picture[..., 0])
+                image.save(out / name / folders[label] / f"{number:06d}.png")
+                number += 1
+
+
+FORMATS = {"text": _write_text, "npz": _write_npz, "png": _write_png}
+
+
+def folder_names(class_names: tuple[str, ...]) -> list[str]:
+    """A name for the folder of each class, different ones also where case does not count.
+
+    Whatever is neither letter, digit, blank nor one of -_.() becomes an underscore.
+    """
+    names: list[str] = []
+    taken: set[str] = set()
+    for class_name in class_names:
+        plain = "".join(sign if sign.isalnum() or sign in " -_.()" else "_" for sign in class_name)
+        stem = plain.strip(" .")[:100] or "_"
+        name = next(name for name in _numbered(stem) if name.casefold() not in taken)
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _numbered(stem: str) -> Iterator[str]:
+    yield stem
+    number = 2
+    while True:
+        yield f"{stem}_{number}"
+        number += 1
+
+
+def _splits(dataset: Dataset) -> tuple[tuple[str, Split], ...]:
+    return ("train", dataset.train), ("test", dataset.test)
+
+
+def _chunks(split: Split) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+    """Pictures [n, H, W, C] and labels [n], a few at a time."""
+    for start in range(0, len(split), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        yield split.images[part], split.labels[part]

@@ -1,0 +1,1 @@
+"""Trained models in files: one module a format, and the model that is read back."""

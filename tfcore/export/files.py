@@ -1,0 +1,55 @@
+"""What all formats share: arrays that every reader has, and sources that nobody vouches for."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcore.errors import DataError, RunError, TfcoreError
+
+Weights = dict[str, NDArray[Any]]  # by variable path, such as conv_1.weights
+Metadata = dict[str, str]
+METADATA = "__metadata__"
+NUMBERS = "fiub"  # NumPy's kinds: floating, integer, unsigned, bool
+
+
+def check_numbers(weights: Mapping[str, NDArray[Any]]) -> None:
+    """Raises RunError unless every array is of a type that all formats and readers have."""
+    for name, array in weights.items():
+        if array.dtype.kind not in NUMBERS:
+            raise RunError(f"'{name}' is {array.dtype}, which a file of weights cannot hold. Export a saved_model.")
+
+
+def with_metadata(weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> Weights:
+    """The weights and one array more: the metadata, as the bytes of a JSON object."""
+    return {METADATA: np.frombuffer(json.dumps(dict(metadata)).encode(), np.uint8), **weights}
+
+
+def without_metadata(arrays: Weights) -> tuple[Weights, Metadata]:
+    """What `with_metadata` put together; no metadata where there are none. Raises ValueError where they are no text."""
+    weights = {name: array for name, array in arrays.items() if name != METADATA}
+    found = json.loads(arrays[METADATA].tobytes()) if METADATA in arrays else {}
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ValueError("its metadata are no JSON object of texts")
+    return weights, found
+
+
+@contextmanager
+def intact(path: Path, kind: str) -> Iterator[None]:
+    """Turns whatever goes wrong in reading `path` inside the block into a DataError."""
+    try:
+        yield
+    except TfcoreError:
+        raise
+    except Exception as error:  # there is no list of what the parsers raise over damaged files
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path} is no {kind} file, or it is damaged: {reason}") from error
+
+
+def size_bytes(path: Path) -> int:
+    """Of a file, or of all files in a folder."""
+    return sum(part.stat().st_size for part in (path, *path.rglob("*")) if part.is_file())

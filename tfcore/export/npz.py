@@ -1,0 +1,64 @@
+"""Weights as an .npz file, which `numpy.load` reads: one array a variable, and one of metadata.
+
+That one is called `__metadata__`: `json.loads(numpy.load(path)["__metadata__"].tobytes())`.
+"""
+
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcore.errors import DataError
+from tfcore.export import files
+from tfcore.export.files import Metadata, Weights
+from tfcore.files import appearing
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def write(path: Path, weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Writes the file whole or not at all. The same weights give the same bytes.
+
+    `numpy.savez` would do, but that it takes the names as keywords: no variable could be called `file`.
+
+    Raises:
+        RunError: something is at `path` already, or it cannot be written.
+    """
+    files.check_numbers(weights)
+    with appearing(path) as scratch, zipfile.ZipFile(scratch, "w") as archive:
+        for name, array in files.with_metadata(weights, metadata).items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+
+
+def read(path: Path) -> tuple[Weights, Metadata]:
+    """The weights and the metadata of a file of `write` or `numpy.savez`; the zip's checksums are compared.
+
+    Raises:
+        DataError: it is missing or damaged, compressed, holds anything but numbers, or claims more than it has.
+    """
+    with files.intact(path, "npz"), zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise DataError(f"{path} is compressed: what it unpacks to is not bounded. Save it with numpy.savez.")
+        if sum(member.file_size for member in members) > path.stat().st_size:
+            raise ValueError("its members claim more bytes than it has")
+        arrays = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
+        if any(array.dtype.kind not in files.NUMBERS for array in arrays.values()):
+            raise ValueError("it holds other than numbers")
+        return files.without_metadata(arrays)
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    """One array, if its header claims as many bytes as there are; only then is memory taken for it."""
+    with archive.open(member) as stream:
+        shape, _, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
+        if stream.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
+            raise ValueError(f"the header of {member.filename} claims another size")
+    with archive.open(member) as stream:
+        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        return array

@@ -1,0 +1,129 @@
+"""A SavedModel: the model as a program of TensorFlow's own, for TF Serving and every process without tfcore."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfcore.architecture import Architecture
+from tfcore.errors import DataError, RunError
+from tfcore.export import files
+from tfcore.export.files import Weights
+from tfcore.files import appearing
+from tfcore.modules import named_variables
+
+Model = Callable[..., tf.Tensor]  # model(images, training=False) -> logits [N, classes]
+_SIGNATURE = "serving_default"
+_ARCHITECTURE = Path("assets.extra", "architecture.json")  # the folder that SavedModel keeps for others' files
+_PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
+
+
+def probabilities(model: Model, images: tf.Tensor) -> tf.Tensor:
+    """Softmax of the logits, in float32 whatever the model computes in: `[N, classes]`."""
+    return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
+
+
+def write(path: Path, module: Any, architecture: Architecture) -> None:
+    """Writes the folder whole or not at all.
+
+    Its signature `serving_default` takes
+
+        images          uint8 [N, H, W, C], any N >= 1
+
+    and gives
+
+        probabilities   float32 [N, classes]
+        class_name      string [N], the name of the most probable class
+
+    so both have a row for each picture, as TF Serving's REST interface wants it. The architecture, with all class
+    names, lies beside the program in `assets.extra/architecture.json`.
+
+    Args:
+        path: the new folder.
+        module: the model, with its weights.
+        architecture: what it is.
+
+    Raises:
+        RunError: something is at `path` already, it cannot be written, or the model calls Python, which no other
+            process could follow.
+    """
+    served = tf.Module()
+    served.weights = named_variables(module)  # only these are saved, not the module: its own functions stay behind
+    images = tf.TensorSpec([None, *architecture.image_shape], tf.uint8, name="images")
+    signature = tf.function(_signature(module, architecture)).get_concrete_function(images)
+    _refuse_python(signature)
+    with appearing(path) as scratch:
+        try:
+            tf.saved_model.save(served, str(scratch), signatures={_SIGNATURE: signature})
+        except tf.errors.OpError as error:
+            raise RunError(f"{path} cannot be written: {str(error).splitlines()[0]}") from error
+        (scratch / _ARCHITECTURE).parent.mkdir()
+        (scratch / _ARCHITECTURE).write_text(architecture.to_json(), encoding="utf-8")
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether a folder holds one."""
+    return (path / "saved_model.pb").is_file()
+
+
+def read(path: Path) -> tuple[Architecture, Model]:
+    """The architecture, and a function from uint8 images to probabilities.
+
+    A SavedModel is a program: only load those that you trust. One of another maker than `write` is refused.
+
+    Raises:
+        DataError: it is damaged, or not one of tfcore's.
+    """
+    loaded = _loaded(path)
+
+    def run(images: tf.Tensor) -> tf.Tensor:
+        return loaded.signatures[_SIGNATURE](images=images)["probabilities"]
+
+    return _architecture(path), run
+
+
+def read_weights(path: Path) -> Weights:
+    """The variables by path.
+
+    Raises:
+        DataError: it is damaged, or not one of tfcore's.
+    """
+    return {name: variable.numpy() for name, variable in _loaded(path).weights.items()}
+
+
+def _signature(module: Model, architecture: Architecture) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        # A loaded signature looks at the type only, and oneDNN's convolution ends the whole process over another rank.
+        images = tf.ensure_shape(images, [None, *architecture.image_shape])
+        rows = probabilities(module, images)
+        names = tf.constant(architecture.class_names)
+        return {"probabilities": rows, "class_name": tf.gather(names, tf.argmax(rows, axis=1))}
+
+    return serve
+
+
+def _refuse_python(function: Any) -> None:
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
+    found = sorted({node.op for node in nodes} & _PYTHON_OPS)
+    if found:
+        raise RunError(
+            f"The model calls Python while it runs ({', '.join(found)}): a SavedModel cannot hold that. "
+            "Write that part with TensorFlow's functions, or export the weights."
+        )
+
+
+def _loaded(path: Path) -> Any:
+    _architecture(path)  # before anything of the program is touched
+    with files.intact(path, "SavedModel"):
+        return tf.saved_model.load(str(path))
+
+
+def _architecture(path: Path) -> Architecture:
+    place = path / _ARCHITECTURE
+    try:
+        text = place.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{path} is no SavedModel of tfcore: it has no readable {_ARCHITECTURE}.") from None
+    return Architecture.from_json(text, str(place))

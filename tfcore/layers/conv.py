@@ -1,0 +1,83 @@
+"""The convolutional layer."""
+
+import tensorflow as tf
+
+from tfcore import checks, initializers, seeds
+from tfcore.errors import ShapeError
+from tfcore.seeds import Key
+
+PADDINGS = ("same", "valid")
+
+
+class Conv2D(tf.Module):
+    """y[n, i, j, o] = sum over (a, b, c) of x[n, s·i + a - p, s·j + b - q, c] · W[a, b, c, o] + b[o]
+
+    with W `[size, size, in_channels, out_channels]`, stride s, and zeros outside of the picture. `valid` pads nothing
+    (p = q = 0): H shrinks to ceil((H - size + 1) / s). `same` pads to ceil(H / s); an odd number of rows to pad puts
+    the greater half below and to the right, as in TensorFlow and Keras, where PyTorch pads both sides alike. Like
+    everywhere in deep learning this is a cross-correlation: the kernel is not flipped.
+
+    The variables are float32. The convolution is computed, and returned, in `dtype`.
+
+    Args:
+        in_channels: length of the last axis of `x`, at least 1.
+        out_channels: number of filters, at least 1.
+        size: height and width of the filters, in pixels.
+        name: the layer's path in its model; the initial weights depend on it, so two layers draw differently.
+        seed: the run's seed.
+        stride: pixels from one window to the next, both ways.
+        padding: `same` or `valid`.
+        use_bias: whether b is there; where a norm follows it would have no effect.
+        initializer: of W, a name that `initializers.find` knows.
+        dtype: compute type, tf.float32 or tf.bfloat16.
+
+    Raises:
+        ConfigError: a size below 1, an unknown padding or initializer.
+        ShapeError: at the call, when `x` is not `[N, H, W, in_channels]` or, with `valid`, smaller than the filters.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        size: int,
+        *,
+        name: str,
+        seed: int,
+        stride: int = 1,
+        padding: str = "same",
+        use_bias: bool = True,
+        initializer: str = "glorot_uniform",
+        dtype: tf.DType = tf.float32,
+    ) -> None:
+        super().__init__(name=name)
+        sizes = {"in_channels": in_channels, "out_channels": out_channels, "size": size, "stride": stride}
+        for argument, value in sizes.items():
+            checks.positive_integer(argument, value)
+        checks.one_of("padding", padding, PADDINGS)
+        draw = initializers.find(initializer)
+        self.in_channels, self.size = in_channels, size
+        self.stride, self.padding = stride, padding
+        self.dtype = dtype
+        first, second = seeds.words(seed, "initial value", f"{name}.weights")
+        self.weights = tf.Variable(draw((size, size, in_channels, out_channels), (first, second)), name="weights")
+        self.biases = tf.Variable(tf.zeros([out_channels]), name="biases") if use_bias else None
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
+        del training, key
+        x = tf.convert_to_tensor(x)
+        self._check(x.shape)
+        weights = tf.cast(self.weights, self.dtype)
+        y = tf.nn.conv2d(tf.cast(x, self.dtype), weights, strides=self.stride, padding=self.padding.upper())
+        return y if self.biases is None else tf.nn.bias_add(y, tf.cast(self.biases, self.dtype))
+
+    def _check(self, shape: tf.TensorShape) -> None:
+        """Raises ShapeError unless pictures of this shape can be convolved."""
+        if shape.rank != 4 or shape[3] != self.in_channels:
+            raise ShapeError(f"Layer '{self.name}' takes x of shape [N, H, W, {self.in_channels}]. Received {shape}.")
+        least = min(side for side in (*shape[1:3], self.size) if side is not None)
+        if self.padding == "valid" and least < self.size:
+            raise ShapeError(
+                f"Layer '{self.name}' has filters of {self.size}×{self.size} and no padding, for x of at least that "
+                f"size. Received {shape}. Take fewer layers, or padding 'same'."
+            )

@@ -1,0 +1,86 @@
+"""Batch normalisation."""
+
+import tensorflow as tf
+
+from tfcore import checks
+from tfcore.errors import ShapeError
+from tfcore.seeds import Key
+
+
+class BatchNorm(tf.Module):
+    """Scales every channel to zero mean and unit variance over the batch, then by what it learns.
+
+        training     y = scale · (x - mean_B) / sqrt(variance_B + epsilon) + offset
+                     moving_mean     ← momentum · moving_mean     + (1 - momentum) · mean_B
+                     moving_variance ← momentum · moving_variance + (1 - momentum) · variance_B · m / (m - 1)
+        otherwise    y = scale · (x - moving_mean) / sqrt(moving_variance + epsilon) + offset
+
+    mean_B and variance_B (biased, divided by m) are those of the m = N·H·W numbers of a channel, or m = N for rows.
+
+    Momentum is the part that stays, as in Keras; PyTorch's momentum is the part that is replaced, 1 - ours. The moving
+    variance is unbiased, as in the paper (algorithm 2, line 10), PyTorch and TensorFlow's fused op; Keras 3 keeps the
+    biased one. Micro-batches are normalised, and move the averages, one by one.
+
+    Statistics are computed in float32 whatever `dtype`, which is the type of the result. scale and offset are float32
+    parameters; moving_mean and moving_variance are not trained, and saved with the model.
+
+    Args:
+        features: C, the length of the last axis of `x`, at least 1.
+        name: the layer's path in its model.
+        momentum: 0 <= momentum < 1.
+        epsilon: above 0.
+        dtype: compute type, tf.float32 or tf.bfloat16.
+
+    Raises:
+        ConfigError: an argument is out of range.
+        ShapeError: at the call, when `x` is neither `[N, H, W, C]` nor `[N, C]`.
+
+    Source: Ioffe & Szegedy 2015, arXiv 1502.03167, algorithms 1 and 2.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        name: str,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        dtype: tf.DType = tf.float32,
+    ) -> None:
+        super().__init__(name=name)
+        checks.positive_integer("features", features)
+        checks.below_one("momentum", momentum)
+        checks.positive("epsilon", epsilon)
+        self.features, self.momentum, self.epsilon, self.dtype = features, momentum, epsilon, dtype
+        self.scale = tf.Variable(tf.ones([features]), name="scale")
+        self.offset = tf.Variable(tf.zeros([features]), name="offset")
+        self.moving_mean = tf.Variable(tf.zeros([features]), trainable=False, name="moving_mean")
+        self.moving_variance = tf.Variable(tf.ones([features]), trainable=False, name="moving_variance")
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
+        del key
+        if x.shape.rank not in (2, 4) or x.shape[-1] != self.features:
+            raise ShapeError(
+                f"Layer '{self.name}' takes x of shape [N, H, W, {self.features}] or [N, {self.features}]. "
+                f"Received {x.shape}."
+            )
+        x = tf.cast(x, self.dtype)
+        pictures = x if x.shape.rank == 4 else x[:, tf.newaxis, tf.newaxis, :]  # [N, H, W, C], as the op wants it
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=pictures,
+            scale=self.scale,
+            offset=self.offset,
+            mean=[] if training else self.moving_mean,
+            variance=[] if training else self.moving_variance,
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        if training:
+            _move(self.moving_mean, mean, 1 - self.momentum)
+            _move(self.moving_variance, variance, 1 - self.momentum)
+        return y if x.shape.rank == 4 else y[:, 0, 0, :]
+
+
+def _move(average: tf.Variable, value: tf.Tensor, part: float) -> None:
+    """Replaces a part of a moving average."""
+    average.assign_add((value - average) * part)
