@@ -60,7 +60,7 @@ def _check(options: Mapping[str, Any]) -> None:
     if kind == "json" and (options["checkpoint"] or options["average"]):
         raise ConfigError("--format=json holds no weights: leave out --checkpoint and --average.")
     # `load` goes by the ending.
-    if kind == "saved_model" and out.suffix.removeprefix(".") in _FORMATS:
+    if kind == "saved_model" and out.suffix.removeprefix(".") in (*_WEIGHTS, "json"):
         raise ConfigError(
             f"--out={out} ends in {out.suffix}. Give --format={out.suffix.removeprefix('.')}, or a folder."
         )
