@@ -95,7 +95,8 @@ class RunConfig:
     )
     precision: str = _flag(
         "auto",
-        "Type of the model's arithmetic; variables and losses stay float32.",
+        "Type of the model's arithmetic; variables and losses stay float32. auto: bfloat16 for mnist_cnn and cifar_cnn "
+        "on a processor with AMX, else float32.",
         choices=("auto", "float32", "bfloat16"),
     )
 

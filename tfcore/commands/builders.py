@@ -29,6 +29,9 @@ MODELS = {
 }
 # Nets of small ops: handing them from thread to thread costs more than the work, so they run in one.
 SMALL_OPS = frozenset({"softmax", "mlp"})
+# Nets whose time goes into convolutions, which bfloat16 makes quicker where the processor multiplies it natively; the
+# others pay more for casts than a quicker product gains.
+BFLOAT16_PAYS = frozenset({"mnist_cnn", "cifar_cnn"})
 DATASETS = {
     "cifar10": "tfcore.data.sources.cifar:cifar10",
     "cifar100": "tfcore.data.sources.cifar:cifar100",
@@ -79,11 +82,21 @@ def resolve(config: RunConfig) -> RunConfig:
         config,
         epochs=length,
         learning_rate=config.learning_rate or _default_rate(config.optimizer),
-        # Casts cost these small nets more than a quicker product gains.
-        precision="float32" if config.precision == "auto" else config.precision,
+        precision=_precision(config.model) if config.precision == "auto" else config.precision,
         intra_op_threads=config.intra_op_threads or int(small),
         inter_op_threads=config.inter_op_threads or int(small),
     )
+
+
+def _precision(model: str) -> str:
+    """The type to compute in, by model and processor."""
+    return "bfloat16" if model in BFLOAT16_PAYS and _multiplies_bfloat16() else "float32"
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether this processor has matrix instructions for bfloat16 (AMX)."""
+    info = Path("/proc/cpuinfo")
+    return info.exists() and "amx_bf16" in info.read_text(encoding="utf-8", errors="replace")
 
 
 def set_threads(config: RunConfig) -> None:

@@ -59,6 +59,7 @@ class BatchNorm(tf.Module):
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del key
+        x = tf.convert_to_tensor(x)
         if x.shape.rank not in (2, 4) or x.shape[-1] != self.features:
             raise ShapeError(
                 f"Layer '{self.name}' takes x of shape [N, H, W, {self.features}] or [N, {self.features}]. "

@@ -1,5 +1,7 @@
 """Pooling: windows of a picture to one number each, channel by channel."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tfcore import checks
@@ -7,11 +9,44 @@ from tfcore.errors import ShapeError
 from tfcore.seeds import Key
 
 
+def _largest(x: tf.Tensor, size: int) -> tf.Tensor:
+    return tf.nn.max_pool2d(x, size, size, "VALID")
+
+
+def _mean(x: tf.Tensor, size: int) -> tf.Tensor:
+    return tf.nn.avg_pool2d(x, size, size, "VALID")
+
+
+def _sum(x: tf.Tensor, size: int) -> tf.Tensor:
+    return _mean(x, size) * size**2
+
+
 class _Pool(tf.Module):
-    """Windows of `size`×`size` pixels side by side; rows and columns left over at the end are dropped.
+    """Windows of `size`×`size` pixels side by side; rows and columns left over at the end are dropped."""
+
+    def __init__(self, size: int, of_windows: Callable[[tf.Tensor, int], tf.Tensor]) -> None:
+        checks.positive_integer("size", size)
+        super().__init__()
+        self.size, self._of_windows = size, of_windows
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
+        del training, key
+        x = tf.convert_to_tensor(x)
+        if x.shape.rank != 4 or any(side is not None and side < self.size for side in x.shape[1:3]):
+            raise ShapeError(
+                f"A pool of {self.size}×{self.size} takes x of shape [N, H, W, C], H and W at least {self.size}. "
+                f"Received {x.shape}. Take fewer pools, or larger pictures."
+            )
+        return self._of_windows(x, self.size)
+
+
+class MaxPool(_Pool):
+    """y = the largest of each window: `[N, H, W, C]` to `[N, H // size, W // size, C]`.
+
+    The windows lie side by side; rows and columns left over at the end are dropped.
 
     Args:
-        size: height and width of the windows, and the distance from one to the next, in pixels.
+        size: height and width of the windows, in pixels, at least 1.
 
     Raises:
         ConfigError: a size below 1.
@@ -19,42 +54,21 @@ class _Pool(tf.Module):
     """
 
     def __init__(self, size: int = 2) -> None:
-        checks.positive_integer("size", size)
-        super().__init__()
-        self.size = size
-
-    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
-        del training, key
-        if x.shape.rank != 4 or any(side is not None and side < self.size for side in x.shape[1:3]):
-            raise ShapeError(
-                f"A pool of {self.size}×{self.size} takes x of shape [N, H, W, C], H and W at least {self.size}. "
-                f"Received {x.shape}. Take fewer pools, or larger pictures."
-            )
-        return self._pooled(x)
-
-    def _pooled(self, x: tf.Tensor) -> tf.Tensor:
-        raise NotImplementedError
-
-
-class MaxPool(_Pool):
-    """y = the largest of each window: `[N, H, W, C]` to `[N, H // size, W // size, C]`. See Args in `_Pool`."""
-
-    def _pooled(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.nn.max_pool2d(x, self.size, self.size, "VALID")
+        super().__init__(size, _largest)
 
 
 class AveragePool(_Pool):
-    """y = the mean of each window: `[N, H, W, C]` to `[N, H // size, W // size, C]`."""
+    """y = the mean of each window; else as `MaxPool`."""
 
-    def _pooled(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.nn.avg_pool2d(x, self.size, self.size, "VALID")
+    def __init__(self, size: int = 2) -> None:
+        super().__init__(size, _mean)
 
 
 class SumPool(_Pool):
-    """y = the sum of each window: `[N, H, W, C]` to `[N, H // size, W // size, C]`."""
+    """y = the sum of each window; else as `MaxPool`."""
 
-    def _pooled(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.nn.avg_pool2d(x, self.size, self.size, "VALID") * self.size**2
+    def __init__(self, size: int = 2) -> None:
+        super().__init__(size, _sum)
 
 
 class GlobalAveragePool(tf.Module):
@@ -68,9 +82,10 @@ class GlobalAveragePool(tf.Module):
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
+        x = tf.convert_to_tensor(x)
         if x.shape.rank != 4:
             raise ShapeError(f"A global pool takes x of shape [N, H, W, C]. Received {x.shape}.")
         return tf.reduce_mean(x, axis=[1, 2])
 
 
-POOLS: dict[str, type[_Pool]] = {"max": MaxPool, "average": AveragePool, "sum": SumPool}
+POOLS: dict[str, Callable[[int], tf.Module]] = {"max": MaxPool, "average": AveragePool, "sum": SumPool}

@@ -1,0 +1,32 @@
+"""The progress bar: steps, loss, accuracy and time left on a terminal, nothing elsewhere."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from tfcore.commands import display
+
+MEANS = {"loss": 0.5, "total_loss": 0.75, "accuracy": 0.25}
+
+
+def drawn(*, terminal: bool) -> str:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=120, legacy_windows=False)
+    with display.progress(console, 40, 200, lambda: MEANS) as show:
+        show(50)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
+
+
+def test_on_a_terminal_it_shows_steps_scores_and_time_left() -> None:
+    text = drawn(terminal=True)
+    assert "50/200 steps" in text
+    assert "25%" in text
+    assert "loss 0.5000 accuracy 0.2500" in text
+    assert re.search(r"\d+:\d\d:\d\d|-:--:--", text)
+
+
+def test_elsewhere_it_draws_nothing_and_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MEANS, "loss", "never formatted")
+    assert drawn(terminal=False) == ""
