@@ -27,6 +27,7 @@ _OPTIMIZERS_WITH = {  # which optimizers have each setting
     "epsilon": ("adagrad", "adadelta", "rmsprop", "adam", "adamw", "nadam"),
     "weight_decay": ("adamw", "lion"),
 }
+SOURCE_SETTINGS = ("test_share", "image_shape", "image_size", "skip_bad_pictures")  # of text:, npz:, idx:, folder:
 MODEL_SIZES = ("hidden", "filters", "dropout", "activation", "pooling", "max_norm", "initializer")
 SCHEDULES = ("constant", "step_wise", "exponential", "polynomial", "cosine")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tfcore import checks
 from tfcore.architecture import Architecture
 from tfcore.commands import lookup
-from tfcore.config import MODEL_SIZES, RunConfig
+from tfcore.config import MODEL_SIZES, SOURCE_SETTINGS, RunConfig
 from tfcore.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ SOURCES = {  # --dataset=NAME:PATH
     "idx": "tfcore.data.sources.idx:idx",
     "folder": "tfcore.data.sources.folder:folder",
 }
-_SOURCE_SETTINGS = ("image_shape", "image_size", "test_share", "skip_bad_pictures")
 _ADAM = ("beta1", "beta2", "epsilon")
 OPTIMIZERS = {  # name: class, default learning rate, and the settings that it takes
     "gradient_descent": ("tfcore.optimizers:GradientDescent", 0.01, ()),
@@ -154,14 +153,14 @@ def _from_source(config: RunConfig, kind: str, path: Path) -> Any:
     taken = inspect.signature(read).parameters
     _refuse_settings(config, tuple(taken))
     values = {"test_share": 0.1, "image_shape": None, "image_size": None, "skip_bad_pictures": False}
-    given = {name: getattr(config, name) for name in _SOURCE_SETTINGS if getattr(config, name) is not None}
+    given = {name: getattr(config, name) for name in SOURCE_SETTINGS if getattr(config, name) is not None}
     offered = {**values, **given, "seed": config.seed}
     return read(path, **{name: value for name, value in offered.items() if name in taken})
 
 
 def _refuse_settings(config: RunConfig, taken: tuple[str, ...]) -> None:
     """Raises ConfigError on a setting that the data set would not look at."""
-    for name in _SOURCE_SETTINGS:
+    for name in SOURCE_SETTINGS:
         if getattr(config, name) is not None and name not in taken:
             raise ConfigError(f"--dataset={config.dataset} takes no --{name}. Leave it out.")
 

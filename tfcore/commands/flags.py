@@ -9,7 +9,7 @@ from typing import Any
 from absl import flags as absl_flags
 
 from tfcore import checks
-from tfcore.config import RunConfig
+from tfcore.config import SOURCE_SETTINGS, RunConfig
 from tfcore.errors import ConfigError
 
 _RUN_FIELDS = {item.name: item for item in fields(RunConfig)}
@@ -64,12 +64,11 @@ OPTIONS = {
     "benchmark": (BENCH_SECS, JSON),
 }
 WITH_FILES = ("predict",)
-_OWN_PICTURES = ("test_share", "image_shape", "image_size", "skip_bad_pictures")
 RUN_FLAGS = {  # the fields of RunConfig that a command takes as flags
     "train": tuple(_RUN_FIELDS),
     "benchmark": tuple(_RUN_FIELDS),
-    "convert": _OWN_PICTURES,
-    "show": _OWN_PICTURES,
+    "convert": SOURCE_SETTINGS,
+    "show": SOURCE_SETTINGS,
 }
 
 
