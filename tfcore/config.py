@@ -97,8 +97,13 @@ class RunConfig:
     precision: str = _flag(
         "auto",
         "Type of the model's arithmetic; variables and losses stay float32. auto: bfloat16 for mnist_cnn and cifar_cnn "
-        "on a processor with AMX, else float32.",
+        "on a processor with AMX or a GPU of NVIDIA's Ampere or later, else float32.",
         choices=("auto", "float32", "bfloat16"),
+    )
+    xla: str = _flag(
+        "auto",
+        "Compile the training steps by XLA. auto: for mlp, and for every model on a GPU.",
+        choices=("auto", "on", "off"),
     )
 
     loss: str = _flag("cross_entropy", "What is minimised.", choices=("cross_entropy", "mean_squared_error"))
@@ -169,6 +174,7 @@ class RunConfig:
     inter_op_threads: int = _watch(
         0, "Ops that may run side by side. 0: by a fixed rule for the model.", checks.not_negative
     )
+    require_gpu: bool = _watch(False, "Refuse to run where TensorFlow sees no GPU.")
 
     def __post_init__(self) -> None:
         for item in fields(self):

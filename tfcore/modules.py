@@ -67,7 +67,7 @@ def layer_table(model: tf.Module, image_shape: tuple[int, int, int]) -> list[Lay
     calls: dict[int, tf.Tensor] = {}
     with _recorded_calls({type(module) for module, _ in paths.values()}, calls):
         images = tf.TensorSpec([None, *image_shape], tf.uint8)
-        tf.function(lambda x: model(x, training=False)).get_concrete_function(images)
+        tf.function(lambda x: model(x, training=False), autograph=False).get_concrete_function(images)
     rows = (_row(*paths[identity], output) for identity, output in calls.items() if identity in paths)
     return [row for row in rows if row is not None]
 

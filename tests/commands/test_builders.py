@@ -140,37 +140,13 @@ def test_resolving_makes_every_automatic_choice() -> None:
     assert builders.resolve(config) == config
 
 
-@pytest.mark.parametrize(
-    ("model_name", "flags", "precision"),
-    [
-        ("cifar_cnn", "fpu avx512f amx_bf16 amx_tile", "bfloat16"),
-        ("mnist_cnn", "fpu avx512f amx_bf16 amx_tile", "bfloat16"),
-        ("cifar_cnn", "fpu avx512f avx512_bf16", "float32"),
-        ("mlp", "fpu avx512f amx_bf16 amx_tile", "float32"),
-        ("own.py:Net", "fpu avx512f amx_bf16 amx_tile", "float32"),
-    ],
-)
-def test_the_precision_goes_by_model_and_processor(
-    monkeypatch: pytest.MonkeyPatch, model_name: str, flags: str, precision: str
-) -> None:
-    monkeypatch.setattr(Path, "exists", lambda _: True)
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"flags\t\t: {flags}\n")
-    assert builders.resolve(RunConfig(model=model_name)).precision == precision
-    assert builders.resolve(RunConfig(model=model_name, precision="float32")).precision == "float32"
-
-
 def test_resolving_keeps_what_was_given() -> None:
     given_config = RunConfig(
-        precision="bfloat16", epochs=0.5, intra_op_threads=2, inter_op_threads=3, learning_rate=0.5
+        precision="bfloat16", xla="on", epochs=0.5, intra_op_threads=2, inter_op_threads=3, learning_rate=0.5
     )
     assert builders.resolve(given_config) == given_config
     by_steps = builders.resolve(RunConfig(steps=5))
     assert (by_steps.steps, by_steps.epochs) == (5, None)
-
-
-def test_threads_of_an_unknown_model_are_left_to_tensorflow() -> None:
-    config = builders.resolve(RunConfig(model="own.py:Net"))
-    assert (config.intra_op_threads, config.inter_op_threads) == (0, 0)
 
 
 def test_sizes_go_to_the_model_that_takes_them() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tfcore
-from tfcore.commands import builders
+from tfcore.commands import runtime
 from tfcore.config import RunConfig
 from tfcore.data.dataset import Dataset, Split
 from tfcore.errors import ConfigError
@@ -55,7 +55,7 @@ def test_ones_own_event_sees_state_metrics_and_data_and_comes_before_the_checkpo
             if moment.step == 40:
                 run.model.logits.weights.assign(np.zeros_like(weights))
 
-        return [Event("look", Schedule(20), look, observed=True)]
+        return [Event("look", Schedule(20), look)]
 
     config = RunConfig(**{**vars(CONFIG), "steps": 40})
     tfcore.train(config, run_dir=tmp_path / "run", data=DATA, model=Net, events=events, quietly=True)
@@ -86,5 +86,5 @@ def test_an_event_may_end_the_run(tmp_path: pathlib.Path) -> None:
 
 
 def test_threads_that_can_no_longer_be_set_are_told_as_they_are() -> None:
-    config = builders.threads_as_they_are(RunConfig(intra_op_threads=7, inter_op_threads=9))  # TensorFlow runs already
+    config = runtime.set_up_if_possible(RunConfig(intra_op_threads=7, inter_op_threads=9))  # TensorFlow runs already
     assert (config.intra_op_threads, config.inter_op_threads) != (7, 9)

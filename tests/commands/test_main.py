@@ -120,7 +120,7 @@ def started(folder: Path, text: str) -> list[str]:
 def test_a_run_that_is_resumed_as_another_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str], flag: str, message: str
 ) -> None:
-    run = started(folder, "--model=mlp\n--hidden=7\n--steps=50\n--precision=float32\n--learning_rate=0.001\n")
+    run = started(folder, "--model=mlp\n--hidden=7\n--steps=50\n--precision=float32\n--xla=on\n--learning_rate=0.001\n")
     assert_refused(folder, capsys, [*run, flag], message)
 
 
@@ -131,7 +131,8 @@ def test_a_damaged_configuration_is_one_line(folder: Path, capsys: pytest.Captur
 
 def test_a_finished_run_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = started(
-        folder, "--steps=50\n--precision=float32\n--learning_rate=0.001\n--intra_op_threads=1\n--inter_op_threads=1\n"
+        folder,
+        "--steps=50\n--precision=float32\n--xla=on\n--learning_rate=0.001\n--intra_op_threads=1\n--inter_op_threads=1\n",
     )
     result = '{"status": "finished", "steps": 50, "test": {"loss": 0.5, "accuracy": 0.875}}'
     (folder / "run" / "result.json").write_text(result)

@@ -49,7 +49,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own.write_text(OWN_DATA, encoding="utf-8")
     shared: dict[str, Any] = {"steps": 3, "batch_size": 8, "learning_rate": 0.05}
     runs: dict[str, dict[str, Any]] = {
-        "cnn": {"model": "mnist_cnn", "dataset": f"{own}:grey", "filters": (6, 5), "hidden": ()},
+        "cnn": {
+            "model": "mnist_cnn",
+            "dataset": f"{own}:grey",
+            "filters": (6, 5),
+            "hidden": (),
+            "precision": "float32",
+        },
         "softmax": {"model": "softmax", "dataset": f"{own}:colour"},
     }
     for name, settings in runs.items():

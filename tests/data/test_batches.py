@@ -27,7 +27,8 @@ def examples(count: int, indices: np.ndarray | None = None) -> Examples:
 
 def labels_of(batches: TrainingBatches, first_step: int, steps: int) -> list[list[int]]:
     iterator = batches.from_step(first_step)
-    return [next(iterator)[1].numpy().tolist() for _ in range(steps)]
+    blocks = [next(iterator)[1].numpy() for _ in range(-(-steps // batches.block_steps))]
+    return np.concatenate(blocks)[:steps].tolist()
 
 
 def largest_const_bytes(graph: tf.Graph) -> int:
@@ -59,12 +60,20 @@ def test_batches_straddle_epochs_and_leave_nothing_out(batch_size: int) -> None:
     np.testing.assert_array_equal(np.sort(sequence.reshape(3, 10), axis=1), [list(range(10))] * 3)
 
 
-def test_a_training_batch_has_a_static_shape_and_labels_that_fit() -> None:
+def test_a_block_of_training_batches_has_a_static_shape_and_labels_that_fit() -> None:
     iterator = TrainingBatches(examples(10), batch_size=27, seed=5).from_step(2)
-    assert iterator.element_spec == (tf.TensorSpec([27, *SHAPE], tf.float32), tf.TensorSpec([27], tf.int32))
+    assert iterator.element_spec == (tf.TensorSpec([20, 27, *SHAPE], tf.float32), tf.TensorSpec([20, 27], tf.int32))
     images, labels = next(iterator)
     assert images.dtype == tf.float32
-    np.testing.assert_array_equal(images, np.broadcast_to(labels.numpy().reshape(-1, 1, 1, 1), images.shape))
+    np.testing.assert_array_equal(images, np.broadcast_to(labels.numpy().reshape(20, 27, 1, 1, 1), images.shape))
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch_size", "expected"), [((28, 28, 1), 100, 20), ((32, 32, 3), 100, 6), ((224, 224, 3), 64, 1)]
+)
+def test_blocks_are_as_long_as_their_memory_allows(shape: tuple[int, ...], batch_size: int, expected: int) -> None:
+    part = Examples(tf.zeros([1, *shape], tf.uint8), tf.zeros([1], tf.int32))
+    assert TrainingBatches(part, batch_size=batch_size, seed=0).block_steps == expected
 
 
 def test_examples_with_indices_yield_only_those() -> None:
@@ -110,7 +119,7 @@ def test_no_picture_is_baked_into_the_pipeline() -> None:
     pictures = Examples(tf.constant(images), tf.zeros([700], tf.int32), np.arange(600))
     batches = TrainingBatches(pictures, batch_size=8, seed=0)
     places = tf.TensorSpec([8], tf.int64)
-    for function, spec in ((pictures.gather, places), (batches._batch, tf.TensorSpec([], tf.int64))):
+    for function, spec in ((pictures.gather, places), (batches._block, tf.TensorSpec([], tf.int64))):
         assert largest_const_bytes(tf.function(function).get_concrete_function(spec).graph) < 10_000
 
     def baked(rows: tf.Tensor) -> tf.Tensor:

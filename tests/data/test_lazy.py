@@ -71,7 +71,10 @@ def test_statistics_are_those_of_the_array() -> None:
 def test_batches_are_those_of_the_array(indices: np.ndarray | None) -> None:
     parts = [Examples(as_tensor(images), as_tensor(LABELS), indices) for images in (pictures(), ARRAY)]
     evaluated = [EvaluationBatches(part, batch_size=6) for part in parts]
-    trained = [TrainingBatches(part, batch_size=6, seed=1).from_step(3) for part in parts]
+    batches = [TrainingBatches(part, batch_size=6, seed=1) for part in parts]
+    assert (batches[0].block_steps, batches[1].block_steps) == (1, 20)
+    batches[1].block_steps = 1
+    trained = [each.from_step(3) for each in batches]
     for one, other in (evaluated, trained):
         assert iter(one).element_spec == iter(other).element_spec
         for _, a, b in zip(range(6), one, other, strict=False):
@@ -86,7 +89,7 @@ def test_the_error_of_a_picture_comes_out_of_a_compiled_call() -> None:
     def total(iterator: tf.data.Iterator) -> tf.Tensor:
         found = 0.0
         for _ in tf.range(10):
-            found += next(iterator)[0][0, 0, 0, 0]
+            found += next(iterator)[0][0, 0, 0, 0, 0]
         return found
 
     iterator = TrainingBatches(examples, batch_size=4, seed=0).from_step(0)

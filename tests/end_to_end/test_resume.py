@@ -33,7 +33,7 @@ CONFIG = RunConfig(
 CNN = RunConfig(
     model="cifar_cnn", filters=(4, 6, 4), hidden=(16,), dropout=(0.2, 0.4), train_examples=2000, test_examples=200,
     optimizer="nadam", average_decay=0.9, microbatches=2, batch_size=70, steps=100, log_every_steps=17,
-    evaluate_every_epochs=0.3, checkpoint_every_epochs=0.4, patience=3, monitor="accuracy", pixels="standardized",
+    evaluate_every_epochs=0.3, checkpoint_every_epochs=0.4, patience=20, monitor="accuracy", pixels="standardized",
     learning_rate=0.01,
 )  # fmt: skip
 CONFIGS = {"mlp": CONFIG, "cnn": CNN}

@@ -122,10 +122,16 @@ def philox(key: int, counters: range) -> np.ndarray:
     return np.stack(words, axis=1).astype(np.uint32).ravel()
 
 
+def dropout_hash(words: np.ndarray, numbers: int) -> np.ndarray:
+    """uint32 `[N, numbers]` from two words an example: places on a lattice (Knuth), mixed as in Wellons' lowbias32."""
+    a, b = words[:, :1], words[:, 1:]
+    h = np.arange(numbers, dtype=np.uint32) * np.uint32(0x9E3779B1) + a  # arrays of uint32 wrap around
+    h = (h ^ h >> np.uint32(16)) * np.uint32(0x7FEB352D) ^ b
+    h = (h ^ h >> np.uint32(15)) * np.uint32(0x846CA68B)
+    return h ^ h >> np.uint32(16)
+
+
 def dropout_mask(key: int, position: int, shape: tuple[int, ...], kept_levels: int) -> np.ndarray:
-    """Where an example's numbers are kept: the halves of its words, the lower first, that lie below `kept_levels`."""
-    numbers = math.prod(shape[1:])
-    blocks = -(-numbers // 8)
-    words = philox(key, range(position * blocks, (position + shape[0]) * blocks))
-    halves = np.stack([words & 0xFFFF, words >> 16], axis=1).reshape(shape[0], 8 * blocks)
-    return (halves[:, :numbers] < kept_levels).reshape(shape)
+    """Where an example's numbers are kept: where their hash with the first two words of its block is small enough."""
+    blocks = philox(key, range(position, position + shape[0])).reshape(-1, 4)
+    return (dropout_hash(blocks[:, :2], math.prod(shape[1:])) < kept_levels).reshape(shape)

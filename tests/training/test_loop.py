@@ -12,10 +12,11 @@ from tfcore.data.batches import Examples, TrainingBatches
 from tfcore.losses import cross_entropy
 from tfcore.optimizers import Adam
 from tfcore.training.events import Event, Moment, Schedule
-from tfcore.training.loop import Loop
+from tfcore.training.loop import Block, Loop
 from tfcore.training.step import TrainingStep
 
 BATCH, CLASSES, EXAMPLES = 8, 3, 50
+each_way = pytest.mark.parametrize("xla", [False, True], ids=["plain", "xla"])
 generator = np.random.default_rng(3)
 IMAGES = generator.integers(0, 256, (EXAMPLES, 2, 2, 1), np.uint8)
 LABELS = generator.integers(0, CLASSES, EXAMPLES).astype(np.int32)
@@ -54,10 +55,8 @@ class Training:
         return int(self.step.optimizer.step)
 
 
-def event(
-    name: str, every: float, action: Callable[[Moment], None], *, last: bool = False, observed: bool = False
-) -> Event:
-    return Event(name, Schedule(Fraction(every), also_last=last), action, observed=observed)
+def event(name: str, every: float, action: Callable[[Moment], None], *, last: bool = False) -> Event:
+    return Event(name, Schedule(Fraction(every), also_last=last), action)
 
 
 def recorded(calls: list[tuple[str, int]], name: str, every: float, **options: Any) -> Event:
@@ -74,9 +73,7 @@ def stop_at(training: Training, step: int) -> Callable[[], bool]:
 
 def test_events_are_called_at_their_steps_and_in_their_order() -> None:
     calls: list[tuple[str, int]] = []
-    training = Training(
-        [recorded(calls, "b", 3), recorded(calls, "a", 2, observed=True), recorded(calls, "c", 50, last=True)]
-    )
+    training = Training([recorded(calls, "b", 3), recorded(calls, "a", 2), recorded(calls, "c", 50, last=True)])
     assert training.loop.run(7) is None
     assert calls == [("a", 2), ("b", 3), ("a", 4), ("b", 6), ("a", 6), ("c", 7)]
 
@@ -85,42 +82,64 @@ def test_an_action_sees_the_state_after_its_step() -> None:
     seen: list[tuple[int, int, int]] = []
     training = Training()
     training.loop.events = tuple(
-        event(name, 2.5, lambda moment: seen.append((moment.step, moment.last_step, training.done)), observed=observed)
-        for name, observed in [("plain", False), ("observed", True)]
+        event(name, 2.5, lambda moment: seen.append((moment.step, moment.last_step, training.done)))
+        for name in ("one", "other")
     )
     training.loop.run(6)
     assert seen == [(3, 6, 3), (3, 6, 3), (5, 6, 5), (5, 6, 5)]
 
 
-def test_an_observed_step_tells_what_it_saw_on_its_batch() -> None:
+def test_an_event_is_told_what_the_last_step_saw_on_its_batch() -> None:
     moments: list[Moment] = []
-    training = Training([event("scalars", 2, moments.append, observed=True), event("after", 3, moments.append)])
+    training = Training([event("scalars", 2, moments.append), event("after", 3, moments.append)])
     training.loop.run(3)
     assert set(moments[0].observed) == {"loss", "total_loss", "accuracy", "learning_rate", "gradient_norm"}
     assert moments[0].observed["learning_rate"] == pytest.approx(0.01)
-    assert moments[1].observed == {}
-    other = Training()
-    other.loop.run(1)
-    result = tf.function(other.step.__call__)(*next(other.batches.from_step(1)))
-    assert moments[0].observed["loss"] == float(result.loss)
-    assert moments[0].observed["gradient_norm"] == pytest.approx(float(tf.linalg.global_norm(result.gradients)))
+    for moment in moments:
+        other = Training()
+        other.loop.run(moment.step - 1)
+        images, labels = next(other.batches.from_step(moment.step - 1))
+        result = tf.function(other.step.__call__)(images[0], labels[0])
+        assert moment.observed["loss"] == float(result.loss)
+        assert moment.observed["gradient_norm"] == pytest.approx(float(tf.linalg.global_norm(result.gradients)))
 
 
-def test_observing_changes_no_bit() -> None:
-    plain, observed, now_and_then = (
-        Training([event("scalars", every, nothing, observed=every < 99)]) for every in (99, 1, 3)
-    )
-    for training in (plain, observed, now_and_then):
+def test_events_change_no_bit() -> None:
+    plain, every_step, now_and_then = (Training([event("scalars", every, nothing)]) for every in (99, 1, 3))
+    for training in (plain, every_step, now_and_then):
         training.loop.run(20)
-    assert plain.state() == observed.state() == now_and_then.state()
+    assert plain.state() == every_step.state() == now_and_then.state()
 
 
-@pytest.mark.parametrize("max_call_steps", [1, 7, 20])
-def test_the_cut_into_calls_changes_no_bit(max_call_steps: int) -> None:
-    free, cut = Training(), Training(max_call_steps=max_call_steps)
-    free.loop.run(20)
-    cut.loop.run(20)
+@each_way
+@pytest.mark.parametrize("max_call_steps", [1, 7, 20, 45])
+def test_the_cut_into_calls_changes_no_bit(max_call_steps: int, xla: bool) -> None:
+    free, cut = Training(xla=xla), Training(xla=xla, max_call_steps=max_call_steps)
+    assert free.batches.block_steps == 20
+    free.loop.run(65)
+    cut.loop.run(65)
     assert free.state() == cut.state()
+
+
+@pytest.mark.parametrize("block_steps", [1, 3, 64])
+def test_the_size_of_the_blocks_changes_no_bit(block_steps: int) -> None:
+    usual, other = Training([event("look", 7, nothing)]), Training([event("look", 7, nothing)])
+    other.batches.block_steps = block_steps
+    for training in (usual, other):
+        training.loop.run(65)
+    assert usual.state() == other.state()
+
+
+def test_steps_compiled_by_xla_are_the_same_steps() -> None:
+    plain, compiled = Training(), Training(xla=True)
+    for training in (plain, compiled):
+        training.loop.run(30)
+    np.testing.assert_allclose(compiled.model.weights, plain.model.weights, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(compiled.step.sums, plain.step.sums, rtol=1e-6)
+    definition = compiled.loop.run_steps.get_concrete_function(
+        (feed := compiled.batches.from_step(0)), Block(*next(feed), tf.constant(0)), tf.constant(1)
+    ).graph.as_graph_def()
+    assert any(function.attr["_XlaMustCompile"].b for function in definition.library.function)
 
 
 def test_no_call_is_longer_than_asked() -> None:
@@ -164,14 +183,13 @@ def test_a_finished_run_does_nothing_more() -> None:
     assert calls == [("end", 3)]
 
 
-def test_one_trace_each_for_plain_and_observed_steps_however_they_are_called() -> None:
-    training = Training([event("scalars", 5, nothing, observed=True)])
+def test_one_trace_for_all_steps_however_they_are_called() -> None:
+    training = Training([event("scalars", 5, nothing)])
     for pause_step in (1, 2, 9, 10, 23):  # each with an iterator of its own
         training.loop.run(40, pause_step=pause_step)
     training.loop.run(40)
     assert training.loop.run_steps.experimental_get_tracing_count() == 1
-    assert training.loop.run_observed.experimental_get_tracing_count() == 1
-    assert training.model.python_calls == 2
+    assert training.model.python_calls == 1
 
 
 def test_a_stop_is_heard_after_the_call_and_before_the_event() -> None:
@@ -184,10 +202,9 @@ def test_a_stop_is_heard_after_the_call_and_before_the_event() -> None:
     assert calls == [("event", 10), ("event", 20)]
 
 
-@pytest.mark.parametrize("observed", [False, True])
-def test_an_event_at_the_step_of_the_stop_happens_once(observed: bool) -> None:
+def test_an_event_at_the_step_of_the_stop_happens_once() -> None:
     calls: list[tuple[str, int]] = []
-    training = Training([recorded(calls, "event", 4, observed=observed)], max_call_steps=4)
+    training = Training([recorded(calls, "event", 4)], max_call_steps=4)
     assert training.loop.run(12, should_stop=stop_at(training, 4)) == "interrupted"
     assert training.done == 4
     assert calls == [("event", 4)]
@@ -225,9 +242,10 @@ class SlowMachine:
     def __call__(self) -> float:
         return self.now
 
-    def run_steps(self, _: Iterator[Any], steps: tf.Tensor) -> None:
+    def run_steps(self, _: Iterator[Any], block: Block, steps: tf.Tensor) -> tuple[Block, dict[str, tf.Tensor]]:
         self.now += int(steps) * self._secs_per_step + (0 if self.calls else self._tracing_secs)
         self.calls.append(int(steps))
+        return block, {}
 
 
 def paced(machine: SlowMachine, last_step: int, events: list[Event] | None = None) -> list[int]:

@@ -91,11 +91,6 @@ def test_the_order_is_scalars_evaluation_epoch_checkpoint_best() -> None:
     assert kinds == ["train", "validation", "train", "say", "save", "save"]
 
 
-def test_only_what_needs_the_batch_is_observed() -> None:
-    run = Run({"batch_accuracy": every(100, offset=1)})
-    assert [event.name for event in run.events if event.observed] == ["batch_accuracy", "scalars"]
-
-
 def test_without_validation_there_is_nothing_to_evaluate_nor_a_best() -> None:
     run = Run({"epoch": every(4), "checkpoint": every(4), "evaluation": every(4)}, None)
     assert [event.name for event in run.events] == ["scalars", "epoch", "checkpoint"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcore import checks
 from tfcore.architecture import Architecture
-from tfcore.commands import lookup
+from tfcore.commands import lookup, runtime
 from tfcore.config import MODEL_SIZES, SOURCE_SETTINGS, RunConfig
 from tfcore.errors import ConfigError, DataError
 
@@ -27,11 +27,6 @@ MODELS = {
     "mnist_cnn": "tfcore.models.mnist_cnn:MnistCnn",
     "cifar_cnn": "tfcore.models.cifar_cnn:CifarCnn",
 }
-# Nets of small ops: handing them from thread to thread costs more than the work, so they run in one.
-SMALL_OPS = frozenset({"softmax", "mlp"})
-# Nets whose time goes into convolutions, which bfloat16 makes quicker where the processor multiplies it natively; the
-# others pay more for casts than a quicker product gains.
-BFLOAT16_PAYS = frozenset({"mnist_cnn", "cifar_cnn"})
 DATASETS = {
     "cifar10": "tfcore.data.sources.cifar:cifar10",
     "cifar100": "tfcore.data.sources.cifar:cifar100",
@@ -75,48 +70,9 @@ def check_names(config: RunConfig) -> None:
 
 def resolve(config: RunConfig) -> RunConfig:
     """`config` with every automatic choice made, by fixed rules over the configuration alone."""
-    small = config.model in SMALL_OPS
     length = config.epochs if config.epochs is not None or config.steps is not None else DEFAULT_EPOCHS
-    return replace(
-        config,
-        epochs=length,
-        learning_rate=config.learning_rate or _default_rate(config.optimizer),
-        precision=_precision(config.model) if config.precision == "auto" else config.precision,
-        intra_op_threads=config.intra_op_threads or int(small),
-        inter_op_threads=config.inter_op_threads or int(small),
-    )
-
-
-def _precision(model: str) -> str:
-    """The type to compute in, by model and processor."""
-    return "bfloat16" if model in BFLOAT16_PAYS and _multiplies_bfloat16() else "float32"
-
-
-def _multiplies_bfloat16() -> bool:
-    """Whether this processor has matrix instructions for bfloat16 (AMX)."""
-    info = Path("/proc/cpuinfo")
-    return info.exists() and "amx_bf16" in info.read_text(encoding="utf-8", errors="replace")
-
-
-def set_threads(config: RunConfig) -> None:
-    """Applies the thread counts (0: TensorFlow's own default). To be called before TensorFlow's first op."""
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(config.intra_op_threads)
-    tf.config.threading.set_inter_op_parallelism_threads(config.inter_op_threads)
-
-
-def threads_as_they_are(config: RunConfig) -> RunConfig:
-    """Applies the thread counts where that is still possible; else the configuration with those that are in force."""
-    import tensorflow as tf
-
-    try:
-        set_threads(config)
-    except RuntimeError:  # TensorFlow has run something
-        threading = tf.config.threading
-        intra, inter = threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()
-        return replace(config, intra_op_threads=intra, inter_op_threads=inter)
-    return config
+    rate = config.learning_rate or _default_rate(config.optimizer)
+    return runtime.resolved(replace(config, epochs=length, learning_rate=rate))
 
 
 def dataset(config: RunConfig) -> "Dataset":

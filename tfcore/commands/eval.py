@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcore import checks
-from tfcore.commands import builders, flags, loading, quiet
+from tfcore.commands import builders, flags, loading, quiet, runtime
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
 from tfcore.training.run_folder import read_config
@@ -28,7 +28,7 @@ def run(parsed: flags.Parsed) -> int:
     if options["split"] == "validation" and config.validation == 0:
         raise ConfigError(f"The run in {folder} has no validation split: it was trained with --validation=0.")
     quiet.import_tensorflow()
-    builders.set_threads(config)
+    runtime.set_up(config)
     _score(folder, config, options)
     return 0
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcore.commands import builders, quiet
+from tfcore.commands import builders, quiet, runtime
 from tfcore.commands import train as train_command
 from tfcore.config import RunConfig
 from tfcore.training.run_folder import RunFolder
@@ -55,7 +55,7 @@ def train(
         if train_command.has_ended(folder, config):
             return {**folder.read_result(), "run_dir": str(path)}
         quiet.import_tensorflow()
-        config = builders.threads_as_they_are(config)
+        config = runtime.set_up_if_possible(config)
         from tfcore.commands import display
         from tfcore.commands.session import Session
 

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 from rich.console import Console
 
-from tfcore.commands import builders, display, loading
+from tfcore.commands import builders, display, loading, runtime
 from tfcore.config import RunConfig, describe
 from tfcore.data.batches import EvaluationBatches, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset
@@ -127,8 +127,11 @@ class Session:
             say=self.console.print, per_epoch=self.config.steps_per_epoch(len(self.splits["train"])),
             print_every_epochs=self.config.print_every_epochs,
         )  # fmt: skip
-        events = self._events(standard)
-        loop = Loop(self.step, batches, events, max_call_steps=self._max_call_steps, after_call=show_progress)
+        config, events = self.config, self._events(standard)
+        loop = Loop(
+            self.step, batches, events, xla=config.xla == "on", max_call_steps=self._max_call_steps,
+            after_call=show_progress,
+        )  # fmt: skip
         return loop  # which `train_secs` above asks
 
     def _events(self, standard: StandardEvents) -> list[Event]:
@@ -223,7 +226,10 @@ class Session:
         """The start-up block."""
         config, sizes = self.config, ", ".join(f"{len(part):,} {name}" for name, part in self.splits.items())
         threads = f"{config.intra_op_threads or 'all'} intra-op, {config.inter_op_threads or 'all'} inter-op threads"
-        self.console.print(f"tfcore: {config.model} on {config.dataset} in {config.precision}, {threads}")
+        self.console.print(
+            f"tfcore: {config.model} on {config.dataset} in {config.precision} ({runtime.why_precision(config)})"
+        )
+        self.console.print(f"runtime: {threads}, XLA {config.xla}")
         self.console.print(f"data: {sizes} examples of {self.data.classes} classes")
         self.console.print(
             f"plan: {self.total_steps:,} steps of {config.batch_size}, {config.optimizer} at {config.learning_rate:g}, "

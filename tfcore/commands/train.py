@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcore import checks
-from tfcore.commands import builders, flags, quiet
+from tfcore.commands import builders, flags, quiet, runtime
 from tfcore.config import IDENTITY, RunConfig, describe, spelled
 from tfcore.errors import ConfigError
 from tfcore.training.run_folder import RunFolder, new_folder
@@ -24,7 +24,7 @@ def run(parsed: flags.Parsed) -> int:
         if has_ended(folder, config):
             return _say_ended(folder, as_json=parsed.options["json"])
         quiet.import_tensorflow()
-        builders.set_threads(config)
+        runtime.set_up(config)
         from tfcore.commands import display
         from tfcore.commands.session import Session
 

@@ -3,7 +3,8 @@
 Indices are batched before anything is touched: one gather a batch, never an element at a time.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +18,8 @@ from tfcore.errors import DataError
 
 _ALIGNMENT = 64  # bytes; TensorFlow aborts the process on a borrowed buffer that is not aligned so
 _ENDLESS = 2**62
-_PREFETCHED_BATCHES = 2
+_PREFETCHED = 2
+_BLOCK_STEPS, _BLOCK_BYTES = 20, 2**23  # at most, of float32 pictures
 
 
 def as_tensor(array: np.ndarray | LazyPictures) -> tf.Tensor | LazyPictures:
@@ -44,7 +46,7 @@ class Examples:
     def __init__(self, images: tf.Tensor | LazyPictures, labels: tf.Tensor, indices: np.ndarray | None = None) -> None:
         self._images, self._labels = images, labels
         # One graph for all pipelines: TensorFlow keeps the Python function of every graph in a table that only grows.
-        self._read = tf.function(self._read_files)
+        self._read = tf.function(self._read_files, autograph=False)
         self._indices = None if indices is None else tf.constant(indices, tf.int64)
         self.count = int(labels.shape[0]) if indices is None else len(indices)
 
@@ -58,6 +60,16 @@ class Examples:
         """
         rows = places if self._indices is None else tf.gather(self._indices, places)
         return tf.cast(self._pictures(rows), tf.float32), tf.gather(self._labels, rows)
+
+    def block_steps(self, batch_size: int) -> int:
+        """How many batches are best taken at once: what costs the pipeline is each element, not its size.
+
+        Pictures that are read from files come batch by batch, as nothing is gained where reading takes longer.
+        """
+        if isinstance(self._images, LazyPictures):
+            return 1
+        batch_bytes = 4 * batch_size * math.prod(self._images.shape[1:])
+        return max(1, min(_BLOCK_STEPS, _BLOCK_BYTES // batch_bytes))
 
     def _pictures(self, rows: tf.Tensor) -> tf.Tensor:
         """uint8 pictures `[n, H, W, C]`."""
@@ -91,10 +103,13 @@ def data_errors(parts: Iterable[Examples]) -> Iterator[None]:
 
 
 class TrainingBatches:
-    """The batch of any step: `(images float32 [B, H, W, C], labels int32 [B])`, a function of (seed, step) alone.
+    """The batch of any step is a function of (seed, step) alone; they come in blocks of K steps.
 
     This stands where tf.data pipelines have `shuffle(buffer).repeat().batch(B)`: a buffer's order depends on its size
     and on what was read before, so it can only be resumed by saving the buffer.
+
+    Attributes:
+        block_steps: K, by the size of a batch. No batch depends on it.
 
     Raises:
         ConfigError: a batch size below 1.
@@ -103,16 +118,20 @@ class TrainingBatches:
     def __init__(self, examples: Examples, *, batch_size: int, seed: int) -> None:
         checks.positive("batch_size", batch_size)
         self.examples, self.batch_size, self._seed = examples, batch_size, seed
+        self.block_steps = examples.block_steps(batch_size)
 
     def from_step(self, step: int) -> Iterator[Any]:
-        """An endless iterator whose first element is the batch of `step`, counted from 0."""
-        dataset = tf.data.Dataset.range(step, _ENDLESS).map(self._batch).prefetch(_PREFETCHED_BATCHES)
-        return iter(dataset.with_options(_plain_options()))
+        """An endless iterator of `(images float32 [K, B, H, W, C], labels int32 [K, B])`.
 
-    def _batch(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.examples.gather(
-            order.indices(self._seed, step * self.batch_size, self.batch_size, len(self.examples))
-        )
+        The first block begins with the batch of `step`, counted from 0.
+        """
+        return _iterator(tf.data.Dataset.range(step, _ENDLESS, self.block_steps), self._block)
+
+    def _block(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        steps, size = self.block_steps, self.batch_size
+        places = order.indices(self._seed, step * size, steps * size, len(self.examples))
+        images, labels = self.examples.gather(places)
+        return tf.reshape(images, [steps, size, *images.shape[1:]]), tf.reshape(labels, [steps, size])
 
 
 class EvaluationBatches:
@@ -130,13 +149,18 @@ class EvaluationBatches:
         self.count = -(-len(examples) // batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        dataset = tf.data.Dataset.range(self.count).map(self._batch).prefetch(_PREFETCHED_BATCHES)
-        return iter(dataset.with_options(_plain_options()))
+        return _iterator(tf.data.Dataset.range(self.count), self._batch)
 
     def _batch(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         places = number * self.batch_size + tf.range(self.batch_size, dtype=tf.int64)
         images, labels = self.examples.gather(tf.minimum(places, len(self.examples) - 1))
         return images, labels, tf.cast(places < len(self.examples), tf.float32)
+
+
+def _iterator(numbers: tf.data.Dataset, element: Callable[[tf.Tensor], Any]) -> Iterator[Any]:
+    """An element for each of the numbers, the next ones made while one is in use."""
+    plain = tf.autograph.experimental.do_not_convert(element)  # rewriting the source would take longer than tracing it
+    return iter(numbers.map(plain).prefetch(_PREFETCHED).with_options(_plain_options()))
 
 
 def _plain_options() -> tf.data.Options:

@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfcore import ops
 from tfcore.architecture import Architecture
 from tfcore.errors import DataError, RunError
 from tfcore.export import files
@@ -51,7 +52,8 @@ def write(path: Path, module: Any, architecture: Architecture) -> None:
     served = tf.Module()
     served.weights = named_variables(module)  # only these are saved, not the module: its own functions stay behind
     images = tf.TensorSpec([None, *architecture.image_shape], tf.uint8, name="images")
-    signature = tf.function(_signature(module, architecture)).get_concrete_function(images)
+    with ops.plain():  # what reads it need not have XLA
+        signature = tf.function(_signature(module, architecture)).get_concrete_function(images)
     _refuse_python(signature)
     with appearing(path) as scratch:
         try:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfcore import checks
+from tfcore import checks, ops
 from tfcore.seeds import Key
 
 ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "relu": tf.nn.relu,
-    "gelu": tf.nn.gelu,
-    "silu": tf.nn.silu,
+    "gelu": ops.gelu,
+    "silu": ops.silu,
     "tanh": tf.tanh,
     "sigmoid": tf.sigmoid,
     "softmax": tf.nn.softmax,

@@ -1,31 +1,28 @@
 """Dropout."""
 
-import math
-
 import tensorflow as tf
 
-from tfcore import checks, seeds
+from tfcore import checks, ops, seeds
 from tfcore.errors import ConfigError, ShapeError
 from tfcore.seeds import Key
 
-_LEVELS = 2**16  # of a random number: half of a 32-bit word
-_NUMBERS_PER_BLOCK = 8  # that one value of the generator's counter yields
 _PHILOX = 1
+_WORDS_PER_BLOCK = 4
 
 
 class Dropout(tf.Module):
     """Sets numbers to zero at random while training, and scales the others so that the mean stays.
 
-        kept = round((1 - rate) · 2^16) / 2^16
+        kept = round((1 - rate) · 2^32) / 2^32
         y = x · mask / kept, mask = 1 with probability kept, else 0        training
         y = x                                                              otherwise
 
-    Rounding the rate to 2^-16 lets one random word decide over two numbers; the scale is that of the rounded rate, so
-    the mean is exact. In bfloat16 the scale is itself rounded, by at most 2^-9 of it.
+    In bfloat16 the scale is rounded, by at most 2^-9 of it.
 
     The mask of an example is a function of the run's seed, this layer's name and the example's place among all that the
     run trains on, t·B + i for row i of step t. It is the same however a batch is divided, over micro-batches or
-    workers, and whenever the run is resumed; no generator keeps a state.
+    workers, and whenever the run is resumed; no generator keeps a state. Philox gives two words an example, and a hash
+    of them and of each number's place within the example decides over that number (`ops.dropout`).
 
     Args:
         rate: share of the numbers that are dropped, 0 <= rate < 1.
@@ -43,27 +40,23 @@ class Dropout(tf.Module):
         super().__init__(name=name)
         checks.below_one("dropout", rate)
         self.rate = rate
-        self._kept_levels = max(1, round((1 - rate) * _LEVELS))
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
-        if not training or self._kept_levels == _LEVELS:
+        if not training or self.rate == 0:
             return x
+        return ops.dropout(x, self.words(x, key), self.rate)
+
+    def words(self, x: tf.Tensor, key: Key | None) -> tf.Tensor:
+        """The two random words of each example, uint32 `[N, 2]`."""
         if key is None:
             raise ConfigError(f"Layer '{self.name}' draws at random: call the model with `key` when training.")
         if None in x.shape[1:]:
             raise ShapeError(f"Layer '{self.name}' takes x of known sizes but for N. Received {x.shape}.")
-        return x * self._mask(tf.shape(x), math.prod(x.shape[1:]), key, x.dtype)
-
-    def _mask(self, shape: tf.Tensor, numbers: int, key: Key, dtype: tf.DType) -> tf.Tensor:
-        """0 or 1 / kept, for `numbers` of each example."""
-        blocks = -(-numbers // _NUMBERS_PER_BLOCK)
         words = tf.raw_ops.StatelessRandomUniformFullIntV2(
-            shape=[shape[0], 4 * blocks],
+            shape=[tf.shape(x)[0], _WORDS_PER_BLOCK],
             key=[seeds.integer(key.seed, "dropout", self.name)],
-            counter=[tf.cast(key.position, tf.uint64) * blocks, tf.zeros([], tf.uint64)],
+            counter=[tf.cast(key.position, tf.uint64), tf.zeros([], tf.uint64)],  # one block an example
             alg=_PHILOX,
             dtype=tf.uint32,
         )
-        halves = tf.reshape(tf.bitcast(words, tf.uint16), [shape[0], blocks * _NUMBERS_PER_BLOCK])
-        kept = halves[:, :numbers] <= tf.constant(self._kept_levels - 1, tf.uint16)
-        return tf.reshape(tf.cast(kept, dtype), shape) * tf.cast(_LEVELS / self._kept_levels, dtype)
+        return words[:, :2]

@@ -53,11 +53,15 @@ class Linear(tf.Module):
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
+        return self.of_scaled(x, 1)
+
+    def of_scaled(self, x: tf.Tensor, factor: float) -> tf.Tensor:
+        """The layer's value for factor · x: it is the product that is multiplied, which is smaller than x."""
         x = tf.convert_to_tensor(x)
         if x.shape.rank != 2 or x.shape[1] != self.in_features:
             raise ShapeError(
                 f"Layer '{self.name}' takes x of shape [N, {self.in_features}]. Received {x.shape}. "
                 "For pictures, put layers.Flatten() first."
             )
-        weights = tf.cast(self.weights, self.dtype)
-        return tf.matmul(tf.cast(x, self.dtype), weights) + tf.cast(self.biases, self.dtype)
+        product = tf.matmul(tf.cast(x, self.dtype), tf.cast(self.weights, self.dtype))
+        return (product if factor == 1 else product * factor) + tf.cast(self.biases, self.dtype)

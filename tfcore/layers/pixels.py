@@ -50,11 +50,16 @@ class Pixels(tf.Module):
         if std is not None:
             self.std = tf.Variable(tf.cast(std, tf.float32), trainable=False, name="std")
 
+    @property
+    def factor(self) -> float | None:
+        """What `unit` and `raw` multiply by; None for the scalings that do more."""
+        return {"unit": 1 / 255, "raw": 1.0}.get(self.scaling)
+
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
         x = tf.cast(x, tf.float32)
         if self.scaling == "unit":
-            x = x * (1 / 255)
+            x = x * self.factor
         elif self.scaling == "centered":
             x = x - self.mean
         elif self.scaling == "standardized":

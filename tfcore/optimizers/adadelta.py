@@ -6,8 +6,9 @@ from typing import NamedTuple, Unpack
 import tensorflow as tf
 
 from tfcore import checks
-from tfcore.optimizers.base import LearningRate, Optimizer, Slots
+from tfcore.optimizers.base import LearningRate, Optimizer
 from tfcore.optimizers.chain import Chain
+from tfcore.optimizers.update import Slots
 
 
 class Settings(NamedTuple):
@@ -77,5 +78,4 @@ class Adadelta(Optimizer):
         self.settings = Settings(rho, epsilon)
         super().__init__(parameters, learning_rate, slots={"squared_gradients": 0.0, "squared_changes": 0.0}, **chain)
 
-    def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: tf.Tensor) -> tuple[tf.Tensor, Slots]:
-        return adadelta_rule(gradient, slots, scalars, self.settings)
+    _rule = staticmethod(adadelta_rule)

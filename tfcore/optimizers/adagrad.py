@@ -6,11 +6,12 @@ from typing import Unpack
 import tensorflow as tf
 
 from tfcore import checks
-from tfcore.optimizers.base import LearningRate, Optimizer, Slots
+from tfcore.optimizers.base import LearningRate, Optimizer
 from tfcore.optimizers.chain import Chain
+from tfcore.optimizers.update import Slots
 
 
-def adagrad_rule(gradient: tf.Tensor, slots: Slots, minus_rate: tf.Tensor) -> tuple[tf.Tensor, Slots]:
+def adagrad_rule(gradient: tf.Tensor, slots: Slots, minus_rate: tf.Tensor, _: None) -> tuple[tf.Tensor, Slots]:
     """The change of one parameter and its new sum by the formula of `Adagrad`; `minus_rate` = -learning_rate."""
     total = slots["accumulator"] + tf.square(gradient)
     return minus_rate * gradient * tf.math.rsqrt(total), {"accumulator": total}
@@ -61,5 +62,4 @@ class Adagrad(Optimizer):
         checks.positive("epsilon", epsilon)
         super().__init__(parameters, learning_rate, slots={"accumulator": initial_accumulator + epsilon}, **chain)
 
-    def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: tf.Tensor) -> tuple[tf.Tensor, Slots]:
-        return adagrad_rule(gradient, slots, scalars)
+    _rule = staticmethod(adagrad_rule)

@@ -6,8 +6,9 @@ from typing import NamedTuple, Unpack
 import tensorflow as tf
 
 from tfcore import checks
-from tfcore.optimizers.base import LearningRate, Optimizer, Slots
+from tfcore.optimizers.base import LearningRate, Optimizer
 from tfcore.optimizers.chain import Chain
+from tfcore.optimizers.update import Slots
 
 
 class Settings(NamedTuple):
@@ -101,5 +102,4 @@ class Adam(Optimizer):
     def _scalars(self, step: tf.Tensor, learning_rate: tf.Tensor) -> Scalars:
         return adam_scalars(step, learning_rate, self.settings)
 
-    def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: Scalars) -> tuple[tf.Tensor, Slots]:
-        return adam_rule(gradient, slots, scalars, self.settings)
+    _rule = staticmethod(adam_rule)

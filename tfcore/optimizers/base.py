@@ -1,9 +1,8 @@
 """What all optimizers share: parameters and slots fixed at construction, the checks, and the chain of one update."""
 
-import abc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -11,10 +10,10 @@ from tfcore import checks
 from tfcore.errors import ConfigError, ShapeError
 from tfcore.optimizers.averages import exchanged, update_averages
 from tfcore.optimizers.chain import Constraint, Group, Terms, check_constraints, clip, terms_by_path
+from tfcore.optimizers.update import Rule, Update
 from tfcore.schedules import Constant
 
 LearningRate = float | Callable[[tf.Tensor], tf.Tensor]
-Slots = dict[str, tf.Tensor]  # slot name -> value, for one parameter
 
 
 def _refuse(gradient: Any, parameter: tf.Variable, path: str) -> None:
@@ -27,7 +26,7 @@ def _refuse(gradient: Any, parameter: tf.Variable, path: str) -> None:
     checks.gradient_matches(gradient, parameter, path)
 
 
-class Optimizer(abc.ABC):
+class Optimizer:
     """Holds parameters, slots and the step number, and applies gradients to them.
 
     The chain of one update, for mean gradients g after t completed updates:
@@ -68,6 +67,8 @@ class Optimizer(abc.ABC):
     """
 
     weight_decay: float | None = None  # None: the method has none
+    _rule: ClassVar[Rule]  # see `Update`
+    settings: Any = None  # the hyperparameters that the rule reads; hashable
 
     def __init__(
         self,
@@ -166,17 +167,10 @@ class Optimizer(abc.ABC):
     def _update(
         self, path: str, parameter: tf.Variable, gradient: tf.Tensor, *, scalars: Any, decay: tf.Tensor | None
     ) -> None:
-        """Rule, decoupled weight decay, assignment and constraint for one parameter."""
-        slots = {slot: tf.convert_to_tensor(values[path]) for slot, values in self.slots.items()}
-        change, new_slots = self._rule(gradient, slots, scalars)
-        if decay is not None:
-            change -= decay * parameter
-        for slot, value in new_slots.items():
-            self.slots[slot][path].assign(value)
-        if path in self._constraints:
-            parameter.assign(self._constraints[path](parameter + change))
-        else:
-            parameter.assign_add(change)
+        """Rule, decoupled weight decay, constraint and assignment for one parameter."""
+        slots = {slot: values[path] for slot, values in self.slots.items()}
+        update = Update(self._rule, self.settings, self._constraints.get(path))
+        update.assign(parameter, gradient, slots, scalars, decay)
 
     def averaged_weights(self) -> AbstractContextManager[None]:
         """While it lasts, the parameters hold the averages: `with optimizer.averaged_weights(): evaluate()`.
@@ -198,7 +192,3 @@ class Optimizer(abc.ABC):
     def _scalars(self, step: tf.Tensor, learning_rate: tf.Tensor) -> Any:  # noqa: ARG002 - some methods need the step
         """What the rule needs of this step, the same for every parameter; `step` counts completed updates."""
         return -learning_rate
-
-    @abc.abstractmethod
-    def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: Any) -> tuple[tf.Tensor, Slots]:
-        """The change of one parameter, before weight decay, and its new slots."""

@@ -5,8 +5,14 @@ from typing import Unpack
 
 import tensorflow as tf
 
-from tfcore.optimizers.base import LearningRate, Optimizer, Slots
+from tfcore.optimizers.base import LearningRate, Optimizer
 from tfcore.optimizers.chain import Chain
+from tfcore.optimizers.update import Slots
+
+
+def gradient_descent_rule(gradient: tf.Tensor, slots: Slots, minus_rate: tf.Tensor, _: None) -> tuple[tf.Tensor, Slots]:
+    """The change of one parameter by the formula of `GradientDescent`; `minus_rate` = -learning_rate."""
+    return minus_rate * gradient, slots
 
 
 class GradientDescent(Optimizer):
@@ -40,5 +46,4 @@ class GradientDescent(Optimizer):
     ) -> None:
         super().__init__(parameters, learning_rate, slots={}, **chain)
 
-    def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: tf.Tensor) -> tuple[tf.Tensor, Slots]:
-        return scalars * gradient, slots
+    _rule = staticmethod(gradient_descent_rule)

@@ -6,8 +6,9 @@ from typing import NamedTuple, Unpack
 import tensorflow as tf
 
 from tfcore import checks
-from tfcore.optimizers.base import LearningRate, Optimizer, Slots
+from tfcore.optimizers.base import LearningRate, Optimizer
 from tfcore.optimizers.chain import Chain
+from tfcore.optimizers.update import Slots
 
 
 class Settings(NamedTuple):
@@ -75,5 +76,4 @@ class Lion(Optimizer):
         self.weight_decay = weight_decay
         super().__init__(parameters, learning_rate, slots={"m": 0.0}, **chain)
 
-    def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: tf.Tensor) -> tuple[tf.Tensor, Slots]:
-        return lion_rule(gradient, slots, scalars, self.settings)
+    _rule = staticmethod(lion_rule)

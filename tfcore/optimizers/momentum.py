@@ -6,8 +6,9 @@ from typing import NamedTuple, Unpack
 import tensorflow as tf
 
 from tfcore import checks
-from tfcore.optimizers.base import LearningRate, Optimizer, Slots
+from tfcore.optimizers.base import LearningRate, Optimizer
 from tfcore.optimizers.chain import Chain
+from tfcore.optimizers.update import Slots
 
 
 class Settings(NamedTuple):
@@ -78,5 +79,4 @@ class Momentum(Optimizer):
         self.settings = Settings(momentum, nesterov)
         super().__init__(parameters, learning_rate, slots={"v": 0.0}, **chain)
 
-    def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: tf.Tensor) -> tuple[tf.Tensor, Slots]:
-        return momentum_rule(gradient, slots, scalars, self.settings)
+    _rule = staticmethod(momentum_rule)

@@ -8,8 +8,9 @@ from typing import NamedTuple, Unpack
 import tensorflow as tf
 
 from tfcore import checks
-from tfcore.optimizers.base import LearningRate, Optimizer, Slots
+from tfcore.optimizers.base import LearningRate, Optimizer
 from tfcore.optimizers.chain import Chain
+from tfcore.optimizers.update import Slots
 
 # The products of 1 - 0.96^i / 2 for i = 1 … t. Past 1000 of them a factor is 1 in float64 and the product stays.
 _WARM_UP = tuple(accumulate((1 - 0.96**i / 2 for i in range(1, 1001)), mul, initial=1.0))
@@ -113,5 +114,4 @@ class Nadam(Optimizer):
     def _scalars(self, step: tf.Tensor, learning_rate: tf.Tensor) -> Scalars:
         return nadam_scalars(step, learning_rate, self.settings)
 
-    def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: Scalars) -> tuple[tf.Tensor, Slots]:
-        return nadam_rule(gradient, slots, scalars, self.settings)
+    _rule = staticmethod(nadam_rule)

@@ -6,8 +6,9 @@ from typing import NamedTuple, Unpack
 import tensorflow as tf
 
 from tfcore import checks
-from tfcore.optimizers.base import LearningRate, Optimizer, Slots
+from tfcore.optimizers.base import LearningRate, Optimizer
 from tfcore.optimizers.chain import Chain
+from tfcore.optimizers.update import Slots
 
 
 class Settings(NamedTuple):
@@ -97,5 +98,4 @@ class RMSprop(Optimizer):
         used += ["velocity"] if momentum else []
         super().__init__(parameters, learning_rate, slots=dict.fromkeys(used, 0.0), **chain)
 
-    def _rule(self, gradient: tf.Tensor, slots: Slots, scalars: tf.Tensor) -> tuple[tf.Tensor, Slots]:
-        return rmsprop_rule(gradient, slots, scalars, self.settings)
+    _rule = staticmethod(rmsprop_rule)

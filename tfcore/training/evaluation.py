@@ -29,7 +29,7 @@ class Evaluation:
     def __init__(self, model: Callable[..., tf.Tensor], loss: Loss, *, classes: int) -> None:
         self._model, self._loss = model, loss
         self._sums = EvaluationSums(classes)
-        self.run = tf.function(self._run)
+        self.run = tf.function(self._run, autograph=False)
 
     def __call__(self, batches: Batches) -> Scores:
         """Loss, accuracy, top-k and confusion matrix over all of `batches`."""
@@ -38,7 +38,10 @@ class Evaluation:
         return self._sums.scores()
 
     def _run(self, iterator: Iterator[Any], count: tf.Tensor) -> None:
-        for _ in tf.range(count):
+        def add_batch(number: tf.Tensor) -> list[tf.Tensor]:
             images, labels, weights = next(iterator)
             logits = self._model(images, training=False)
             self._sums.add(self._loss(logits, labels), logits, labels, weights)
+            return [number + 1]
+
+        tf.while_loop(lambda number: number < count, add_batch, [tf.zeros([], tf.int64)])

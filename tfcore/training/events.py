@@ -44,7 +44,10 @@ class Schedule:
 
 @dataclass
 class Moment:
-    """What an event sees: the completed steps, and what the observed step returned where one ran.
+    """What an event sees: the completed steps, and what the last of them found on its batch.
+
+    `observed` has `loss`, `total_loss` and `accuracy` of the batch before the update, `gradient_norm` (of the mean
+    gradient, unclipped) and the update's `learning_rate`.
 
     `end_run` ends the run after the other events of this step.
     """
@@ -61,9 +64,8 @@ class Moment:
 
 @dataclass(frozen=True)
 class Event:
-    """An action and its schedule. `observed` makes the step that it follows an observed one."""
+    """An action and its schedule."""
 
     name: str
     schedule: Schedule
     action: Callable[[Moment], None]
-    observed: bool = False

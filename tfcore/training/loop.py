@@ -2,19 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
 from tfcore.training.events import Event, Moment
-from tfcore.training.step import TrainingStep
+from tfcore.training.step import StepResult, TrainingStep
 
 _CALL_SECS = 1.0  # a Python signal handler waits for the call to return, and so does the progress line
 _GROWTH = 4
 
 
 class Batches(Protocol):
-    """What the loop needs of its data."""
+    """What the loop needs of its data: `(images [K, B, …], labels [K, B])`, blocks of the batches of K steps."""
 
     def from_step(self, step: int) -> Iterator[Any]: ...
 
@@ -24,8 +24,9 @@ class Loop:
 
     Args:
         step: trains on one batch.
-        batches: gives the batches from any step on.
+        batches: gives the batches from any step on, in blocks.
         events: in the order in which they happen at a step.
+        xla: compile the steps by XLA. It pays for small matrix products, and never for convolutions on a CPU.
         max_call_steps: never more steps in one compiled call; None for about a second's worth. How the steps are cut
             into calls does not change a bit of any result.
         clock: seconds, for the pace of the calls only.
@@ -38,6 +39,7 @@ class Loop:
         batches: Batches,
         events: Sequence[Event] = (),
         *,
+        xla: bool = False,
         max_call_steps: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         after_call: Callable[[int], None] = lambda _: None,
@@ -47,9 +49,10 @@ class Loop:
         self._max_call_steps, self._clock, self._after_call = max_call_steps, clock, after_call
         self._call_steps = 1
         self.train_secs = 0.0  # in compiled calls so far, tracing included
-        # One trace each: `steps` is a tensor, and every iterator has the same element spec.
-        self.run_steps = tf.function(self._run_steps)
-        self.run_observed = tf.function(self._run_observed)
+        # One trace each: counts of steps are tensors, and every iterator has the same element spec. AutoGraph would
+        # take longer to rewrite the sources than the trace takes.
+        self.run_steps = tf.function(self._run_steps, autograph=False)
+        self._run_part = tf.function(self._part, autograph=False, jit_compile=xla or None)
 
     def run(
         self, last_step: int, *, pause_step: int | None = None, should_stop: Callable[[], bool] = lambda: False
@@ -66,18 +69,14 @@ class Loop:
         """
         done = int(self._step.optimizer.step.numpy())
         end = last_step if pause_step is None else min(last_step, pause_step)
-        iterator = self._batches.from_step(done)
-        while done < end:
+        feed = _Feed(self._batches.from_step(done)) if done < end else None
+        while feed and done < end:
             target = min([end, *(event.schedule.next_after(done, last_step) for event in self.events)])
-            due = [event for event in self.events if event.schedule.is_due(target, last_step)]
-            observe = any(event.observed for event in due)
-            done = self._advance(iterator, done, target - observe, should_stop)
-            if done < target - observe:
+            done, seen = self._advance(feed, done, target, should_stop)
+            if done < target:
                 return "interrupted"
-            moment = Moment(target, last_step)
-            if observe:
-                moment.observed = self._timed(self._observe, iterator)[0]
-                done = target
+            due = [event for event in self.events if event.schedule.is_due(target, last_step)]
+            moment = Moment(target, last_step, observed=_as_floats(seen) if due else {})
             for event in due:
                 event.action(moment)
             if moment.ended_by is not None:
@@ -86,18 +85,20 @@ class Loop:
                 return "interrupted"
         return None if done >= last_step else "interrupted"
 
-    def _advance(self, iterator: Iterator[Any], done: int, target: int, should_stop: Callable[[], bool]) -> int:
-        """Plain steps up to `target`, in calls of about a second; the steps completed when it ends or is stopped."""
+    def _advance(self, feed: "_Feed", done: int, target: int, should_stop: Callable[[], bool]) -> tuple[int, Any]:
+        """Steps up to `target`, in calls of about a second.
+
+        Returns:
+            The steps completed when it ends or is stopped, and what the last of them saw.
+        """
+        seen: dict[str, tf.Tensor] = {}
         while done < target and not should_stop():
             steps = min(target - done, self._max_call_steps or self._call_steps)
-            secs = self._timed(self.run_steps, iterator, tf.constant(steps, tf.int64))[1]
+            (feed.block, seen), secs = self._timed(self.run_steps, feed.iterator, feed.block, tf.constant(steps))
             self._set_pace(steps, secs)
             done += steps
             self._after_call(done)
-        return done
-
-    def _observe(self, iterator: Iterator[Any]) -> dict[str, float]:
-        return {name: float(value.numpy()) for name, value in self.run_observed(iterator).items()}
+        return done, seen
 
     def _timed(self, call: Callable[..., Any], *args: Any) -> tuple[Any, float]:
         """What the call returns, and the seconds that it took."""
@@ -112,20 +113,60 @@ class Loop:
         fitting = int(steps * _CALL_SECS / max(secs, 1e-6))
         self._call_steps = max(1, min(fitting, _GROWTH * max(steps, 1)))
 
-    def _run_steps(self, iterator: Iterator[Any], steps: tf.Tensor) -> None:
-        for _ in tf.range(steps):
-            images, labels = next(iterator)
-            self._step(images, labels)
+    def _run_steps(self, iterator: Iterator[Any], block: "Block", steps: tf.Tensor) -> tuple["Block", Any]:
+        """So many steps; what is left of the block then, and what the last step saw."""
 
-    def _run_observed(self, iterator: Iterator[Any]) -> dict[str, tf.Tensor]:
-        """One step that also tells what it saw: the same update to the bit."""
-        learning_rate = self._step.optimizer.learning_rate(self._step.optimizer.step.read_value())
-        images, labels = next(iterator)
-        result = self._step(images, labels)
+        def advance(block: Block, left: tf.Tensor, _: StepResult) -> tuple[Block, tf.Tensor, StepResult]:
+            block_steps = block.images.shape[0]
+            block = tf.cond(block.used == block_steps, lambda: _whole_block(iterator), lambda: block)
+            end = tf.minimum(block.used + left, block_steps)
+            result = self._run_part(block.images, block.labels, block.used, end)
+            return block._replace(used=end), left - (end - block.used), result
+
+        start = (block, steps, self._step.nothing())
+        block, _, result = tf.while_loop(lambda _block, left, _result: left > 0, advance, start)
+        return block, self._seen(result)
+
+    def _part(self, images: tf.Tensor, labels: tf.Tensor, first: tf.Tensor, end: tf.Tensor) -> StepResult:
+        """The steps `first` … `end` - 1 of a block; the result of the last."""
+        _, result = tf.while_loop(
+            lambda number, _: number < end,
+            lambda number, _: (number + 1, self._step(images[number], labels[number])),
+            (first, self._step.nothing()),
+        )
+        return result
+
+    def _seen(self, result: StepResult) -> dict[str, tf.Tensor]:
+        """What events are told of the step that has just been completed."""
         return {
             "loss": result.loss,
             "total_loss": result.total_loss,
             "accuracy": result.accuracy,
-            "learning_rate": learning_rate,
+            "learning_rate": self._step.optimizer.learning_rate(self._step.optimizer.step - 1),
             "gradient_norm": tf.linalg.global_norm(result.gradients),
         }
+
+
+class Block(NamedTuple):
+    """The batches of some steps, and how many of them are used up."""
+
+    images: tf.Tensor  # [K, B, …]
+    labels: tf.Tensor  # [K, B]
+    used: tf.Tensor  # int32 []
+
+
+def _whole_block(iterator: Iterator[Any]) -> Block:
+    images, labels = next(iterator)
+    return Block(images, labels, tf.constant(0))
+
+
+class _Feed:
+    """An iterator over blocks, and the block that is being used."""
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self.iterator = iterator
+        self.block = _whole_block(iterator)
+
+
+def _as_floats(tensors: dict[str, tf.Tensor]) -> dict[str, float]:
+    return {name: float(value.numpy()) for name, value in tensors.items()}

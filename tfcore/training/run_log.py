@@ -9,6 +9,10 @@ from pathlib import Path
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event as EventProto
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_FLOAT
+from tensorboard.plugins.scalar.metadata import create_summary_metadata
 
 from tfcore.training.run_folder import write_whole
 
@@ -32,8 +36,7 @@ class RunLog:
         line = {"step": step, "split": split, **{name: _finite(value) for name, value in numbers.items()}}
         self._metrics.write(json.dumps(line) + "\n")
         with self._writer(split).as_default():
-            for name, value in numbers.items():
-                tf.summary.scalar(name, value, step=step)
+            tf.summary.experimental.write_raw_pb(_scalars(numbers), step=step)
 
     def text(self, name: str, markdown: str) -> None:
         """A page under TensorBoard's Text tab."""
@@ -93,6 +96,16 @@ def _trim_events(path: Path, step: int) -> None:
 def _event_stays(record: bytes, step: int) -> bool:
     event = EventProto.FromString(record)
     return event.HasField("file_version") or event.step <= step
+
+
+def _scalars(numbers: Mapping[str, float]) -> bytes:
+    """All the scalars in one event, as `tf.summary.scalar` writes each into its own, at a tenth of the time."""
+    metadata = create_summary_metadata(display_name=None, description=None)
+    values = [
+        Summary.Value(tag=name, metadata=metadata, tensor=TensorProto(dtype=DT_FLOAT, float_val=[value]))
+        for name, value in numbers.items()
+    ]
+    return bytes(Summary(value=values).SerializeToString())
 
 
 def _finite(value: float) -> float | None:

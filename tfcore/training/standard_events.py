@@ -64,8 +64,8 @@ class StandardEvents:
         """The events in their order. tests/training/test_standard_events.py holds it."""
         validating = self._validate is not None
         events = [
-            Event("batch_accuracy", batch_accuracy, self.say_batch_accuracy, observed=True) if batch_accuracy else None,
-            Event("scalars", scalars, self.write_scalars, observed=True),  # takes the sums
+            Event("batch_accuracy", batch_accuracy, self.say_batch_accuracy) if batch_accuracy else None,
+            Event("scalars", scalars, self.write_scalars),  # takes the sums
             Event("evaluation", evaluation, self.evaluate) if validating else None,  # may end the run
             Event("epoch", epoch, self.finish_epoch),  # reports the evaluation, resets the epoch's sums
             Event("checkpoint", checkpoint, self.save),  # saves what those before have changed

@@ -31,9 +31,9 @@ class Optimizer(Protocol):
 class StepResult(NamedTuple):
     """What one step found on its batch before the update."""
 
-    loss: tf.Tensor  # [], mean over the batch, without penalties
-    total_loss: tf.Tensor  # [], with penalties
-    accuracy: tf.Tensor  # [], share of the batch
+    loss: tf.Tensor  # [] float64, mean over the batch, without penalties
+    total_loss: tf.Tensor  # [] float64, with penalties
+    accuracy: tf.Tensor  # [] float64, share of the batch
     gradients: tuple[tf.Tensor, ...]
 
 
@@ -122,6 +122,11 @@ class TrainingStep:
         self.sums.assign_add(tf.stack([loss_sum, loss_sum + penalty_sum, hits, examples]))
         loss = loss_sum / examples
         return StepResult(loss, loss + tf.cast(penalty, tf.float64), hits / examples, gradients)
+
+    def nothing(self) -> StepResult:
+        """What a loop over steps starts with: the result of none."""
+        zero = tf.zeros([], tf.float64)
+        return StepResult(zero, zero, zero, tuple(tf.zeros(p.shape) for p in self.optimizer.parameters))
 
     def _batch_gradients(self, images: tf.Tensor, labels: tf.Tensor, position: tf.Tensor) -> Any:
         """Loss sum and hits of the batch (float64), and the gradient of its mean loss."""

@@ -1,0 +1,109 @@
+"""What a run computes with: threads, precision and XLA, by fixed rules over the model and the machine."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from tfcore.config import RunConfig
+from tfcore.errors import ConfigError
+
+# Their ops take microseconds: handing them from thread to thread costs more than the work.
+_SMALL_OPS = ("softmax", "mlp")
+# Some dozen small ops a step, which XLA makes a few kernels of. The one big product of softmax is quicker without it,
+# and on a CPU its convolutions are far slower.
+_XLA_PAYS = ("mlp",)
+# Models whose time goes into convolutions; with one matrix product after another, the casts cost what is gained.
+_BFLOAT16_PAYS = ("mnist_cnn", "cifar_cnn")
+_AMPERE = 8.0  # compute capability of the first GPUs that multiply bfloat16
+
+
+def resolved(config: RunConfig) -> RunConfig:
+    """`config` with threads, precision and XLA chosen where they are left open."""
+    small = int(config.model in _SMALL_OPS)
+    return replace(
+        config,
+        precision=_precision(config.model) if config.precision == "auto" else config.precision,
+        xla=_xla(config.model) if config.xla == "auto" else config.xla,
+        intra_op_threads=config.intra_op_threads or small,
+        inter_op_threads=config.inter_op_threads or small,
+    )
+
+
+def _precision(model: str) -> str:
+    return "bfloat16" if model in _BFLOAT16_PAYS and _bfloat16_unit() else "float32"
+
+
+def _xla(model: str) -> str:
+    return "on" if has_gpu() or model in _XLA_PAYS else "off"
+
+
+def why_precision(config: RunConfig) -> str:
+    """What speaks for the precision of a run, or that it was asked for."""
+    unit = _bfloat16_unit()
+    if config.precision == "bfloat16":
+        return f"{unit} multiplies it natively" if unit else "asked for; nothing here multiplies it natively"
+    if config.model not in _BFLOAT16_PAYS:
+        return f"{config.model} gains nothing from bfloat16"
+    return "asked for" if unit else "nothing here multiplies bfloat16 natively"
+
+
+def _bfloat16_unit() -> str | None:
+    """What multiplies bfloat16 matrices by instructions of its own here; None if nothing does."""
+    if has_gpu():
+        return "this GPU" if _compute_capability() >= _AMPERE else None
+    info = Path("/proc/cpuinfo")
+    has_amx = info.exists() and "amx_bf16" in info.read_text(encoding="utf-8", errors="replace")
+    return "this processor (AMX)" if has_amx else None
+
+
+def has_gpu() -> bool:
+    """Whether there is an NVIDIA GPU that this process may see; told without TensorFlow, which takes long to load."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and Path("/dev/nvidia0").exists()
+
+
+def _compute_capability() -> float:
+    """Of the first GPU; 0 where NVIDIA's tool does not tell."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return 0.0
+    query = [tool, "--query-gpu=compute_cap", "--format=csv,noheader"]
+    lines = subprocess.run(query, capture_output=True, text=True, check=False).stdout.split()
+    return float(lines[0]) if lines and lines[0].replace(".", "").isdigit() else 0.0
+
+
+def set_up(config: RunConfig) -> None:
+    """Applies thread counts (0: TensorFlow's own default) and lets GPUs take memory as they need it.
+
+    To be called before TensorFlow's first op.
+
+    Raises:
+        ConfigError: a GPU is required and TensorFlow sees none.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if config.require_gpu and not gpus:
+        raise ConfigError(
+            "--require_gpu: TensorFlow sees no GPU. Install the driver and `tensorflow[and-cuda]`, look at "
+            "CUDA_VISIBLE_DEVICES, or leave the flag out."
+        )
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, enable=True)
+    tf.config.threading.set_intra_op_parallelism_threads(config.intra_op_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(config.inter_op_threads)
+
+
+def set_up_if_possible(config: RunConfig) -> RunConfig:
+    """The same where TensorFlow has not run anything yet; else the configuration with the threads that are in force."""
+    import tensorflow as tf
+
+    try:
+        set_up(config)
+    except RuntimeError:
+        threading = tf.config.threading
+        intra, inter = threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()
+        return replace(config, intra_op_threads=intra, inter_op_threads=inter)
+    return config

@@ -1,0 +1,97 @@
+"""What one update does to one parameter: in plain ops, or in one pass over memory."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from tfcore import ops
+from tfcore.optimizers.chain import Constraint
+
+Slots = dict[str, tf.Tensor]  # slot name -> value, for one parameter
+Rule = Callable[..., tuple[tf.Tensor, Slots]]
+
+_LARGE = 2**16  # numbers; below, starting a compiled kernel costs as much as the plain ops
+
+
+@dataclass(frozen=True)
+class Update:
+    """Rule, decoupled weight decay and constraint of one parameter, as a pure function.
+
+    Args:
+        rule: (gradient, slots, scalars, settings) -> (change before weight decay, new slots); reads nothing else.
+        settings: the method's hyperparameters; hashable.
+        constraint: from new weights to allowed ones; None for none.
+    """
+
+    rule: Rule
+    settings: Any
+    constraint: Constraint | None = None
+
+    def change(
+        self, weights: tf.Tensor, gradient: tf.Tensor, slots: Slots, scalars: Any, decay: tf.Tensor | None
+    ) -> tuple[tf.Tensor, Slots]:
+        """What is added to the weights, before the constraint, and the new slots.
+
+        Args:
+            weights, gradient: float32, of one shape.
+            slots: of this parameter.
+            scalars: what the rule needs of the step.
+            decay: learning rate times weight decay; None for none.
+        """
+        change, slots = self.rule(gradient, slots, scalars, self.settings)
+        return (change if decay is None else change - decay * weights), slots
+
+    def weights(self, weights: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
+        """The new weights."""
+        weights = weights + change
+        return weights if self.constraint is None else self.constraint(weights)
+
+    def assign(
+        self,
+        parameter: tf.Variable,
+        gradient: tf.Tensor,
+        slots: Mapping[str, tf.Variable],
+        scalars: Any,
+        decay: tf.Tensor | None,
+    ) -> None:
+        """Makes the update of the variables; of large ones by a kernel that reads and writes each number once."""
+        if ops.enabled() and parameter.shape.num_elements() >= _LARGE:
+            handles = tuple(variable.handle for variable in (parameter, *slots.values()))
+            given = (handles, gradient, scalars, decay)
+            specs = tf.nest.map_structure(_spec, given)
+            _kernel(self, tuple(slots), specs)(*given)
+            return
+        values = {slot: tf.convert_to_tensor(variable) for slot, variable in slots.items()}
+        change, values = self.change(parameter, gradient, values, scalars, decay)
+        if self.constraint is None:
+            parameter.assign_add(change)
+        else:
+            parameter.assign(self.weights(parameter, change))
+        for slot, value in values.items():
+            slots[slot].assign(value)
+
+
+def _spec(tensor: tf.Tensor | None) -> tf.TensorSpec | None:
+    return None if tensor is None else tf.TensorSpec(tensor.shape, tensor.dtype)
+
+
+@functools.cache
+def _kernel(update: Update, slot_names: tuple[str, ...], specs: tuple[Any, ...]) -> Callable[..., None]:
+    """The update compiled by XLA, of variables that are handed over: one kernel serves every run of the process."""
+
+    def run(handles: tuple[tf.Tensor, ...], gradient: tf.Tensor, scalars: Any, decay: tf.Tensor | None) -> None:
+        def value(handle: tf.Tensor) -> tf.Tensor:
+            return tf.ensure_shape(tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32), gradient.shape)
+
+        weights, *values = (value(handle) for handle in handles)
+        change, slots = update.change(weights, gradient, dict(zip(slot_names, values, strict=True)), scalars, decay)
+        for handle, new in zip(
+            handles, (update.weights(weights, change), *(slots[slot] for slot in slot_names)), strict=True
+        ):
+            tf.raw_ops.AssignVariableOp(resource=handle, value=new)
+
+    with tf.init_scope():
+        return tf.function(run, jit_compile=True, autograph=False).get_concrete_function(*specs)
