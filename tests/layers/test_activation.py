@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from reference import layers as reference
+from reference.graphs import kernels
 
 from tfcore.errors import ConfigError
 from tfcore.layers import Activation
@@ -11,6 +12,7 @@ from tfcore.layers.activation import ACTIVATIONS
 from tfcore.modules import named_variables
 
 each_function = pytest.mark.parametrize("function", ACTIVATIONS)
+each_mode = pytest.mark.parametrize("compiled", [False, True])
 X = np.concatenate([np.linspace(-6, 6, 96), [-1e-3, 1e-3, 0.5, -0.5]]).reshape(10, 10)
 
 
@@ -19,24 +21,38 @@ def test_every_activation_has_a_reference() -> None:
 
 
 @each_function
+@each_mode
 @pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 1e-6), (tf.bfloat16, 2e-2)])
-def test_values(function: str, dtype: tf.DType, tolerance: float) -> None:
-    x = tf.cast(X, dtype)
-    result = Activation(function)(x, training=False)
+def test_values(function: str, compiled: bool, dtype: tf.DType, tolerance: float) -> None:
+    x, layer = tf.cast(X, dtype), Activation(function)
+    result = (tf.function(layer) if compiled else layer)(x, training=False)
     assert result.dtype == dtype
     expected = reference.ACTIVATIONS[function](tf.cast(x, tf.float64).numpy())
     np.testing.assert_allclose(tf.cast(result, tf.float64), expected, rtol=tolerance, atol=tolerance)
 
 
 @each_function
-def test_gradients(function: str) -> None:
+@each_mode
+def test_gradients(function: str, compiled: bool) -> None:
     upstream = np.sin(np.arange(X.size)).reshape(X.shape)
-    x = tf.constant(X, tf.float32)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        loss = tf.reduce_sum(Activation(function)(x, training=True) * upstream.astype(np.float32))
+
+    def run(x: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(Activation(function)(x, training=True) * upstream.astype(np.float32))
+        return tape.gradient(loss, x)
+
+    result = (tf.function(run) if compiled else run)(tf.constant(X, tf.float32))
     expected = reference.gradient(lambda x: np.sum(reference.ACTIVATIONS[function](x) * upstream), X)
-    np.testing.assert_allclose(tape.gradient(loss, x), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+
+
+@each_function
+@pytest.mark.parametrize("training", [True, False])
+def test_gelu_and_silu_are_one_kernel_in_graphs(function: str, training: bool) -> None:
+    layer = Activation(function)
+    traced = tf.function(lambda x: layer(x, training=training)).get_concrete_function(tf.TensorSpec([10, 10]))
+    assert len(kernels(traced)) == (function in ("gelu", "silu"))
 
 
 @each_function

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcore import models
+from tfcore import models, ops
 from tfcore.errors import ConfigError
 from tfcore.layers import Pixels
 from tfcore.modules import layer_table, named_parameters, named_variables
@@ -133,6 +133,27 @@ def test_bfloat16_agrees_with_float32_to_rounding(case: Case) -> None:
     expected = full(tf.constant(images(case)), training=False).numpy()
     logits = tf.cast(low(tf.constant(images(case)), training=False), tf.float32)
     np.testing.assert_allclose(logits, expected, rtol=0, atol=3e-2 * np.abs(expected).max())
+
+
+@each_smaller_case
+@each_dtype
+def test_the_fast_paths_of_a_training_step_are_the_plain_function(case: Case, dtype: tf.DType) -> None:
+    model, x = build(case, dtype=dtype), tf.constant(images(case))
+    disturb(model)
+    parameters = list(named_parameters(model).values())
+
+    def step() -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            logits = tf.cast(model(x, training=True, key=Key(0, 3, 18)), tf.float32)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(tf.range(6), logits))
+        return [logits, *tape.gradient(loss, parameters)]
+
+    fast = tf.function(step)()
+    with ops.plain():
+        plain = tf.function(step)()
+    for one, other in zip(fast, plain, strict=True):
+        size = max(float(tf.reduce_max(tf.abs(other))), 1e-3)
+        np.testing.assert_allclose(one, other, rtol=0, atol=(1e-4 if dtype == tf.float32 else 3e-2) * size)
 
 
 @each_smaller_case

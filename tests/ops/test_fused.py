@@ -150,12 +150,15 @@ def test_many_shapes_are_compiled_without_warnings_of_retracing() -> None:
     handler = logging.Handler()
     handler.emit = messages.append  # type: ignore[method-assign]
     logger = tf.get_logger()
+    level = logger.level
     logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)  # which the commands raise in their process
     try:
         logger.warning("this is heard")
         for size in range(1, 25):
             tf.function(ops.gelu).get_concrete_function(tf.TensorSpec([size, 5]))
     finally:
+        logger.setLevel(level)
         logger.removeHandler(handler)
     assert [message.getMessage() for message in messages] == ["this is heard"]
 
@@ -244,6 +247,15 @@ def test_plain_ends_with_an_exception() -> None:
         with pytest.raises(KeyError), ops.plain():
             raise KeyError
         assert enabled_in_a_graph()
+
+
+def test_plain_is_for_the_thread_that_asks_for_it() -> None:
+    found = []
+    with ops.plain():
+        thread = threading.Thread(target=lambda: found.append(enabled_in_a_graph()))
+        thread.start()
+        thread.join()
+    assert found == [True]
 
 
 def test_a_graph_keeps_the_form_that_it_was_traced_in() -> None:

@@ -133,13 +133,13 @@ class TrainingStep:
         if self._microbatches == 1:
             return self._part_gradients(images, labels, position)
         size = self.batch_size // self._microbatches
+        image_parts, label_parts = (
+            tf.reshape(whole, [self._microbatches, size, *whole.shape[1:]]) for whole in (images, labels)
+        )
 
         def add_part(part: tf.Tensor, loss_sum: tf.Tensor, hits: tf.Tensor, gradients: Any) -> Any:
-            rows = slice(part * size, (part + 1) * size)
             start = position + tf.cast(part * size, tf.int64)
-            more = self._part_gradients(
-                tf.ensure_shape(images[rows], [size, *images.shape[1:]]), tf.ensure_shape(labels[rows], [size]), start
-            )
+            more = self._part_gradients(image_parts[part], label_parts[part], start)
             summed = tuple(old + new for old, new in zip(gradients, more[2], strict=True))
             return part + 1, loss_sum + more[0], hits + more[1], summed
 
