@@ -54,7 +54,7 @@ def test_values_and_derivatives(name: str, mode: str) -> None:
 @each_name
 @each_mode
 @each_dtype
-@pytest.mark.parametrize("shape", [(5, 7, 9, 3), (1, 1), (3, 13), (2, 1, 1, 5), (4,)], ids=str)
+@pytest.mark.parametrize("shape", [(5, 7, 9, 3), (1, 1), (3, 13), (2, 1, 1, 5)], ids=str)
 def test_they_are_those_of_plain_tensorflow_in_every_shape(
     name: str, mode: str, dtype: tf.DType, shape: tuple[int, ...]
 ) -> None:

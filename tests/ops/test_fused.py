@@ -148,7 +148,7 @@ def test_an_eager_call_is_plain_and_leaves_no_kernel() -> None:
 def test_many_shapes_are_compiled_without_warnings_of_retracing() -> None:
     messages = []
     handler = logging.Handler()
-    handler.emit = messages.append  # type: ignore[method-assign]
+    handler.emit = messages.append
     logger = tf.get_logger()
     level = logger.level
     logger.addHandler(handler)

@@ -39,7 +39,7 @@ def fused(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
     @functools.cache
     def compiled(specs: tuple[tf.TensorSpec, ...], constants: tuple[Any, ...]) -> Callable[..., tf.Tensor]:
-        with tf.init_scope():
+        with tf.init_scope():  # it outlives the graph that asks for it
             kernel = tf.function(lambda *tensors: function(*tensors, *constants), jit_compile=True, autograph=False)
             return kernel.get_concrete_function(*specs)
 
