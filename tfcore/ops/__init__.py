@@ -2,6 +2,6 @@
 
 from tfcore.ops.activations import gelu, silu
 from tfcore.ops.dropout import dropout, relu_dropout
-from tfcore.ops.fused import enabled, fused, plain
+from tfcore.ops.fused import enabled, fused, kernel, plain
 
-__all__ = ["dropout", "enabled", "fused", "gelu", "plain", "relu_dropout", "silu"]
+__all__ = ["dropout", "enabled", "fused", "gelu", "kernel", "plain", "relu_dropout", "silu"]

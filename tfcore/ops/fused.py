@@ -26,6 +26,12 @@ def enabled() -> bool:
     return _enabled.get() and not tf.executing_eagerly()
 
 
+def kernel(function: Callable[..., Any], *specs: Any) -> Callable[..., Any]:
+    """`function` compiled by XLA for arguments of these specs; it outlives the graph that asks for it."""
+    with tf.init_scope():
+        return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
+
+
 def fused(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     """`function`, compiled by XLA inside the graph that is being traced.
 
@@ -39,9 +45,7 @@ def fused(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
     @functools.cache
     def compiled(specs: tuple[tf.TensorSpec, ...], constants: tuple[Any, ...]) -> Callable[..., tf.Tensor]:
-        with tf.init_scope():  # it outlives the graph that asks for it
-            kernel = tf.function(lambda *tensors: function(*tensors, *constants), jit_compile=True, autograph=False)
-            return kernel.get_concrete_function(*specs)
+        return kernel(lambda *tensors: function(*tensors, *constants), *specs)
 
     @functools.wraps(function)
     def call(*args: Any) -> tf.Tensor:

@@ -93,5 +93,4 @@ def _kernel(update: Update, slot_names: tuple[str, ...], specs: tuple[Any, ...])
         ):
             tf.raw_ops.AssignVariableOp(resource=handle, value=new)
 
-    with tf.init_scope():
-        return tf.function(run, jit_compile=True, autograph=False).get_concrete_function(*specs)
+    return ops.kernel(run, *specs)
