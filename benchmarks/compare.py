@@ -1,116 +1,110 @@
-"""tfcore beside Keras `fit`, in turn, each in a process of its own; and a large data set beside a small one.
+"""tfcore beside Keras, PyTorch and JAX, in turn, each in a process of its own; and a large data set beside a small one.
 
     python benchmarks/compare.py --rounds=3                     all cases; writes figures.json and docs/benchmarks.md
     python benchmarks/compare.py cifar_cnn --rounds=1 --dry     one case, printed only
+    python benchmarks/compare.py softmax --tiny                 some steps of tfcore and Keras: does it all still work?
 
-Wants CIFAR-10 and MNIST in $TFCORE_DATA_DIR. Machines are shared and noisy, so what counts is the median of the rounds'
-ratios.
+Wants CIFAR-10 and MNIST in $TFCORE_DATA_DIR, the peers (`pip install -e .[peers]`) and, for torch.compile, a C++
+compiler; a peer that cannot run is listed with the reason. Every peer is told its network by a file in peers/, shuffles
+every epoch and keeps loss and accuracy of every step, with the threads that its library takes by default. Machines are
+shared and noisy, so what counts is the median of the rounds' ratios. Ratios are taken at equal precision (float32) and
+with each library at its best: tfcore with its own defaults, a peer in whichever of its settings is fastest. JAX is in
+the cases without convolutions only, see peers/jax_run.py.
 """
 
 import argparse
 import json
+import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import time
-from typing import Any
 
-HERE = pathlib.Path(__file__).parent
-FIGURES, PAGE = HERE / "figures.json", HERE.parent / "docs" / "benchmarks.md"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # of a script only its own folder is on the path
+
+from benchmarks import tables  # noqa: E402
+from benchmarks.sides import CASES, TINY, Side  # noqa: E402
+from benchmarks.tables import Figures, table  # noqa: E402
+
+FIGURES, PAGE = ROOT / "benchmarks" / "figures.json", ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- made by benchmarks/compare.py -->\n", "<!-- to here -->\n"
-COMMON = ("--validation=0", "--schedule=constant", "--secs=1", "--json")
-SOFTMAX = ("--model=softmax", "--optimizer=gradient_descent", "--learning_rate=0.005", "--batch_size=100", *COMMON)
-MNIST = ("--model=mnist_cnn", "--dataset=mnist", "--optimizer=adadelta", "--batch_size=128", *COMMON)
-CIFAR = ("--model=cifar_cnn", "--dataset=cifar10", "--epsilon=1e-7", "--batch_size=64", *COMMON)
-TFCORE = ("-m", "tfcore", "benchmark")
-KERAS = ("-m", "benchmarks.keras_fit")
-CASES: dict[str, dict[str, tuple[str, ...]]] = {  # case: its sides; the last is what the others are compared with
-    "softmax": {
-        "tfcore float32": (*TFCORE, "--dataset=cifar10", *SOFTMAX),
-        "Keras fit": (*KERAS, "softmax"),
-    },
-    "mnist_cnn": {
-        "tfcore float32": (*TFCORE, *MNIST, "--precision=float32"),
-        "tfcore bfloat16": (*TFCORE, *MNIST, "--precision=bfloat16"),
-        "Keras fit": (*KERAS, "mnist_cnn", "--examples=12800", "--epochs=2"),
-    },
-    "cifar_cnn": {
-        "tfcore float32": (*TFCORE, *CIFAR, "--precision=float32"),
-        "tfcore bfloat16": (*TFCORE, *CIFAR, "--precision=bfloat16"),
-        "Keras fit": (*KERAS, "cifar_cnn", "--examples=6400", "--epochs=2"),
-    },
-    "data_size": {
-        "100,000 pictures": (*TFCORE, f"--dataset={HERE / 'big_shapes.py'}:tenfold", *SOFTMAX),
-        "10,000 pictures": (*TFCORE, "--dataset=shapes", *SOFTMAX),
-    },
-}
-Figures = dict[str, Any]
 
 
-def run(case: str, side: str) -> Figures:
-    """One measurement in a fresh process."""
-    command = [sys.executable, *CASES[case][side]]
-    done = subprocess.run(command, cwd=HERE.parent, check=True, capture_output=True, text=True)
+def run(case: str, side: Side, *extra: str) -> Figures:
+    """One measurement in a fresh process; the reason instead, where a peer cannot run."""
+    command = [sys.executable, "-m", *side.arguments, *extra]
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, check=False, cwd=ROOT, env=quiet, capture_output=True, text=True)
+    if done.returncode and side.library == "tfcore":
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
+        print(f"  {case:<12}{side.name:<36} not run: {lines[-1]}", flush=True)
+        return {"not_run": lines[-1]}
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
-    print(f"  {case:<12}{side:<18}{figures['steps_per_sec']:>10,.1f} steps/s", flush=True)
+    loss = tables.loss_change(figures)
+    trained = "" if loss is None else f"   loss {loss[0]:.3f} → {loss[1]:.3f}"
+    unit = "steps/s" if CASES[case].figure == "steps_per_sec" else "pictures/s"
+    print(f"  {case:<12}{side.name:<36}{figures[CASES[case].figure]:>10,.1f} {unit}{trained}", flush=True)
     return figures
 
 
-def ratios(rounds: list[dict[str, dict[str, Figures]]], case: str, side: str) -> list[float]:
-    """How many times as quick as the case's last side, by round."""
-    last = list(CASES[case])[-1]
-    return [figures[case][side]["steps_per_sec"] / figures[case][last]["steps_per_sec"] for figures in rounds]
-
-
-def table(report: Figures) -> str:
-    """The report as Markdown."""
-    lines = [
-        f"Measured on {report['date']}: {report['machine']}; Keras {report['keras']}. Command: `{report['command']}`.",
-        "",
-        "| case | side | steps a second, by round | times as quick |",
-        "|---|---|---|---|",
-    ]
-    for case in report["rounds"][0]:
-        for side in CASES[case]:
-            rates = ", ".join(f"{figures[case][side]['steps_per_sec']:,.1f}" for figures in report["rounds"])
-            factor = statistics.median(ratios(report["rounds"], case, side))
-            lines.append(f"| {case} | {side} | {rates} | {factor:.2f} |")
-    return "\n".join(lines) + "\n"
-
-
-def write_page(report: Figures) -> None:
-    """Puts the table into the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    PAGE.write_text(before + BEGIN + table(report) + END + rest.split(END)[1], encoding="utf-8")
+def tiny_round(cases: list[str]) -> None:
+    """Some steps of tfcore's defaults and of Keras', to see that both still run and train."""
+    for case in cases:
+        sides = [side for side in (CASES[case].first(library) for library in TINY) if side]
+        result = tables.Results([{case: {side.name: run(case, side, *TINY[side.library]) for side in sides}}], case)
+        for side in sides:
+            loss = result.loss(side.name)
+            if side.name not in result.ran or (loss and loss[1] >= loss[0]):
+                sys.exit(f"{case}: {side.name} did not run, or its loss did not fall.")
+        own, other = result.names[0], result.names[-1]
+        print(f"{case}: {own} is {result.ratio(own, other):.2f} times as quick as {other}.")
 
 
 def main() -> None:
-    """Takes the rounds, prints the table, writes everything."""
+    """Takes the rounds, prints the tables, writes everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dry", action="store_true", help="write nothing")
+    parser.add_argument("--tiny", action="store_true", help="some steps of tfcore and Keras; write nothing")
     arguments = parser.parse_args()
+    cases = arguments.cases or list(CASES)
+    if unknown := sorted(set(cases) - set(CASES)):
+        parser.error(f"no such case: {', '.join(unknown)}; the cases are {', '.join(CASES)}")
+    if arguments.tiny:
+        tiny_round(cases)
+        return
     rounds = []
     for number in range(arguments.rounds):
         print(f"round {number + 1} of {arguments.rounds}", flush=True)
-        rounds.append(
-            {case: {side: run(case, side) for side in CASES[case]} for case in arguments.cases or list(CASES)}
-        )
-    sides = [figures for case in rounds[0].values() for figures in case.values()]
-    report = {
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": next((side["machine"] for side in sides if "machine" in side), "unknown"),
-        "keras": next((side["version"] for side in sides if "version" in side), "not run"),
-        "command": f"python benchmarks/compare.py --rounds={arguments.rounds}",
-        "rounds": rounds,
-    }
+        rounds.append({case: {side.name: run(case, side) for side in CASES[case].sides} for case in cases})
+    command = " ".join(["python benchmarks/compare.py", *arguments.cases, f"--rounds={arguments.rounds}"])
+    report = made_report(rounds, command)
     print(table(report))
     if not arguments.dry:
-        FIGURES.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        write_page(report)
+        write(report)
+
+
+def made_report(rounds: tables.Rounds, command: str) -> Figures:
+    """The figures with what they were measured on."""
+    sides = [figures for case in rounds[0].values() for figures in case.values()]
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": next((side["machine"] for side in sides if "machine" in side), "unknown"),
+        "versions": sorted({side["version"] for side in sides if "version" in side}),
+        "command": command,
+        "rounds": rounds,
+    }
+
+
+def write(report: Figures) -> None:
+    """Keeps the figures, and puts the tables into the page."""
+    FIGURES.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    PAGE.write_text(before + BEGIN + table(report) + END + rest.split(END)[1], encoding="utf-8")
 
 
 if __name__ == "__main__":

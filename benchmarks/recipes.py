@@ -33,7 +33,7 @@ ABOUT = {  # what the recipe is, and what others report for it
     "mnist_cnn_1000": "Two convolutions on 1,000 digits by Adadelta, tested on 100. As first published: 98 of 100.",
     "cifar_cnn": "Convolutions, dropout, batch norm by Adam. As first published, on the original pictures: 83.0 %.",
 }
-SEEDS = {"mnist_cnn": 3, "mnist_cnn_1000": 10, "cifar_cnn": 1}  # how many, where it is not five
+SEEDS = {"mnist_cnn": 3, "mnist_cnn_1000": 10, "cifar_cnn": 3}  # how many, where it is not five
 
 
 def names() -> list[str]:
@@ -55,7 +55,7 @@ def result(name: str) -> dict[str, Any]:
 
 def header(name: str, measured: dict[str, Any]) -> str:
     """The comment at the top of a recipe."""
-    accuracy, secs = measured["test_accuracy"], measured["train_secs"]
+    accuracy = measured["test_accuracy"]
     seeds = [run["seed"] for run in measured["runs"]]
     lines = [
         ABOUT[name],
@@ -65,8 +65,8 @@ def header(name: str, measured: dict[str, Any]) -> str:
         f"Test accuracy {spread(accuracy)} "
         f"({f'mean ± standard deviation of {len(seeds)} seeds, 0-{seeds[-1]}' if len(seeds) > 1 else 'seed 0'}), "
         f"{measured['runs'][0]['steps']:,} steps with seed {seeds[0]},",
-        f"{secs['mean']:.1f} s of training in {measured['runs'][0].get('precision', 'float32')}, "
-        f"{measured['total_secs']['mean']:.1f} s in all.",
+        f"{fastest(measured, 'train_secs'):.1f} s of training in {measured['runs'][0]['precision']} and "
+        f"{fastest(measured, 'total_secs'):.1f} s in all, of the fastest.",
         f"Measured on {measured['date']}: {measured['machine']}; {measured['versions']}.",
         "Made from the result file beside it by benchmarks/recipes.py.",
     ]
@@ -87,6 +87,11 @@ def summary(values: list[float]) -> dict[str, float | None]:
     }
 
 
+def fastest(measured: dict[str, Any], secs: str) -> float:
+    """The least of the runs' `train_secs` or `total_secs`: machines are shared, and others only ever slow one down."""
+    return min(float(run[secs]) for run in measured["runs"])
+
+
 def spread(summed: dict[str, Any]) -> str:
     """`0.9716 ± 0.0008`, or the one value."""
     deviation = summed["standard_deviation"]
@@ -95,22 +100,24 @@ def spread(summed: dict[str, Any]) -> str:
 
 def measure(name: str) -> dict[str, Any]:
     """Runs a recipe with every seed."""
-    runs = [_run(name, seed) for seed in range(SEEDS.get(name, 5))]
+    runs = [run(name, seed) for seed in range(SEEDS.get(name, 5))]
     return {
         "recipe": name,
         "command": f"python train.py --flagfile=recipes/{name}.flags",
         "flags": flags(name),
         "runs": runs,
-        **{field: summary([run[field] for run in runs]) for field in ("test_accuracy", "train_secs", "total_secs")},
+        "test_accuracy": summary([run["test_accuracy"] for run in runs]),
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{os.cpu_count()} cores, {processor()}",
         "versions": f"TensorFlow {metadata.version('tensorflow')}, Python {platform.python_version()}",
     }
 
 
-def _run(name: str, seed: int) -> dict[str, Any]:
+def run(name: str, seed: int, *overrides: str) -> dict[str, Any]:
+    """What a recipe comes to with a seed, and with flags in place of its own."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "train.py", f"--flagfile=recipes/{name}.flags", f"--seed={seed}", "--json"]
+        command += overrides
         start = time.monotonic()
         done = subprocess.run(
             [*command, f"--run_dir={folder}/run"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True

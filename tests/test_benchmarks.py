@@ -1,19 +1,153 @@
-"""The page of figures is made from the file of figures."""
+"""The tables are made from the figures, the page from the committed ones, and a tiny round still runs."""
 
 import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
 
 from benchmarks import compare
+from benchmarks.sides import CASES
+from benchmarks.tables import Results, table
+
+MIB = 2**20
+SOFTMAX_RATES = {  # two rounds; the second on a machine half as quick
+    "tfcore": (600.0, 300.0),
+    "Keras fit": (100.0, 50.0),
+    "Keras steps_per_execution": (200.0, 110.0),
+    "PyTorch float32": (150.0, 75.0),
+    "PyTorch bfloat16": (400.0, 200.0),
+    "JAX epoch in scan": (300.0, 150.0),
+}
+
+
+def committed() -> dict[str, Any]:
+    """The figures in the repository."""
+    return json.loads(compare.FIGURES.read_text(encoding="utf-8"))
+
+
+def figures(name: str, rate: float) -> dict[str, Any]:
+    """Made up, of one side."""
+    return {
+        "steps_per_sec": rate,
+        "precision": "bfloat16" if "bfloat16" in name else "float32",
+        "losses": [2.0, 1.5],
+        "peak_memory_bytes": (500 + len(name)) * MIB,
+        "import_memory_bytes": 100 * MIB,
+    }
+
+
+@pytest.fixture
+def softmax() -> list[dict[str, dict[str, dict[str, Any]]]]:
+    """Two rounds of one case, in which PyTorch could not be compiled."""
+    made = []
+    for number in range(2):
+        sides = {side: figures(side, rates[number]) for side, rates in SOFTMAX_RATES.items()}
+        made.append({"softmax": {**sides, "PyTorch compiled": {"not_run": "there is no g++"}}})
+    return made
+
+
+def rows(text: str, *cells: str) -> list[str]:
+    """The rows of a table that begin with these cells."""
+    return [line for line in text.splitlines() if line.startswith("| " + " | ".join(cells) + " |")]
+
+
+def shown(rounds: list[Any]) -> str:
+    """The tables of these rounds."""
+    return table({"date": "1970-01-01", "machine": "m", "versions": ["Keras 3"], "command": "c", "rounds": rounds})
+
+
+def test_the_summary_names_the_fastest_peer_at_its_best_and_at_equal_precision(softmax: list[Any]) -> None:
+    (summary,) = [line for line in rows(shown(softmax), "softmax") if "(6.0)" in line]
+    assert summary == (
+        "| softmax | 6.00 (6.0), Keras fit | 1.50 (2.0), PyTorch bfloat16 | 2.00 (1.0), JAX epoch in scan |"
+    )
+
+
+def test_at_equal_precision_tfcore_is_the_side_that_computed_in_float32() -> None:
+    rates = {"tfcore": 90.0, "tfcore float32": 30.0, "Keras fit": 20.0, "Keras mixed_bfloat16": 45.0}
+    sides = {name: figures(name, rate) for name, rate in rates.items()}
+    sides["tfcore"]["precision"] = "bfloat16"
+    (summary,) = [line for line in rows(shown([{"mnist_cnn": sides}]), "mnist_cnn") if "(3.0)" in line]
+    assert summary == (
+        "| mnist_cnn | 4.50 (3.0), Keras fit | 2.00 (1.5), Keras mixed_bfloat16 | 1.50 (1.0), Keras fit |"
+    )
+
+
+def test_a_ratio_is_the_median_of_the_rounds_and_not_the_ratio_of_the_medians(softmax: list[Any]) -> None:
+    softmax.append({"softmax": {name: dict(side) for name, side in softmax[0]["softmax"].items()}})
+    for figures, own, other in zip(softmax, (1000.0, 300.0, 320.0), (100.0, 30.0, 5.0), strict=True):
+        figures["softmax"]["tfcore"]["steps_per_sec"] = own
+        figures["softmax"]["Keras fit"]["steps_per_sec"] = other
+    assert Results(softmax, "softmax").ratio("tfcore", "Keras fit") == 10.0  # of 10, 10, 64; of medians: 320 / 30
+
+
+def test_every_side_has_a_row_and_says_why_it_did_not_run(softmax: list[Any]) -> None:
+    text = shown(softmax)
+    assert rows(text, "softmax", "Keras fit") == [
+        "| softmax | Keras fit | float32 | 100.0, 50.0 | 6.00 | 2.000 → 1.500 |"
+    ]
+    assert rows(text, "softmax", "PyTorch compiled") == [
+        "| softmax | PyTorch compiled | - | not run: there is no g++ | - | - |"
+    ]
+
+
+def test_memory_is_that_of_each_librarys_leanest_setting_above_its_import(softmax: list[Any]) -> None:
+    text = shown(softmax)
+    assert rows(text, "tfcore") == [f"| tfcore | {400 + len('tfcore')} |"]
+    assert rows(text, "Keras") == [f"| Keras | {400 + len('Keras fit')} |"]
+    assert rows(text, "JAX") == [f"| JAX | {400 + len('JAX epoch in scan')} |"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sides_stand_in_the_order_that_the_tables_rely_on(case: str) -> None:
+    sides = CASES[case].sides
+    assert len({side.name for side in sides}) == len(sides)
+    assert sides[0].library == "tfcore"
+    assert not any(flag.startswith("--precision") for flag in sides[0].arguments)
+    if CASES[case].goals:
+        flags = CASES[case].first("Keras").arguments
+        assert not [
+            flag for flag in flags if flag.startswith(("--tf_data", "--mixed_bfloat16", "--steps_per_execution"))
+        ]
+
+
+def test_an_unknown_case_is_refused() -> None:
+    done = subprocess.run([sys.executable, compare.__file__, "nothing"], check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no such case: nothing" in done.stderr
+
+
+def test_a_tiny_round_runs_both_and_both_learn(real_data: pathlib.Path) -> None:
+    before = compare.FIGURES.read_bytes(), compare.PAGE.read_bytes()
+    command = [sys.executable, compare.__file__, "softmax", "--tiny"]
+    environment = {**os.environ, "TFCORE_DATA_DIR": str(real_data)}
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    losses = re.findall(r"loss (\d\.\d+) → (\d\.\d+)", done.stdout)
+    assert len(losses) == 2
+    assert all(1 < float(last) < float(first) < 3 for first, last in losses)
+    assert re.search(r"softmax: tfcore is \d+\.\d\d times as quick as Keras fit\.", done.stdout)
+    assert (compare.FIGURES.read_bytes(), compare.PAGE.read_bytes()) == before
 
 
 def test_the_page_shows_the_table_of_the_figures() -> None:
-    report = json.loads(compare.FIGURES.read_text(encoding="utf-8"))
-    assert set(report["rounds"][0]) == set(compare.CASES)
+    report = committed()
+    assert set(report["rounds"][0]) == set(CASES)
     page = compare.PAGE.read_text(encoding="utf-8")
-    assert compare.BEGIN + compare.table(report) + compare.END in page
+    assert compare.BEGIN + table(report) + compare.END in page
 
 
-def test_every_side_of_every_case_has_its_rate() -> None:
-    report = json.loads(compare.FIGURES.read_text(encoding="utf-8"))
-    for figures in report["rounds"]:
-        for case, sides in compare.CASES.items():
-            assert all(figures[case][side]["steps_per_sec"] > 0 for side in sides)
+def test_every_side_of_every_case_has_its_rate_and_learnt() -> None:
+    report = committed()
+    for case in CASES:
+        result = Results(report["rounds"], case)
+        assert result.names == [side.name for side in CASES[case].sides]
+        for name in result.ran:
+            assert min(result.rates(name)) > 0
+            loss = result.loss(name)
+            assert loss is None or loss[1] < loss[0], (case, name)

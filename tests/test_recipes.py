@@ -59,8 +59,8 @@ def test_the_tutorials_page_shows_the_result(name: str) -> None:
 @pytest.mark.parametrize("name", AT_LEAST)
 def test_the_readme_shows_the_result(name: str) -> None:
     result = recipes.result(name)
-    accuracy, secs = result["test_accuracy"], result["train_secs"]
+    accuracy, secs = result["test_accuracy"], recipes.fastest(result, "train_secs")
     (row,) = [
         line for line in (recipes.ROOT / "README.md").read_text(encoding="utf-8").splitlines() if f"[{name}]" in line
     ]
-    assert row.endswith(f"| {recipes.spread(accuracy)} | {secs['mean']:.1f} s |")
+    assert row.endswith(f"| {recipes.spread(accuracy)} | {secs:.1f} s |")

@@ -85,6 +85,23 @@ def test_the_profile_opens_and_its_table_is_in_the_log(profiled: tuple[Done, pat
         assert words in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("wanted", "there"),
+    [
+        (
+            "training",
+            {"steps_per_sec", "steps_per_sec_range", "examples_per_sec", "loss_first", "loss_last", "loss_fell"},
+        ),
+        ("evaluation", {"evaluation"}),
+    ],
+)
+def test_only_what_is_wanted_is_measured(tmp_path: pathlib.Path, wanted: str, there: set[str]) -> None:
+    done = benchmarked(tmp_path, "--json", f"--figures={wanted}")
+    memory = {"peak_memory_bytes", "import_memory_bytes", "data_bytes"}
+    setting = {"precision", "xla", "intra_op_threads", "inter_op_threads", "machine"}
+    assert set(json.loads(done.stdout)) == there | memory | setting
+
+
 def test_people_get_the_same_in_groups(profiled: tuple[Done, pathlib.Path]) -> None:
     lines = profiled[0].stderr.partition("time by op")[0].splitlines()
     assert {line.split()[0] for line in lines if line.startswith("  ")} == FIGURES
@@ -110,6 +127,7 @@ def test_a_loss_that_did_not_fall_is_warned_of(capsys: pytest.CaptureFixture[str
     ("arguments", "status", "message"),
     [
         (["--secs=0"], 2, "`secs` must be above 0"),
+        (["--figures=some"], 2, "`figures` must be one of"),
         (["--profile_steps=-1", "--profile_dir=new"], 2, "`profile_steps` must be at least 0"),
         (["--profile_steps=some"], 2, "--profile_steps"),
         (["--profile_steps=3"], 2, "--profile_steps and --profile_dir go together"),

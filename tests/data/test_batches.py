@@ -62,14 +62,15 @@ def test_batches_straddle_epochs_and_leave_nothing_out(batch_size: int) -> None:
 
 def test_a_block_of_training_batches_has_a_static_shape_and_labels_that_fit() -> None:
     iterator = TrainingBatches(examples(10), batch_size=27, seed=5).from_step(2)
-    assert iterator.element_spec == (tf.TensorSpec([20, 27, *SHAPE], tf.float32), tf.TensorSpec([20, 27], tf.int32))
+    assert iterator.element_spec == (tf.TensorSpec([20, 27, *SHAPE], tf.uint8), tf.TensorSpec([20, 27], tf.int32))
     images, labels = next(iterator)
-    assert images.dtype == tf.float32
+    assert images.dtype == tf.uint8
     np.testing.assert_array_equal(images, np.broadcast_to(labels.numpy().reshape(20, 27, 1, 1, 1), images.shape))
 
 
 @pytest.mark.parametrize(
-    ("shape", "batch_size", "expected"), [((28, 28, 1), 100, 20), ((32, 32, 3), 100, 6), ((224, 224, 3), 64, 1)]
+    ("shape", "batch_size", "expected"),
+    [((28, 28, 1), 100, 20), ((32, 32, 3), 128, 20), ((64, 64, 3), 100, 6), ((224, 224, 3), 64, 1)],
 )
 def test_blocks_are_as_long_as_their_memory_allows(shape: tuple[int, ...], batch_size: int, expected: int) -> None:
     part = Examples(tf.zeros([1, *shape], tf.uint8), tf.zeros([1], tf.int32))
@@ -100,7 +101,7 @@ def test_an_evaluation_weighs_every_example_once_and_padding_not_at_all(count: i
 
 def test_an_evaluation_batch_has_a_static_shape_and_can_be_iterated_again() -> None:
     batches = EvaluationBatches(examples(10), batch_size=4)
-    spec = (tf.TensorSpec([4, *SHAPE], tf.float32), tf.TensorSpec([4], tf.int32), tf.TensorSpec([4], tf.float32))
+    spec = (tf.TensorSpec([4, *SHAPE], tf.uint8), tf.TensorSpec([4], tf.int32), tf.TensorSpec([4], tf.float32))
     assert iter(batches).element_spec == spec
     first, second = ([labels.numpy().tolist() for _, labels, _ in batches] for _ in range(2))
     assert first == second == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]]

@@ -89,7 +89,7 @@ def test_the_error_of_a_picture_comes_out_of_a_compiled_call() -> None:
     def total(iterator: tf.data.Iterator) -> tf.Tensor:
         found = 0.0
         for _ in tf.range(10):
-            found += next(iterator)[0][0, 0, 0, 0, 0]
+            found += tf.cast(next(iterator)[0][0, 0, 0, 0, 0], tf.float32)
         return found
 
     iterator = TrainingBatches(examples, batch_size=4, seed=0).from_step(0)
@@ -151,7 +151,7 @@ weights = tf.Variable(tf.zeros([int(np.prod(data.image_shape)), 1]))
 @tf.function
 def step(images):
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(tf.square(tf.reshape(images, [batch_size, -1]) @ weights / 255 - 1))
+        loss = tf.reduce_mean(tf.square(tf.cast(tf.reshape(images, [batch_size, -1]), tf.float32) @ weights / 255 - 1))
     weights.assign_sub(1e-9 * tape.gradient(loss, weights))
 
 def epoch(split, steps):

@@ -1,6 +1,6 @@
 """The loop: events in their order at their steps, one trace for everything, and the same bits however it is cut."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -55,8 +55,8 @@ class Training:
         return int(self.step.optimizer.step)
 
 
-def event(name: str, every: float, action: Callable[[Moment], None], *, last: bool = False) -> Event:
-    return Event(name, Schedule(Fraction(every), also_last=last), action)
+def event(name: str, every: float, action: Callable[[Moment], None], *, last: bool = False, **more: Any) -> Event:
+    return Event(name, Schedule(Fraction(every), also_last=last), action, **more)
 
 
 def recorded(calls: list[tuple[str, int]], name: str, every: float, **options: Any) -> Event:
@@ -91,8 +91,10 @@ def test_an_action_sees_the_state_after_its_step() -> None:
 
 def test_an_event_is_told_what_the_last_step_saw_on_its_batch() -> None:
     moments: list[Moment] = []
-    training = Training([event("scalars", 2, moments.append), event("after", 3, moments.append)])
+    passive = event("passive", 2, moments.append, passive=True)
+    training = Training([passive, event("scalars", 2, moments.append), event("after", 3, moments.append)])
     training.loop.run(3)
+    assert [moment.step for moment in moments] == [2, 2, 3]
     assert set(moments[0].observed) == {"loss", "total_loss", "accuracy", "learning_rate", "gradient_norm"}
     assert moments[0].observed["learning_rate"] == pytest.approx(0.01)
     for moment in moments:
@@ -104,11 +106,59 @@ def test_an_event_is_told_what_the_last_step_saw_on_its_batch() -> None:
         assert moment.observed["gradient_norm"] == pytest.approx(float(tf.linalg.global_norm(result.gradients)))
 
 
-def test_events_change_no_bit() -> None:
-    plain, every_step, now_and_then = (Training([event("scalars", every, nothing)]) for every in (99, 1, 3))
+@pytest.mark.parametrize("passive", [False, True])
+def test_events_change_no_bit(passive: bool) -> None:
+    plain, every_step, now_and_then = (
+        Training([event("scalars", every, nothing, passive=passive)]) for every in (99, 1, 3)
+    )
     for training in (plain, every_step, now_and_then):
         training.loop.run(20)
     assert plain.state() == every_step.state() == now_and_then.state()
+
+
+@each_way
+@pytest.mark.parametrize("max_call_steps", [None, 1, 7])
+def test_passive_events_see_every_moment_as_if_training_had_stopped_for_them(
+    max_call_steps: int | None, xla: bool
+) -> None:
+    seen: dict[bool, list[Moment]] = {False: [], True: []}
+    for passive, moments in seen.items():
+        look = event("look", 3.5, moments.append, last=True, passive=passive)
+        Training([look], max_call_steps=max_call_steps, xla=xla).loop.run(65)
+    assert len(seen[True]) == 19
+    for one, other in zip(*seen.values(), strict=True):
+        assert (one.step, one.observed, one.sums) == (other.step, other.observed, other.sums)
+
+
+def test_the_sums_of_a_moment_are_those_after_its_step() -> None:
+    moments: list[Moment] = []
+    training = Training([event("look", 3, moments.append, passive=True)])
+    for end in (3, 6, 9):
+        training.loop.run(9, pause_step=end)
+        assert moments[-1].sums == tuple(training.step.sums.numpy())
+    other: list[Moment] = []
+    Training([event("look", 3, other.append, passive=True)], max_call_steps=9).loop.run(9)
+    assert [moment.sums for moment in other] == [moment.sums for moment in moments]
+
+
+def test_training_does_not_stop_for_passive_events_but_others_wait_for_them() -> None:
+    calls: list[tuple[str, int]] = []
+    completed: list[int] = []
+    events = [recorded(calls, "stops", 10), recorded(calls, "passive", 4, passive=True)]
+    training = Training(events, max_call_steps=8, after_call=completed.append)
+    training.loop.run(22)
+    assert completed == [8, 10, 18, 20, 22]
+    assert calls == [("passive", 4), ("passive", 8), ("stops", 10), ("passive", 12), ("passive", 16), ("passive", 20),
+                     ("stops", 20)]  # fmt: skip
+
+
+def test_a_moment_knows_its_place_in_the_time_of_its_call() -> None:
+    moments: list[Moment] = []
+    machine = SlowMachine(0.5)
+    training = Training([event("look", 3, moments.append, passive=True)], clock=machine, max_call_steps=8)
+    training.loop._run_traced = machine.run
+    training.loop.run(12)
+    assert [(moment.step, moment.train_secs) for moment in moments] == [(3, 1.5), (6, 3.0), (9, 4.5), (12, 6.0)]
 
 
 @each_way
@@ -137,7 +187,7 @@ def test_steps_compiled_by_xla_are_the_same_steps() -> None:
     np.testing.assert_allclose(compiled.model.weights, plain.model.weights, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(compiled.step.sums, plain.step.sums, rtol=1e-6)
     definition = compiled.loop.run_steps.get_concrete_function(
-        (feed := compiled.batches.from_step(0)), Block(*next(feed), tf.constant(0)), tf.constant(1)
+        (feed := compiled.batches.from_step(0)), Block(*next(feed), tf.constant(0)), tf.constant([1])
     ).graph.as_graph_def()
     assert any(function.attr["_XlaMustCompile"].b for function in definition.library.function)
 
@@ -242,15 +292,16 @@ class SlowMachine:
     def __call__(self) -> float:
         return self.now
 
-    def run_steps(self, _: Iterator[Any], block: Block, steps: tf.Tensor) -> tuple[Block, dict[str, tf.Tensor]]:
-        self.now += int(steps) * self._secs_per_step + (0 if self.calls else self._tracing_secs)
-        self.calls.append(int(steps))
-        return block, {}
+    def run(self, feed: Any, points: tf.Tensor) -> tuple[Block, tf.Tensor]:
+        steps = int(points[-1])
+        self.now += steps * self._secs_per_step + (0 if self.calls else self._tracing_secs)
+        self.calls.append(steps)
+        return feed.block, tf.zeros([len(points), 9])
 
 
 def paced(machine: SlowMachine, last_step: int, events: list[Event] | None = None) -> list[int]:
     training = Training(events, clock=machine)
-    training.loop.run_steps = machine.run_steps
+    training.loop._run_traced = machine.run
     training.loop.run(last_step)
     assert training.loop.train_secs == pytest.approx(machine.now)
     return machine.calls
@@ -280,6 +331,6 @@ def test_the_progress_line_hears_of_every_call() -> None:
     completed: list[int] = []
     machine = SlowMachine(1 / 4)
     training = Training(clock=machine, after_call=completed.append)
-    training.loop.run_steps = machine.run_steps
+    training.loop._run_traced = machine.run
     training.loop.run(11)
     assert completed == [1, 5, 9, 11]

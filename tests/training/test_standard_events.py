@@ -33,13 +33,12 @@ class Run:
     ) -> None:
         self.notes: list[tuple[Any, ...]] = []
         self.secs, self._losses = 0.0, list(losses or ())
-        self._since_log = tf.Variable(tf.zeros([4], tf.float64))
+        self._of_epoch = tf.Variable(tf.zeros([4], tf.float64))
         self.early_stopping = EarlyStopping(monitor="loss", patience=patience)
         events = StandardEvents(
             log=self,  # type: ignore[arg-type]
-            sums=TrainingSums(self._since_log),
+            sums=TrainingSums(self._of_epoch),
             batch_size=BATCH,
-            train_secs=lambda: self.secs,
             validate=None if losses is None else self._validate,
             early_stopping=self.early_stopping,
             save=lambda step: self.notes.append(("save", step)),
@@ -62,8 +61,9 @@ class Run:
         """Each step takes a second, and sums up `loss` with a penalty of 1 and half of its examples right."""
         for step in range(1, last_step + 1):
             self.secs += 1.0
-            self._since_log.assign_add([loss * BATCH, (loss + 1) * BATCH, BATCH / 2, BATCH])
-            moment = Moment(step, last_step, dict(OBSERVED))
+            self._of_epoch.assign_add([loss * BATCH, (loss + 1) * BATCH, BATCH / 2, BATCH])
+            sums = tuple(self._of_epoch.numpy().tolist())
+            moment = Moment(step, last_step, dict(OBSERVED), sums, self.secs)
             for event in self.events:
                 if event.schedule.is_due(step, last_step):
                     event.action(moment)

@@ -47,6 +47,7 @@ def run(parsed: flags.Parsed) -> int:
 def _check(options: dict[str, Any]) -> None:
     """Raises before anything is loaded where an option is of no use, or would overwrite something."""
     checks.positive("secs", options["secs"])
+    checks.one_of("figures", options["figures"], tuple(_MEASURED))
     checks.not_negative("profile_steps", options["profile_steps"])
     if bool(options["profile_steps"]) != bool(options["profile_dir"]):
         raise ConfigError("--profile_steps and --profile_dir go together. Give both or neither.")
@@ -69,41 +70,63 @@ def _benchmark(config: RunConfig, folder: RunFolder, imported: Figures, options:
     stream = sys.stderr if options["json"] else sys.stdout
     with closing(RunLog(folder.path)) as log:
         measurement = Measurement(session, log, options["secs"])
-        _report(_measure(session, measurement, built), stream, as_json=options["json"])
+        measured = _MEASURED[options["figures"]](session, measurement, built)
+        _report({**measured, "setting": _setting(config)}, stream, as_json=options["json"])
         if options["profile_steps"]:
             _profile(measurement, options["profile_steps"], Path(options["profile_dir"]), stream)
 
 
-def _measure(session: "Session", measurement: "Measurement", built: Figures) -> dict[str, Figures]:
+def _everything(session: "Session", measurement: "Measurement", built: Figures) -> dict[str, Figures]:
     """All figures by group; the first step is the first thing the session does."""
     started = measurement.start_up(STARTED)
-    speed, loss, memory_bytes = measurement.training()
+    trained = _training(session, measurement, built)
     logging = measurement.logging()
-    parts = measurement.parts()
-    config = session.config
+    speed = {**trained["speed"], **measurement.parts(), **measurement.evaluation()}
     return {
-        "speed": {**speed, **parts},
+        "speed": speed,
         "start-up": {
             "import_secs": built["import_secs"],
             "build_secs": built["build_secs"],
             **started,
             "startup_ratio": started["first_step_secs"] / built["import_secs"],
         },
-        "memory": {
-            "peak_memory_bytes": memory_bytes,
-            "import_memory_bytes": built["import_memory_bytes"],
-            "data_bytes": session.data.train.images.nbytes + session.data.test.images.nbytes,
-        },
+        "memory": trained["memory"],
         "computation": measurement.computation(speed["steps_per_sec"]),
         "logging": logging,
-        "loss": loss,
-        "setting": {
-            "precision": config.precision,
-            "xla": config.xla,
-            "intra_op_threads": config.intra_op_threads,
-            "inter_op_threads": config.inter_op_threads,
-            "machine": _machine(),
-        },
+        "loss": trained["loss"],
+    }
+
+
+def _training(session: "Session", measurement: "Measurement", built: Figures) -> dict[str, Figures]:
+    """End to end only."""
+    speed, loss, memory_bytes = measurement.training()
+    return {"speed": speed, "memory": _memory(session, built, memory_bytes), "loss": loss}
+
+
+def _evaluation(session: "Session", measurement: "Measurement", built: Figures) -> dict[str, Figures]:
+    """Of the untrained model, which takes as long as any."""
+    speed = measurement.evaluation()
+    return {"speed": speed, "memory": _memory(session, built, peak_bytes())}
+
+
+def _memory(session: "Session", built: Figures, bytes_at_peak: int) -> Figures:
+    return {
+        "peak_memory_bytes": bytes_at_peak,
+        "import_memory_bytes": built["import_memory_bytes"],
+        "data_bytes": session.data.train.images.nbytes + session.data.test.images.nbytes,
+    }
+
+
+_MEASURED = {"all": _everything, "training": _training, "evaluation": _evaluation}
+
+
+def _setting(config: RunConfig) -> Figures:
+    return {
+        "precision": config.precision,
+        "xla": config.xla,
+        "intra_op_threads": config.intra_op_threads,
+        "inter_op_threads": config.inter_op_threads,
+        "machine": _machine(),
     }
 
 
@@ -113,8 +136,8 @@ def _report(groups: dict[str, Figures], stream: TextIO, *, as_json: bool) -> Non
         print(f"{title}:", file=stream)
         for name, figure in group.items():
             print(f"  {name:<{_NAME_WIDTH}}{_shown(figure)}", file=stream)
-    loss = groups["loss"]
-    if not loss["loss_fell"]:
+    loss = groups.get("loss")
+    if loss and not loss["loss_fell"]:
         print(
             f"warning: the training loss did not fall: {loss['loss_first']:.4f} at the beginning, "
             f"{loss['loss_last']:.4f} at the end. Measure longer (--secs), or try another --learning_rate.",

@@ -36,6 +36,7 @@ DATA_DIR = Option("data_dir", "", _RUN_FIELDS["data_dir"].metadata["help"])
 TRAIN_EXAMPLES = Option("train_examples", 0, "Only the first so many training examples. 0: all.")
 TEST_EXAMPLES = Option("test_examples", 0, "Only the first so many test examples. 0: all.")
 BENCH_SECS = Option("secs", 3.0, "Seconds that each repeat of a measurement takes.")
+FIGURES = Option("figures", "all", "all, or only those of training or evaluation, which takes a fraction of the time.")
 PROFILE_STEPS = Option("profile_steps", 0, "Profile so many steps after the measurements. 0: none.")
 PROFILE_DIR = Option("profile_dir", "", "The folder to write the profile to; nothing may be there yet.")
 AVERAGE = Option("average", False, "The moving average of the weights instead of the last ones.")
@@ -63,7 +64,7 @@ OPTIONS = {
     "export": (FROM_RUN, EXPORT_FORMAT, OUT, CHECKPOINT, AVERAGE, WEIGHTS_ONLY),
     "convert": (DATASET, CONVERT_FORMAT, OUT, TRAIN_EXAMPLES, TEST_EXAMPLES, DATA_DIR),
     "show": (DATASET, FROM_RUN, SHOW_SPLIT, EXAMPLE, HEX, GRID, FILTERS, FEATURES, SEED, SHOW_OUT, DATA_DIR),
-    "benchmark": (BENCH_SECS, PROFILE_STEPS, PROFILE_DIR, JSON),
+    "benchmark": (BENCH_SECS, FIGURES, PROFILE_STEPS, PROFILE_DIR, JSON),
 }
 WITH_FILES = ("predict",)
 RUN_FLAGS = {  # the fields of RunConfig that a command takes as flags

@@ -96,18 +96,18 @@ class Measurement:
         }
 
     def parts(self) -> Figures:
-        """Examples a second of the computation alone, of the pipeline alone, and of the evaluation."""
+        """Examples a second of the computation alone and of the pipeline alone."""
         one_batch = Loop(self._session.step, _OneElement(self._batches), xla=self._session.config.xla == "on")
         compute = _rate(lambda steps: self._run(one_batch, steps), self._secs)
         inputs = _rate(_reading(self._batches), self._secs)
         element_examples = next(self._batches.from_step(0))[1].shape.num_elements()
+        return {"compute_only": compute.median * self._batch_size, "input_only": inputs.median * element_examples}
+
+    def evaluation(self) -> Figures:
+        """Test examples scored in a second."""
         test = self._session.evaluation_batches("test")
-        evaluation = _rate(lambda times: [self._session.evaluation(test) for _ in range(times)], self._secs)
-        return {
-            "compute_only": compute.median * self._batch_size,
-            "input_only": inputs.median * element_examples,
-            "evaluation": evaluation.median * len(self._session.splits["test"]),
-        }
+        rate = _rate(lambda times: [self._session.evaluation(test) for _ in range(times)], self._secs)
+        return {"evaluation": rate.median * len(self._session.splits["test"])}
 
     def computation(self, steps_per_sec: float) -> Figures:
         """Floating-point operations of a step, and what share of the machine's peak they reach at that rate."""
@@ -176,7 +176,7 @@ def _reading(batches: TrainingBatches) -> Callable[[int], None]:
         total = tf.zeros([])
         for _ in tf.range(elements):
             images, labels = (tf.reshape(part, [-1]) for part in next(iterator))
-            total += images[0] + tf.cast(labels[0], tf.float32)
+            total += tf.cast(images[0], tf.float32) + tf.cast(labels[0], tf.float32)
         return total
 
     iterator = batches.from_step(0)
@@ -185,7 +185,7 @@ def _reading(batches: TrainingBatches) -> Callable[[int], None]:
 
 def _flops(session: Session) -> int:
     """Of one step, forward, backward and update."""
-    images = tf.TensorSpec([session.config.batch_size, *session.data.image_shape], tf.float32)
+    images = tf.TensorSpec([session.config.batch_size, *session.data.image_shape], tf.uint8)
     labels = tf.TensorSpec([session.config.batch_size], tf.int32)
     # Micro-batches do the same work in a loop, whose turns a graph does not tell.
     step = builders.training_step(replace(session.config, microbatches=1), session.model, session.total_steps)

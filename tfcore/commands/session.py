@@ -120,7 +120,7 @@ class Session:
         batches = TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
         validation = self.evaluation_batches("validation") if "validation" in self.splits else None
         standard = StandardEvents(
-            log=log, sums=self.sums, batch_size=self.config.batch_size, train_secs=lambda: loop.train_secs,
+            log=log, sums=self.sums, batch_size=self.config.batch_size,
             validate=None if validation is None else lambda: self.evaluation(validation),
             validate_average=None if validation is None else self._with_averages(validation),
             early_stopping=self.early_stopping, save=lambda step: self._save(log, step),
@@ -128,11 +128,10 @@ class Session:
             print_every_epochs=self.config.print_every_epochs,
         )  # fmt: skip
         config, events = self.config, self._events(standard)
-        loop = Loop(
+        return Loop(
             self.step, batches, events, xla=config.xla == "on", max_call_steps=self._max_call_steps,
             after_call=show_progress,
         )  # fmt: skip
-        return loop  # which `train_secs` above asks
 
     def _events(self, standard: StandardEvents) -> list[Event]:
         """The standard events with one's own before the checkpoint, and when each is due."""

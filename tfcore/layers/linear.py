@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfcore import checks, initializers, seeds
+from tfcore import checks, initializers, ops, seeds
 from tfcore.errors import ShapeError
 from tfcore.seeds import Key
 
@@ -63,5 +63,5 @@ class Linear(tf.Module):
                 f"Layer '{self.name}' takes x of shape [N, {self.in_features}]. Received {x.shape}. "
                 "For pictures, put layers.Flatten() first."
             )
-        product = tf.matmul(tf.cast(x, self.dtype), tf.cast(self.weights, self.dtype))
+        product = ops.product(tf.cast(x, self.dtype), tf.cast(self.weights, self.dtype))
         return (product if factor == 1 else product * factor) + tf.cast(self.biases, self.dtype)

@@ -3,5 +3,6 @@
 from tfcore.ops.activations import gelu, silu
 from tfcore.ops.dropout import dropout, relu_dropout
 from tfcore.ops.fused import enabled, fused, kernel, plain
+from tfcore.ops.products import product
 
-__all__ = ["dropout", "enabled", "fused", "gelu", "kernel", "plain", "relu_dropout", "silu"]
+__all__ = ["dropout", "enabled", "fused", "gelu", "kernel", "plain", "product", "relu_dropout", "silu"]

@@ -1,7 +1,7 @@
 """What has to happen in Python while a run goes on, and when."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -37,6 +37,11 @@ class Schedule:
             return due
         return last_step if self.also_last and step < last_step else last_step + 1
 
+    def between(self, step: int, end: int, last_step: int) -> Iterator[int]:
+        """The due steps after `step`, up to and with `end`."""
+        while (step := self.next_after(step, last_step)) <= min(end, last_step):
+            yield step
+
     def is_due(self, step: int, last_step: int) -> bool:
         """Whether `step` is one of the due ones."""
         return step <= last_step and self.next_after(step - 1, last_step) == step
@@ -46,15 +51,22 @@ class Schedule:
 class Moment:
     """What an event sees: the completed steps, and what the last of them found on its batch.
 
-    `observed` has `loss`, `total_loss` and `accuracy` of the batch before the update, `gradient_norm` (of the mean
-    gradient, unclipped) and the update's `learning_rate`.
-
     `end_run` ends the run after the other events of this step.
+
+    Attributes:
+        step: completed steps.
+        last_step: completed steps at the end of the run.
+        observed: `loss`, `total_loss` and `accuracy` of the batch before the update, `gradient_norm` (of the mean
+            gradient, unclipped) and the update's `learning_rate`.
+        sums: what the training step had summed up, see `TrainingSums`.
+        train_secs: seconds in compiled calls so far.
     """
 
     step: int
     last_step: int
     observed: dict[str, float] = field(default_factory=dict)
+    sums: tuple[float, ...] = ()
+    train_secs: float = 0.0
     ended_by: str | None = None
 
     def end_run(self, status: str) -> None:
@@ -64,8 +76,17 @@ class Moment:
 
 @dataclass(frozen=True)
 class Event:
-    """An action and its schedule."""
+    """An action and its schedule.
+
+    Args:
+        name: what it is found by.
+        schedule: the steps at which it is due.
+        action: is called with each of its moments, in their order.
+        passive: the action needs no more than its Moment, and ends no run. Training does not stop for it: it is called
+            within about a second, before any event at a later step that training does stop for.
+    """
 
     name: str
     schedule: Schedule
     action: Callable[[Moment], None]
+    passive: bool = False

@@ -1,4 +1,4 @@
-"""The training loop: as many steps as possible inside one compiled call, Python only at events."""
+"""The training loop: as many steps as possible inside one compiled call, Python only between calls."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +11,7 @@ from tfcore.training.step import StepResult, TrainingStep
 
 _CALL_SECS = 1.0  # a Python signal handler waits for the call to return, and so does the progress line
 _GROWTH = 4
+_OBSERVED = ("loss", "total_loss", "accuracy", "learning_rate", "gradient_norm")
 
 
 class Batches(Protocol):
@@ -20,7 +21,9 @@ class Batches(Protocol):
 
 
 class Loop:
-    """Runs steps up to the next event, calls the events that are due, in their order, and goes on.
+    """Runs steps up to the next event that has to be stopped for, calls what is due, in its order, and goes on.
+
+    What passive events are told is gathered in the compiled call: a point of a curve costs training next to nothing.
 
     Args:
         step: trains on one batch.
@@ -52,6 +55,7 @@ class Loop:
         # One trace each: counts of steps are tensors, and every iterator has the same element spec. AutoGraph would
         # take longer to rewrite the sources than the trace takes.
         self.run_steps = tf.function(self._run_steps, autograph=False)
+        self._trace: Callable[..., Any] | None = None
         self._run_part = tf.function(self._part, autograph=False, jit_compile=xla or None)
 
     def run(
@@ -70,62 +74,103 @@ class Loop:
         done = int(self._step.optimizer.step.numpy())
         end = last_step if pause_step is None else min(last_step, pause_step)
         feed = _Feed(self._batches.from_step(done)) if done < end else None
+        stopping = [event for event in self.events if not event.passive]
         while feed and done < end:
-            target = min([end, *(event.schedule.next_after(done, last_step) for event in self.events)])
-            done, seen = self._advance(feed, done, target, should_stop)
+            target = min([end, *(event.schedule.next_after(done, last_step) for event in stopping)])
+            moment = self._advance(feed, Moment(done, last_step), target, should_stop)
+            done = moment.step
             if done < target:
                 return "interrupted"
-            due = [event for event in self.events if event.schedule.is_due(target, last_step)]
-            moment = Moment(target, last_step, observed=_as_floats(seen) if due else {})
-            for event in due:
-                event.action(moment)
+            _call(stopping, moment)
             if moment.ended_by is not None:
                 return moment.ended_by
             if should_stop() and done < last_step:
                 return "interrupted"
         return None if done >= last_step else "interrupted"
 
-    def _advance(self, feed: "_Feed", done: int, target: int, should_stop: Callable[[], bool]) -> tuple[int, Any]:
-        """Steps up to `target`, in calls of about a second.
+    def _advance(self, feed: "_Feed", moment: Moment, target: int, should_stop: Callable[[], bool]) -> Moment:
+        """Steps up to `target`, in calls of about a second, after each of which passive events are called.
 
         Returns:
-            The steps completed when it ends or is stopped, and what the last of them saw.
+            Where it ended, or was stopped.
         """
-        seen: dict[str, tf.Tensor] = {}
-        while done < target and not should_stop():
-            steps = min(target - done, self._max_call_steps or self._call_steps)
-            (feed.block, seen), secs = self._timed(self.run_steps, feed.iterator, feed.block, tf.constant(steps))
-            self._set_pace(steps, secs)
-            done += steps
-            self._after_call(done)
-        return done, seen
+        passive = [event for event in self.events if event.passive]
+        while moment.step < target and not should_stop():
+            end = moment.step + min(target - moment.step, self._max_call_steps or self._call_steps)
+            moments = self._moments(feed, moment, end, passive)
+            for moment in moments:
+                _call(passive, moment)
+            self._after_call(moment.step)
+        return moment
 
-    def _timed(self, call: Callable[..., Any], *args: Any) -> tuple[Any, float]:
-        """What the call returns, and the seconds that it took."""
+    def _moments(self, feed: "_Feed", start: Moment, end: int, passive: list[Event]) -> list[Moment]:
+        """Steps up to `end` in one call; the moments at which a passive event is due, and that of the end."""
+        last_step, before_secs = start.last_step, self.train_secs
+        due = (step for event in passive for step in event.schedule.between(start.step, end, last_step))
+        points = sorted({*due, end})
+        rows, secs = self._timed(feed, [point - start.step for point in points])
+        self._set_pace(end - start.step, secs)
+        step_secs = secs / (end - start.step)
+        return [
+            Moment(
+                point,
+                last_step,
+                observed=dict(zip(_OBSERVED, row, strict=False)),
+                sums=tuple(row[len(_OBSERVED) :]),
+                train_secs=before_secs + step_secs * (point - start.step),
+            )
+            for point, row in zip(points, rows, strict=True)
+        ]
+
+    def _timed(self, feed: "_Feed", points: list[int]) -> tuple[list[list[float]], float]:
+        """What was seen at the points, and the seconds that the call took."""
         start = self._clock()
-        result = call(*args)
+        feed.block, seen = self._run_traced(feed, tf.constant(points))
+        rows = seen.numpy().tolist()
         secs = self._clock() - start
         self.train_secs += secs
-        return result, secs
+        return rows, secs
+
+    def _run_traced(self, feed: "_Feed", points: tf.Tensor) -> tuple["Block", tf.Tensor]:
+        """`run_steps` without its search for the right trace, as there is but one."""
+        if self._trace is None:
+            spec = tf.TensorSpec([None], tf.int32)
+            self._trace = self.run_steps.get_concrete_function(feed.iterator, feed.block, spec)
+        block, seen = self._trace(feed.iterator, feed.block, points)
+        return block, seen
 
     def _set_pace(self, steps: int, secs: float) -> None:
         """Aims the next call at a second, and grows at most fourfold: the first call's time includes tracing."""
         fitting = int(steps * _CALL_SECS / max(secs, 1e-6))
         self._call_steps = max(1, min(fitting, _GROWTH * max(steps, 1)))
 
-    def _run_steps(self, iterator: Iterator[Any], block: "Block", steps: tf.Tensor) -> tuple["Block", Any]:
-        """So many steps; what is left of the block then, and what the last step saw."""
+    def _run_steps(self, iterator: Iterator[Any], block: "Block", points: tf.Tensor) -> tuple["Block", tf.Tensor]:
+        """As many steps as the last of `points` says.
 
-        def advance(block: Block, left: tf.Tensor, _: StepResult) -> tuple[Block, tf.Tensor, StepResult]:
+        Args:
+            iterator: gives the blocks after this one.
+            block: what is left of it is used first.
+            points: int32 [P], counts of steps from here, ascending.
+
+        Returns:
+            What is left of the block then, and float64 [P, 9]: what the step at each point saw, and the sums.
+        """
+
+        def advance(block: Block, done: tf.Tensor, number: tf.Tensor, seen: tf.TensorArray) -> Any:
             block_steps = block.images.shape[0]
             block = tf.cond(block.used == block_steps, lambda: _whole_block(iterator), lambda: block)
-            end = tf.minimum(block.used + left, block_steps)
+            end = tf.minimum(block.used + points[number] - done, block_steps)
             result = self._run_part(block.images, block.labels, block.used, end)
-            return block._replace(used=end), left - (end - block.used), result
+            done += end - block.used
+            seen = seen.write(number, self._seen(result))  # again and again, until the point is reached
+            return block._replace(used=end), done, number + tf.cast(done == points[number], tf.int32), seen
 
-        start = (block, steps, self._step.nothing())
-        block, _, result = tf.while_loop(lambda _block, left, _result: left > 0, advance, start)
-        return block, self._seen(result)
+        count = tf.size(points)
+        seen = tf.TensorArray(tf.float64, count, element_shape=[len(_OBSERVED) + self._step.sums.shape[0]])
+        block, _, _, seen = tf.while_loop(
+            lambda _block, _done, number, _seen: number < count, advance, (block, 0, 0, seen)
+        )
+        return block, seen.stack()
 
     def _part(self, images: tf.Tensor, labels: tf.Tensor, first: tf.Tensor, end: tf.Tensor) -> StepResult:
         """The steps `first` … `end` - 1 of a block; the result of the last."""
@@ -136,15 +181,12 @@ class Loop:
         )
         return result
 
-    def _seen(self, result: StepResult) -> dict[str, tf.Tensor]:
-        """What events are told of the step that has just been completed."""
-        return {
-            "loss": result.loss,
-            "total_loss": result.total_loss,
-            "accuracy": result.accuracy,
-            "learning_rate": self._step.optimizer.learning_rate(self._step.optimizer.step - 1),
-            "gradient_norm": tf.linalg.global_norm(result.gradients),
-        }
+    def _seen(self, result: StepResult) -> tf.Tensor:
+        """float64 [9]: what events are told of the step that has just been completed, and the sums up to it."""
+        rate = self._step.optimizer.learning_rate(self._step.optimizer.step - 1)
+        norm = tf.linalg.global_norm(result.gradients)
+        found = (result.loss, result.total_loss, result.accuracy, rate, norm)
+        return tf.concat([[tf.cast(number, tf.float64) for number in found], self._step.sums], 0)
 
 
 class Block(NamedTuple):
@@ -168,5 +210,8 @@ class _Feed:
         self.block = _whole_block(iterator)
 
 
-def _as_floats(tensors: dict[str, tf.Tensor]) -> dict[str, float]:
-    return {name: float(value.numpy()) for name, value in tensors.items()}
+def _call(events: Sequence[Event], moment: Moment) -> None:
+    """Those that are due, in their order."""
+    for event in events:
+        if event.schedule.is_due(moment.step, moment.last_step):
+            event.action(moment)

@@ -20,7 +20,6 @@ class StandardEvents:
         log: both logs of the run.
         sums: what the training step summed up.
         batch_size: examples a step, for the rate.
-        train_secs: seconds spent in training so far, for the rate.
         validate: scores the validation split; None where there is none.
         validate_average: scores it with the averaged weights; None where there are none.
         early_stopping: takes in each validation.
@@ -36,7 +35,6 @@ class StandardEvents:
         log: RunLog,
         sums: TrainingSums,
         batch_size: int,
-        train_secs: Callable[[], float],
         validate: Callable[[], Scores] | None,
         validate_average: Callable[[], Scores] | None = None,
         early_stopping: EarlyStopping,
@@ -45,7 +43,7 @@ class StandardEvents:
         per_epoch: Fraction,
         print_every_epochs: int = 1,
     ) -> None:
-        self._log, self._sums, self._batch_size, self._train_secs = log, sums, batch_size, train_secs
+        self._log, self._sums, self._batch_size = log, sums, batch_size
         self._validate, self._validate_average, self._early_stopping = validate, validate_average, early_stopping
         self._save, self._say, self._per_epoch, self._print_every_epochs = save, say, per_epoch, print_every_epochs
         self._last_scalars: tuple[int, float] | None = None
@@ -64,8 +62,8 @@ class StandardEvents:
         """The events in their order. tests/training/test_standard_events.py holds it."""
         validating = self._validate is not None
         events = [
-            Event("batch_accuracy", batch_accuracy, self.say_batch_accuracy) if batch_accuracy else None,
-            Event("scalars", scalars, self.write_scalars),  # takes the sums
+            Event("batch_accuracy", batch_accuracy, self.say_batch_accuracy, passive=True) if batch_accuracy else None,
+            Event("scalars", scalars, self.write_scalars, passive=True),
             Event("evaluation", evaluation, self.evaluate) if validating else None,  # may end the run
             Event("epoch", epoch, self.finish_epoch),  # reports the evaluation, resets the epoch's sums
             Event("checkpoint", checkpoint, self.save),  # saves what those before have changed
@@ -79,7 +77,7 @@ class StandardEvents:
 
     def write_scalars(self, moment: Moment) -> None:
         """A point of every training curve: means since the last one, norm and rate of this step."""
-        means = self._sums.take_log()
+        means = self._sums.take_log(moment.sums)
         steps, secs = self._since_last_scalars(moment)
         numbers = {name: moment.observed[name] for name in ("learning_rate", "gradient_norm")}
         rate = {"examples_per_sec": steps * self._batch_size / secs} if secs > 0 else {}
@@ -145,6 +143,6 @@ class StandardEvents:
 
     def _since_last_scalars(self, moment: Moment) -> tuple[int, float]:
         """Steps and training seconds since the last point; the first of a process has no rate."""
-        now = (moment.step, self._train_secs())
+        now = (moment.step, moment.train_secs)
         before, self._last_scalars = self._last_scalars, now
         return (0, 0.0) if before is None else (now[0] - before[0], now[1] - before[1])

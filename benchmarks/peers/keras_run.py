@@ -1,0 +1,99 @@
+"""A network of the comparisons in Keras, by `fit` or `evaluate`. Prints one JSON line.
+
+    python -m benchmarks.peers.keras_run cifar_cnn --examples=3200                  its default setting
+    python -m benchmarks.peers.keras_run softmax --steps_per_execution=50 --tf_data
+    python -m benchmarks.peers.keras_run cifar_cnn --evaluate --mixed_bfloat16
+
+By default it gets arrays that were scaled to float32 outside the clock, which spares it work that tfcore does in every
+step.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.peers import keras_models, measuring
+from benchmarks.peers.keras_models import Case
+from benchmarks.peers.measuring import Stopwatch, peak_bytes
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Ends `fit` with the epoch in which the stopwatch's time is over; does nothing within epochs."""
+
+    def __init__(self, watch: Stopwatch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Asks the stopwatch."""
+        del epoch, logs
+        self.model.stop_training = self._watch.is_over()
+
+
+def batches(images: Any, labels: Any, batch_size: int) -> tf.data.Dataset:
+    """Shuffled anew in every epoch; gathers whole batches, since what tf.data costs it costs per element."""
+    images, labels = tf.constant(images), tf.constant(labels)
+    rows = tf.data.Dataset.range(len(images)).shuffle(len(images)).batch(batch_size)
+
+    def gather(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(tf.gather(images, rows), tf.float32) * (1 / 255), tf.gather(labels, rows)
+
+    return rows.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def fed(images: Any, labels: Any, batch_size: int, *, tf_data: bool) -> dict[str, Any]:
+    """The arguments of `fit` and `evaluate` that stand for the data."""
+    if tf_data:
+        return {"x": batches(images, labels, batch_size)}
+    return {"x": np.divide(images, 255, dtype=np.float32), "y": labels, "batch_size": batch_size}
+
+
+def train(case: Case, data: dict[str, Any], watch: Stopwatch) -> list[float]:
+    """The mean loss of each epoch."""
+    fitted = case.model.fit(**data, epochs=10**6, verbose=0, callbacks=[StopAfter(watch)])
+    return fitted.history["loss"]
+
+
+def evaluate(case: Case, data: dict[str, Any], watch: Stopwatch) -> None:
+    """Scores the data again and again."""
+    while True:
+        case.model.evaluate(**data, verbose=0)
+        if watch.is_over():
+            return
+
+
+def main() -> None:
+    """Builds, then trains or evaluates."""
+    bare_bytes = peak_bytes()
+    parser = measuring.parser(__doc__, keras_models.CASES)
+    parser.add_argument("--evaluate", action="store_true", help="the test pictures, instead of training")
+    parser.add_argument("--steps_per_execution", type=int, default=1)
+    parser.add_argument("--mixed_bfloat16", action="store_true")
+    parser.add_argument("--tf_data", action="store_true", help="a tf.data pipeline instead of arrays")
+    arguments = parser.parse_args()
+    keras.utils.set_random_seed(0)
+    if arguments.mixed_bfloat16:
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    case = keras_models.CASES[arguments.case]()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    case.model.compile(case.optimizer, loss, metrics=["accuracy"], steps_per_execution=arguments.steps_per_execution)
+    split, batch_size = ("test", measuring.EVAL_BATCH_SIZE) if arguments.evaluate else ("train", case.batch_size)
+    images, labels = measuring.pictures(case.dataset, arguments.examples, split=split)
+    data, watch = fed(images, labels, batch_size, tf_data=arguments.tf_data), Stopwatch(arguments.secs)
+    setting = {
+        "precision": "bfloat16" if arguments.mixed_bfloat16 else "float32",
+        "version": f"Keras {keras.__version__}",
+    }
+    if arguments.evaluate:
+        evaluate(case, data, watch)
+        measuring.report("evaluation", len(images), watch, bare_bytes, **setting)
+    else:
+        losses = train(case, data, watch)
+        steps = -(-len(images) // batch_size)
+        measuring.report("steps_per_sec", steps, watch, bare_bytes, losses=losses, **setting)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""A network of the comparisons in PyTorch, trained or evaluated. Prints one JSON line.
+
+    python -m benchmarks.peers.torch_run cifar_cnn --examples=3200 --bfloat16
+    python -m benchmarks.peers.torch_run softmax --compile
+    python -m benchmarks.peers.torch_run cifar_cnn --evaluate --bfloat16
+
+The pictures stay in memory as uint8 and batches are indexed out of them: a DataLoader's workers are slower where all
+fits in memory. Optimizers are fused where PyTorch has them so. Convolutions see channels_last. bfloat16 is autocast:
+weights, optimizer and loss stay float32.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+
+from benchmarks.peers import measuring, torch_models
+from benchmarks.peers.measuring import Stopwatch, peak_bytes
+from benchmarks.peers.torch_models import Case
+
+Scores = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+LONGEST = 3.0  # rows of the limited weights
+COMPILER = os.environ.get("CXX", "g++")
+
+
+class Trainer:
+    """Epochs of one case.
+
+    Args:
+        case: model and optimizer.
+        scores: see `scoring`.
+        images: uint8 [N, H, W, C].
+        labels: int64 [N].
+    """
+
+    def __init__(self, case: Case, scores: Scores, images: torch.Tensor, labels: torch.Tensor) -> None:
+        self._case, self._scores, self._images, self._labels = case, scores, images, labels
+        self.losses: list[float] = []
+        self.accuracies: list[float] = []
+
+    def epoch(self) -> None:
+        """Shuffles, and takes every example once."""
+        loss_sum, hits = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+        for rows in torch.randperm(len(self._images)).split(self._case.batch_size):
+            loss, batch_hits = self._step(rows)
+            loss_sum += loss * len(rows)
+            hits += batch_hits
+        self.losses.append(loss_sum.item() / len(self._images))
+        self.accuracies.append(hits.item() / len(self._images))
+
+    def _step(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        loss, hits = self._scores(batch(self._images, rows), self._labels.index_select(0, rows))
+        self._case.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._case.optimizer.step()
+        with torch.no_grad():
+            for weight in self._case.limited:
+                lengths = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
+                weight.mul_((LONGEST / lengths).clamp_(max=1.0))
+        return loss.detach(), hits
+
+
+def batch(images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Pictures of some rows, float32 within 0..1."""
+    return images.index_select(0, rows).float().mul_(1 / 255)
+
+
+def scoring(model: torch.nn.Module, *, bfloat16: bool) -> Scores:
+    """The function (images, labels) → (mean loss, right answers)."""
+
+    def scores(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            logits = model(images)
+        loss = functional.cross_entropy(logits.float(), labels)
+        return loss, (logits.argmax(1) == labels).sum()
+
+    return scores
+
+
+@torch.inference_mode()
+def evaluate(scores: Scores, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
+    """Mean loss and accuracy."""
+    loss_sum, hits = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+    for rows in torch.arange(len(images)).split(measuring.EVAL_BATCH_SIZE):
+        loss, batch_hits = scores(batch(images, rows), labels[rows])
+        loss_sum += loss * len(rows)
+        hits += batch_hits
+    return loss_sum.item() / len(images), hits.item() / len(images)
+
+
+def main() -> None:
+    """Builds, then trains or evaluates."""
+    bare_bytes = peak_bytes()
+    parser = measuring.parser(__doc__, torch_models.CASES)
+    parser.add_argument("--evaluate", action="store_true", help="the test pictures, instead of training")
+    parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.compile and not shutil.which(COMPILER):
+        sys.exit(f"torch.compile wants a C++ compiler, and there is no {COMPILER}")
+    torch.manual_seed(0)
+    case = torch_models.CASES[arguments.case]()
+    scores = scoring(case.model, bfloat16=arguments.bfloat16)
+    if arguments.compile:
+        scores = torch.compile(scores)
+    split = "test" if arguments.evaluate else "train"
+    images, labels = map(torch.from_numpy, measuring.pictures(case.dataset, arguments.examples, split=split))
+    labels, watch = labels.long(), Stopwatch(arguments.secs)
+    setting = {
+        "precision": "bfloat16" if arguments.bfloat16 else "float32",
+        "version": f"PyTorch {torch.__version__}",
+    }
+    if arguments.evaluate:
+        case.model.eval()
+        evaluate(scores, images, labels)
+        while not watch.is_over():
+            evaluate(scores, images, labels)
+        measuring.report("evaluation", len(images), watch, bare_bytes, **setting)
+    else:
+        trainer = Trainer(case, scores, images, labels)
+        trainer.epoch()
+        while not watch.is_over():
+            trainer.epoch()
+        steps = -(-len(images) // case.batch_size)
+        measuring.report("steps_per_sec", steps, watch, bare_bytes, losses=trainer.losses, **setting)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""What is compared: the cases, and the sides of each with their command lines."""
+
+import pathlib
+from dataclasses import dataclass
+
+HERE = pathlib.Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Side:
+    """One library in one setting; `arguments` follow `python -m`."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+    @property
+    def library(self) -> str:
+        """The first word of the name."""
+        return self.name.split()[0]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and how it is trained.
+
+    Args:
+        sides: tfcore's own defaults first; what Keras does by default before its other settings.
+        goals: times as quick as Keras' default, and as the fastest peer; None where no peers are in the case.
+        figure: which figure is the rate.
+    """
+
+    sides: tuple[Side, ...]
+    goals: tuple[float, float] | None = None
+    figure: str = "steps_per_sec"
+
+    def side(self, name: str) -> Side:
+        """The side of that name."""
+        return next(side for side in self.sides if side.name == name)
+
+    def first(self, library: str) -> Side | None:
+        """What the library does by default; None where it is not in the case."""
+        return next((side for side in self.sides if side.library == library), None)
+
+
+def tfcore(*flags: str, name: str = "tfcore") -> Side:
+    """A side of tfcore's own benchmark."""
+    shared = ("--validation=0", "--schedule=constant", "--secs=1", "--json")
+    return Side(name, ("tfcore", "benchmark", "--figures=training", *shared, *flags))
+
+
+def peers(script: str, settings: dict[str, str], *arguments: str) -> list[Side]:
+    """The settings of one peer, name → flags."""
+    return [Side(name, (f"benchmarks.peers.{script}", *arguments, *flags.split())) for name, flags in settings.items()]
+
+
+SOFTMAX = ("--model=softmax", "--optimizer=gradient_descent", "--learning_rate=0.005", "--batch_size=100")
+MLP = (
+    "--model=mlp",
+    "--hidden=50,50",
+    "--initializer=glorot_uniform",
+    "--optimizer=adam",
+    "--epsilon=1e-7",
+    "--batch_size=100",
+)
+MNIST_CNN = ("--model=mnist_cnn", "--optimizer=adadelta", "--batch_size=128")
+CIFAR_CNN = ("--model=cifar_cnn", "--optimizer=adam", "--epsilon=1e-7", "--batch_size=64")
+FLOAT32 = "tfcore float32"
+EVALUATION = ("--figures=evaluation", "--dataset=cifar10", *CIFAR_CNN, "--eval_batch_size=500")
+
+KERAS = {
+    "Keras fit": "",
+    "Keras steps_per_execution": "--steps_per_execution=50",
+    "Keras mixed_bfloat16": "--mixed_bfloat16",
+}
+KERAS_DENSE = {**KERAS, "Keras tf.data, steps_per_execution": "--tf_data --steps_per_execution=50"}
+KERAS_CNN = {**KERAS, "Keras tf.data, mixed_bfloat16": "--tf_data --mixed_bfloat16"}
+KERAS_EVALUATION = {
+    "Keras evaluate": "",
+    "Keras steps_per_execution": "--steps_per_execution=20",
+    "Keras mixed_bfloat16": "--mixed_bfloat16",
+    "Keras tf.data, mixed_bfloat16": "--tf_data --mixed_bfloat16",
+}
+TORCH = {
+    "PyTorch float32": "",
+    "PyTorch bfloat16": "--bfloat16",
+    "PyTorch compiled": "--compile",
+    "PyTorch compiled, bfloat16": "--compile --bfloat16",
+}
+TORCH_DENSE = {name: flags for name, flags in TORCH.items() if name != "PyTorch compiled, bfloat16"}
+JAX = {"JAX jitted step": "", "JAX epoch in scan": "--scan"}
+
+CASES = {
+    "softmax": Case(
+        (
+            tfcore("--dataset=cifar10", *SOFTMAX),
+            *peers("keras_run", KERAS_DENSE, "softmax"),
+            *peers("torch_run", TORCH_DENSE, "softmax"),
+            *peers("jax_run", JAX, "softmax"),
+        ),
+        (6.0, 2.0),
+    ),
+    "mlp": Case(
+        (
+            tfcore("--dataset=mnist", *MLP),
+            *peers("keras_run", KERAS_DENSE, "mlp"),
+            *peers("torch_run", TORCH_DENSE, "mlp"),
+            *peers("jax_run", JAX, "mlp"),
+        ),
+        (8.0, 1.5),
+    ),
+    "mnist_cnn": Case(
+        (
+            tfcore("--dataset=mnist", *MNIST_CNN),
+            tfcore("--dataset=mnist", *MNIST_CNN, "--precision=float32", name=FLOAT32),
+            *peers("keras_run", KERAS_CNN, "mnist_cnn", "--examples=6400"),
+            *peers("torch_run", TORCH, "mnist_cnn", "--examples=6400"),
+        ),
+        (3.0, 1.5),
+    ),
+    "cifar_cnn": Case(
+        (
+            tfcore("--dataset=cifar10", *CIFAR_CNN),
+            tfcore("--dataset=cifar10", *CIFAR_CNN, "--precision=float32", name=FLOAT32),
+            *peers("keras_run", KERAS_CNN, "cifar_cnn", "--examples=3200"),
+            *peers("torch_run", TORCH, "cifar_cnn", "--examples=3200"),
+        ),
+        (3.0, 2.2),
+    ),
+    "evaluation": Case(
+        (
+            tfcore(*EVALUATION),
+            tfcore(*EVALUATION, "--precision=float32", name=FLOAT32),
+            *peers("keras_run", KERAS_EVALUATION, "cifar_cnn", "--evaluate"),
+            *peers("torch_run", TORCH, "cifar_cnn", "--evaluate"),
+        ),
+        (3.5, 1.3),
+        figure="evaluation",
+    ),
+    "data_size": Case(
+        (
+            tfcore(f"--dataset={HERE / 'big_shapes.py'}:tenfold", *SOFTMAX, name="tfcore on 100,000 pictures"),
+            tfcore("--dataset=shapes", *SOFTMAX, name="tfcore on 10,000 pictures"),
+        ),
+    ),
+}
+TINY = {"tfcore": ("--secs=0.05",), "Keras": ("--secs=0", "--examples=2000")}  # the two sides of a tiny round
