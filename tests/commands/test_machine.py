@@ -43,3 +43,7 @@ def test_the_peak_is_the_better_of_product_and_convolution(
 
 def test_the_peak_is_measured() -> None:
     assert 0 < machine.peak_flops_per_sec("float32") < math.inf
+
+
+def test_the_bare_import_takes_as_long_as_it_takes() -> None:
+    assert 0.1 < machine.bare_import_secs() < 100

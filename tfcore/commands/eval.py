@@ -27,7 +27,7 @@ def run(parsed: flags.Parsed) -> int:
     builders.check_names(config)
     if options["split"] == "validation" and config.validation == 0:
         raise ConfigError(f"The run in {folder} has no validation split: it was trained with --validation=0.")
-    quiet.import_tensorflow()
+    quiet.import_tensorflow_for_good()
     runtime.set_up(config)
     _score(folder, config, options)
     return 0

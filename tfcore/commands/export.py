@@ -27,7 +27,7 @@ def run(parsed: flags.Parsed) -> int:
             scratch.write_text(architecture.to_json(), encoding="utf-8")
         print(f"The architecture of {run_dir} is in {out}: {files.size_bytes(out):,} bytes.")
         return 0
-    quiet.import_tensorflow()
+    quiet.import_tensorflow_for_good()
     step = loading.checkpoint_step(run_dir, config, options["checkpoint"])
     chosen = {"checkpoint": str(step), "average": options["average"]}
     if kind == "saved_model":

@@ -2,6 +2,7 @@
 
 import platform
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +29,13 @@ def peak_bytes() -> int:
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def bare_import_secs() -> float:
+    """How long `import tensorflow` takes in a process that does nothing else."""
+    code = "import time; start = time.monotonic(); import tensorflow; print(time.monotonic() - start)"
+    command = [sys.executable, "-c", code]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
 
 
 def peak_flops_per_sec(precision: str) -> float:

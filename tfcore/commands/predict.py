@@ -31,7 +31,7 @@ def run(parsed: flags.Parsed) -> int:
     _check(options, parsed.arguments)
     if options["run_dir"]:
         read_config(Path(options["run_dir"]))  # which says so where there is no run
-    quiet.import_tensorflow()
+    quiet.import_tensorflow_for_good()
     import numpy as np
 
     path = options["run_dir"] or options["model_path"]

@@ -1,8 +1,23 @@
-"""Importing TensorFlow without its start-up chatter."""
+"""Importing TensorFlow without its start-up chatter, and without Python's search for garbage on the way."""
 
+import gc
 import os
 import sys
 import tempfile
+
+
+def import_tensorflow_for_good() -> None:
+    """The same in a process that is tfcore's own, and done with when tfcore is.
+
+    TensorFlow's hundreds of thousands of objects are put out of the sight of Python's garbage collector. Looking
+    through them while they are made takes a sixth of the import, and a tenth of a second each time later.
+    """
+    gc.disable()
+    try:
+        import_tensorflow()
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def import_tensorflow() -> None:

@@ -149,7 +149,7 @@ def _filters(options: dict[str, Any]) -> Drawn:
 
 def _load(run_dir: Path) -> "TrainedModel":
     """The run's model; raises ConfigError where it is a program without layers."""
-    quiet.import_tensorflow()
+    quiet.import_tensorflow_for_good()
     from tfcore.commands import loading
 
     trained = loading.load(run_dir)

@@ -23,7 +23,7 @@ def run(parsed: flags.Parsed) -> int:
         builders.check_names(config)
         if has_ended(folder, config):
             return _say_ended(folder, as_json=parsed.options["json"])
-        quiet.import_tensorflow()
+        quiet.import_tensorflow_for_good()
         runtime.set_up(config)
         from tfcore.commands import display
         from tfcore.commands.session import Session

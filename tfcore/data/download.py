@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pooch
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from platformdirs import user_cache_path
 
 from tfcore.data.archive import PIECE_BYTES, unpack
 from tfcore.errors import DataError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 TIMEOUT_SECS = (3.0, 20.0)  # to connect; between two pieces of an answer
 NAMES_BYTES = 1 << 12  # more than any list of class names has
@@ -134,7 +136,7 @@ PUBLISHED: dict[str, Archive | Files] = {
 
 def data_dir(flag_value: str) -> Path:
     """The folder for data sets: the flag's value, else $TFCORE_DATA_DIR, else the user's cache folder."""
-    return Path(flag_value or os.environ.get("TFCORE_DATA_DIR") or pooch.os_cache("tfcore")).expanduser()
+    return Path(flag_value or os.environ.get("TFCORE_DATA_DIR") or user_cache_path("tfcore")).expanduser()
 
 
 def obtain(name: str, data_dir: Path) -> Path:
@@ -185,7 +187,7 @@ def _move(made: Path, folder: Path, names: list[str]) -> None:
 class _Bar:
     """What pooch reports to while it downloads: one line on standard error."""
 
-    def __init__(self, progress: Progress, name: str) -> None:
+    def __init__(self, progress: "Progress", name: str) -> None:
         self._progress = progress
         self._task = progress.add_task(name, total=None)
 
@@ -212,6 +214,10 @@ class _Bar:
 
 def _fetch(address: str, md5: str, into: Path, advice: str) -> Path:
     """Downloads one file into a folder, with a second attempt where a transfer broke off or came out wrong."""
+    import pooch  # takes a tenth of a second, which no run waits for whose data is there
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     name = address.rpartition("/")[2]
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     pooch.get_logger().setLevel(logging.CRITICAL)  # It would print to standard error beside the progress.

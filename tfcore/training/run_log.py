@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event as EventProto
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -86,6 +85,8 @@ def _stays(line: str, step: int) -> bool:
 
 def _trim_events(path: Path, step: int) -> None:
     """Rewrites an event file without the events after `step`, and without a record that a kill cut short."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # slow, and seldom needed
+
     # The loader's own records are read whole: it stops, without an error, at the first one that is cut short.
     records = list(RawEventFileLoader(str(path)).Load())
     kept = [record for record in records if _event_stays(record, step)]
