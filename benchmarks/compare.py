@@ -6,10 +6,10 @@
 
 Wants CIFAR-10 and MNIST in $TFCORE_DATA_DIR, the peers (`pip install -e .[peers]`) and, for torch.compile, a C++
 compiler; a peer that cannot run is listed with the reason. Every peer is told its network by a file in peers/, shuffles
-every epoch and keeps loss and accuracy of every step, with the threads that its library takes by default. Machines are
-shared and noisy, so what counts is the median of the rounds' ratios. Ratios are taken at equal precision (float32) and
-with each library at its best: tfcore with its own defaults, a peer in whichever of its settings is fastest. JAX is in
-the cases without convolutions only, see peers/jax_run.py.
+every epoch and keeps the loss and the accuracy of the training, with the threads that its library takes by default or
+with one. Machines are shared and noisy, so what counts is the median of the rounds' ratios. Ratios are taken at equal
+precision (float32) and with each library at its best: tfcore with its own defaults, a peer in whichever of its settings
+is fastest. JAX is in the cases without convolutions only, see peers/jax_run.py.
 """
 
 import argparse
@@ -28,14 +28,16 @@ from benchmarks.sides import CASES, TINY, Side  # noqa: E402
 from benchmarks.tables import Figures, table  # noqa: E402
 
 FIGURES, PAGE = ROOT / "benchmarks" / "figures.json", ROOT / "docs" / "benchmarks.md"
+TUNING = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FLAGS", "TF_XLA_FLAGS", "JAX_PLATFORMS")  # what a shell may hold
 BEGIN, END = "<!-- made by benchmarks/compare.py -->\n", "<!-- to here -->\n"
 
 
 def run(case: str, side: Side, *extra: str) -> Figures:
     """One measurement in a fresh process; the reason instead, where a peer cannot run."""
     command = [sys.executable, "-m", *side.arguments, *extra]
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, check=False, cwd=ROOT, env=quiet, capture_output=True, text=True)
+    settings = {name: value for name, value in os.environ.items() if name not in TUNING}
+    settings |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(command, check=False, cwd=ROOT, env=settings, capture_output=True, text=True)
     if done.returncode and side.library == "tfcore":
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
     if done.returncode:
@@ -43,11 +45,19 @@ def run(case: str, side: Side, *extra: str) -> Figures:
         print(f"  {case:<12}{side.name:<36} not run: {lines[-1]}", flush=True)
         return {"not_run": lines[-1]}
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    figures["command"] = " ".join(["python -m", *side.arguments, *extra])
     loss = tables.loss_change(figures)
     trained = "" if loss is None else f"   loss {loss[0]:.3f} → {loss[1]:.3f}"
     unit = "steps/s" if CASES[case].figure == "steps_per_sec" else "pictures/s"
     print(f"  {case:<12}{side.name:<36}{figures[CASES[case].figure]:>10,.1f} {unit}{trained}", flush=True)
     return figures
+
+
+def run_all(case: str, *, backwards: bool) -> dict[str, Figures]:
+    """All sides of a case: a machine that becomes slower meanwhile is slower to others in the next round."""
+    sides = CASES[case].sides
+    figures = {side.name: run(case, side) for side in (reversed(sides) if backwards else sides)}
+    return {side.name: figures[side.name] for side in sides}
 
 
 def tiny_round(cases: list[str]) -> None:
@@ -80,7 +90,7 @@ def main() -> None:
     rounds = []
     for number in range(arguments.rounds):
         print(f"round {number + 1} of {arguments.rounds}", flush=True)
-        rounds.append({case: {side.name: run(case, side) for side in CASES[case].sides} for case in cases})
+        rounds.append({case: run_all(case, backwards=number % 2 == 1) for case in cases})
     command = " ".join(["python benchmarks/compare.py", *arguments.cases, f"--rounds={arguments.rounds}"])
     report = made_report(rounds, command)
     print(table(report))

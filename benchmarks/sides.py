@@ -62,7 +62,8 @@ MLP = (
     "--epsilon=1e-7",
     "--batch_size=100",
 )
-MNIST_CNN = ("--model=mnist_cnn", "--optimizer=adadelta", "--batch_size=128")
+MNIST_EXAMPLES, CIFAR_EXAMPLES = 6400, 3200  # of an epoch of the convolutional cases, so that a round ends some day
+MNIST_CNN = ("--model=mnist_cnn", "--optimizer=adadelta", "--batch_size=128", f"--train_examples={MNIST_EXAMPLES}")
 CIFAR_CNN = ("--model=cifar_cnn", "--optimizer=adam", "--epsilon=1e-7", "--batch_size=64")
 FLOAT32 = "tfcore float32"
 EVALUATION = ("--figures=evaluation", "--dataset=cifar10", *CIFAR_CNN, "--eval_batch_size=500")
@@ -72,8 +73,17 @@ KERAS = {
     "Keras steps_per_execution": "--steps_per_execution=50",
     "Keras mixed_bfloat16": "--mixed_bfloat16",
 }
-KERAS_DENSE = {**KERAS, "Keras tf.data, steps_per_execution": "--tf_data --steps_per_execution=50"}
-KERAS_CNN = {**KERAS, "Keras tf.data, mixed_bfloat16": "--tf_data --mixed_bfloat16"}
+KERAS_DENSE = {
+    **KERAS,
+    "Keras tf.data, steps_per_execution": "--tf_data --steps_per_execution=50",
+    "Keras one thread, steps_per_execution": "--one_thread --steps_per_execution=50",
+    "Keras jit_compile, steps_per_execution": "--jit_compile --steps_per_execution=50",
+}
+KERAS_CNN = {
+    **KERAS,
+    "Keras tf.data, mixed_bfloat16": "--tf_data --mixed_bfloat16",
+    "Keras steps_per_execution, mixed_bfloat16": "--steps_per_execution=10 --mixed_bfloat16",
+}
 KERAS_EVALUATION = {
     "Keras evaluate": "",
     "Keras steps_per_execution": "--steps_per_execution=20",
@@ -86,7 +96,13 @@ TORCH = {
     "PyTorch compiled": "--compile",
     "PyTorch compiled, bfloat16": "--compile --bfloat16",
 }
-TORCH_DENSE = {name: flags for name, flags in TORCH.items() if name != "PyTorch compiled, bfloat16"}
+TORCH_DENSE = {
+    "PyTorch float32": "",
+    "PyTorch bfloat16": "--bfloat16",
+    "PyTorch compiled": "--compile",
+    "PyTorch one thread": "--one_thread",
+    "PyTorch one thread, compiled": "--one_thread --compile",
+}
 JAX = {"JAX jitted step": "", "JAX epoch in scan": "--scan"}
 
 CASES = {
@@ -112,17 +128,23 @@ CASES = {
         (
             tfcore("--dataset=mnist", *MNIST_CNN),
             tfcore("--dataset=mnist", *MNIST_CNN, "--precision=float32", name=FLOAT32),
-            *peers("keras_run", KERAS_CNN, "mnist_cnn", "--examples=6400"),
-            *peers("torch_run", TORCH, "mnist_cnn", "--examples=6400"),
+            *peers("keras_run", KERAS_CNN, "mnist_cnn", f"--examples={MNIST_EXAMPLES}"),
+            *peers("torch_run", TORCH, "mnist_cnn", f"--examples={MNIST_EXAMPLES}"),
         ),
         (3.0, 1.5),
     ),
     "cifar_cnn": Case(
         (
-            tfcore("--dataset=cifar10", *CIFAR_CNN),
-            tfcore("--dataset=cifar10", *CIFAR_CNN, "--precision=float32", name=FLOAT32),
-            *peers("keras_run", KERAS_CNN, "cifar_cnn", "--examples=3200"),
-            *peers("torch_run", TORCH, "cifar_cnn", "--examples=3200"),
+            tfcore("--dataset=cifar10", *CIFAR_CNN, f"--train_examples={CIFAR_EXAMPLES}"),
+            tfcore(
+                "--dataset=cifar10",
+                *CIFAR_CNN,
+                f"--train_examples={CIFAR_EXAMPLES}",
+                "--precision=float32",
+                name=FLOAT32,
+            ),
+            *peers("keras_run", KERAS_CNN, "cifar_cnn", f"--examples={CIFAR_EXAMPLES}"),
+            *peers("torch_run", TORCH, "cifar_cnn", f"--examples={CIFAR_EXAMPLES}"),
         ),
         (3.0, 2.2),
     ),

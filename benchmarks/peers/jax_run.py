@@ -3,8 +3,8 @@
     python -m benchmarks.peers.jax_run softmax          one jitted call a step
     python -m benchmarks.peers.jax_run softmax --scan   one jitted call an epoch, a scan over its batches
 
-The pictures stay on the device as uint8, and batches are gathered there. The convolutional networks are not here: XLA's
-convolutions on a CPU are several times slower than those of the other frameworks.
+The pictures stay on the device as uint8, and batches are gathered there. The convolutional networks are not here: see
+jax_convolutions.py.
 """
 
 import itertools
@@ -50,12 +50,12 @@ def initial(case: str, key: jax.Array) -> State:
 
 def scores(params: Tree, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean loss and right answers."""
-    x = images.reshape(len(images), -1).astype(jnp.float32) / 255
+    x = images.astype(jnp.float32) * (1 / 255)
     *hidden, (weights, biases) = params
     for hidden_weights, hidden_biases in hidden:
         x = jax.nn.relu(x @ hidden_weights + hidden_biases)
     logits = x @ weights + biases
-    losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
+    losses = -(jax.nn.log_softmax(logits) * jax.nn.one_hot(labels, logits.shape[1])).sum(1)
     return losses.mean(), (logits.argmax(1) == labels).sum()
 
 
@@ -88,16 +88,15 @@ one_step = jax.jit(update, donate_argnums=0)
 
 
 @partial(jax.jit, donate_argnums=0)
-def one_epoch(state: State, images: jax.Array, labels: jax.Array, key: jax.Array) -> State:
-    """Shuffles, and takes all steps."""
-    rows = jax.random.permutation(key, len(images)).reshape(-1, BATCH_SIZE)
+def one_epoch(state: State, images: jax.Array, labels: jax.Array, rows: jax.Array) -> State:
+    """All steps, on the batches that `rows` [steps, B] name."""
     return jax.lax.scan(lambda state, rows: (update(state, images, labels, rows), None), state, rows)[0]
 
 
-def stepwise_epoch(state: State, images: jax.Array, labels: jax.Array, generator: np.random.Generator) -> State:
+def stepwise_epoch(state: State, images: jax.Array, labels: jax.Array, rows: np.ndarray) -> State:
     """The same, one call a step."""
-    for rows in generator.permutation(len(images)).astype(np.int32).reshape(-1, BATCH_SIZE):
-        state = one_step(state, images, labels, rows)
+    for batch in rows:
+        state = one_step(state, images, labels, batch)
     return state
 
 
@@ -108,16 +107,13 @@ def main() -> None:
     parser.add_argument("--scan", action="store_true", help="an epoch in one call")
     arguments = parser.parse_args()
     pictures = measuring.pictures(SIZES[arguments.case][0], arguments.examples)
-    images, labels = map(jnp.asarray, pictures)
-    key, generator = jax.random.key(0), np.random.default_rng(0)
-    state, watch, losses = initial(arguments.case, key), Stopwatch(arguments.secs), []
+    images, labels = jnp.asarray(pictures[0].reshape(len(pictures[0]), -1)), jnp.asarray(pictures[1])
+    run_epoch, generator = one_epoch if arguments.scan else stepwise_epoch, np.random.default_rng(0)
+    state, watch, losses = initial(arguments.case, jax.random.key(0)), Stopwatch(arguments.secs), []
     while True:
+        rows = generator.permutation(len(images)).astype(np.int32).reshape(-1, BATCH_SIZE)
         state = state._replace(loss_sum=jnp.zeros(()), hits=jnp.zeros((), jnp.int32))
-        if arguments.scan:
-            key, epoch_key = jax.random.split(key)
-            state = one_epoch(state, images, labels, epoch_key)
-        else:
-            state = stepwise_epoch(state, images, labels, generator)
+        state = run_epoch(state, images, labels, rows)
         losses.append(float(state.loss_sum) / len(images))
         if watch.is_over():
             break

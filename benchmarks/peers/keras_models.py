@@ -1,6 +1,6 @@
 """The networks of the comparisons, as Keras users write them; each with its optimizer and batch size.
 
-The logits are float32 under every policy, as Keras' guide to mixed precision has it.
+The logits are turned into float32 under every policy, as Keras' guide to mixed precision has it.
 """
 
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ class Case:
     batch_size: int
 
 
-def logits(initializer: str = "glorot_uniform") -> layers.Dense:
+def logits(initializer: str = "glorot_uniform") -> list[layers.Layer]:
     """The last layer."""
-    return layers.Dense(10, kernel_initializer=initializer, dtype="float32")
+    return [layers.Dense(10, kernel_initializer=initializer), layers.Activation("linear", dtype="float32")]
 
 
 def softmax() -> Case:
     """Softmax regression by gradient descent."""
-    model = keras.Sequential([layers.Input((32, 32, 3)), layers.Flatten(), logits("zeros")])
+    model = keras.Sequential([layers.Input((32, 32, 3)), layers.Flatten(), *logits("zeros")])
     return Case("cifar10", model, keras.optimizers.SGD(0.005), 100)
 
 
 def mlp() -> Case:
     """Two hidden layers of 50."""
     hidden = [layers.Dense(50, activation="relu") for _ in range(2)]
-    model = keras.Sequential([layers.Input((28, 28, 1)), layers.Flatten(), *hidden, logits()])
+    model = keras.Sequential([layers.Input((28, 28, 1)), layers.Flatten(), *hidden, *logits()])
     return Case("mnist", model, keras.optimizers.Adam(0.001, epsilon=1e-7), 100)
 
 
@@ -50,7 +50,7 @@ def mnist_cnn() -> Case:
             layers.Flatten(),
             layers.Dense(100, activation="relu"),
             layers.Dropout(0.5),
-            logits(),
+            *logits(),
         ]
     )
     return Case("mnist", model, keras.optimizers.Adadelta(1.0), 128)
@@ -73,7 +73,8 @@ def cifar_cnn() -> Case:
         model.add(layers.Activation("relu"))
         model.add(layers.Dropout(0.2))
         model.add(layers.BatchNormalization())
-    model.add(logits())
+    for layer in logits():
+        model.add(layer)
     return Case("cifar10", model, keras.optimizers.Adam(0.001, epsilon=1e-7), 64)
 
 

@@ -32,21 +32,27 @@ class StopAfter(keras.callbacks.Callback):
         self.model.stop_training = self._watch.is_over()
 
 
-def batches(images: Any, labels: Any, batch_size: int) -> tf.data.Dataset:
-    """Shuffled anew in every epoch; gathers whole batches, since what tf.data costs it costs per element."""
+def batches(images: Any, labels: Any, batch_size: int, *, shuffled: bool) -> tf.data.Dataset:
+    """Gathers whole batches, in a new order every epoch: what tf.data costs it costs per element."""
     images, labels = tf.constant(images), tf.constant(labels)
-    rows = tf.data.Dataset.range(len(images)).shuffle(len(images)).batch(batch_size)
+    count, steps = len(images), len(images) // batch_size
+
+    def epoch(_: tf.Tensor) -> tf.data.Dataset:
+        rows = tf.random.shuffle(tf.range(count)) if shuffled else tf.range(count)
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(rows[: steps * batch_size], [steps, batch_size]))
 
     def gather(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.cast(tf.gather(images, rows), tf.float32) * (1 / 255), tf.gather(labels, rows)
 
-    return rows.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    chosen = tf.data.Dataset.range(1).flat_map(epoch).apply(tf.data.experimental.assert_cardinality(steps))
+    return chosen.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def fed(images: Any, labels: Any, batch_size: int, *, tf_data: bool) -> dict[str, Any]:
+def fed(pictures: tuple[Any, Any], batch_size: int, *, tf_data: bool, shuffled: bool) -> dict[str, Any]:
     """The arguments of `fit` and `evaluate` that stand for the data."""
+    images, labels = pictures
     if tf_data:
-        return {"x": batches(images, labels, batch_size)}
+        return {"x": batches(images, labels, batch_size, shuffled=shuffled)}
     return {"x": np.divide(images, 255, dtype=np.float32), "y": labels, "batch_size": batch_size}
 
 
@@ -72,26 +78,42 @@ def main() -> None:
     parser.add_argument("--steps_per_execution", type=int, default=1)
     parser.add_argument("--mixed_bfloat16", action="store_true")
     parser.add_argument("--tf_data", action="store_true", help="a tf.data pipeline instead of arrays")
+    parser.add_argument(
+        "--jit_compile", action="store_true", help="the step compiled by XLA, which Keras' default is not"
+    )
+    parser.add_argument("--one_thread", action="store_true", help="within and between ops")
     arguments = parser.parse_args()
+    if arguments.one_thread:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(0)
     if arguments.mixed_bfloat16:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     case = keras_models.CASES[arguments.case]()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    case.model.compile(case.optimizer, loss, metrics=["accuracy"], steps_per_execution=arguments.steps_per_execution)
+    case.model.compile(
+        case.optimizer,
+        loss,
+        metrics=["accuracy"],
+        steps_per_execution=arguments.steps_per_execution,
+        jit_compile=arguments.jit_compile or "auto",
+    )
     split, batch_size = ("test", measuring.EVAL_BATCH_SIZE) if arguments.evaluate else ("train", case.batch_size)
-    images, labels = measuring.pictures(case.dataset, arguments.examples, split=split)
-    data, watch = fed(images, labels, batch_size, tf_data=arguments.tf_data), Stopwatch(arguments.secs)
+    pictures = measuring.pictures(case.dataset, arguments.examples, split=split)
+    count = len(pictures[1])
+    data = fed(pictures, batch_size, tf_data=arguments.tf_data, shuffled=not arguments.evaluate)
+    del pictures  # Keras has its own copy
+    watch = Stopwatch(arguments.secs)
     setting = {
         "precision": "bfloat16" if arguments.mixed_bfloat16 else "float32",
         "version": f"Keras {keras.__version__}",
     }
     if arguments.evaluate:
         evaluate(case, data, watch)
-        measuring.report("evaluation", len(images), watch, bare_bytes, **setting)
+        measuring.report("evaluation", count, watch, bare_bytes, **setting)
     else:
         losses = train(case, data, watch)
-        steps = -(-len(images) // batch_size)
+        steps = -(-count // batch_size)
         measuring.report("steps_per_sec", steps, watch, bare_bytes, losses=losses, **setting)
 
 

@@ -14,13 +14,14 @@ from typing import Any
 from tfcore.commands.machine import peak_bytes
 
 EVAL_BATCH_SIZE = 500
+_LAPS = 3  # at least
 
 
 class Stopwatch:
     """Times whole laps after the first one, which compiles and warms up.
 
     Args:
-        secs: the lap in which so much time has passed is the last; at least one lap is timed.
+        secs: the lap in which so much time has passed is the last, if three have been timed; with 0 it is the first.
 
     Attributes:
         lap_secs: how long each took.
@@ -37,7 +38,8 @@ class Stopwatch:
         if self._lap_start is not None:
             self.lap_secs.append(now - self._lap_start)
         self._lap_start = now
-        return bool(self.lap_secs) and sum(self.lap_secs) >= self._limit_secs
+        wanted = _LAPS if self._limit_secs else 1
+        return len(self.lap_secs) >= wanted and sum(self.lap_secs) >= self._limit_secs
 
 
 def parser(description: str | None, cases: Iterable[str]) -> argparse.ArgumentParser:

@@ -52,7 +52,7 @@ class Trainer:
         self.accuracies.append(hits.item() / len(self._images))
 
     def _step(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        loss, hits = self._scores(batch(self._images, rows), self._labels.index_select(0, rows))
+        loss, hits = self._scores(self._images.index_select(0, rows), self._labels.index_select(0, rows))
         self._case.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._case.optimizer.step()
@@ -63,30 +63,26 @@ class Trainer:
         return loss.detach(), hits
 
 
-def batch(images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Pictures of some rows, float32 within 0..1."""
-    return images.index_select(0, rows).float().mul_(1 / 255)
-
-
 def scoring(model: torch.nn.Module, *, bfloat16: bool) -> Scores:
-    """The function (images, labels) → (mean loss, right answers)."""
+    """The function (pictures as bytes, labels) → (mean loss, right answers)."""
 
     def scores(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            logits = model(images)
+            logits = model(images.float() * (1 / 255))
         loss = functional.cross_entropy(logits.float(), labels)
         return loss, (logits.argmax(1) == labels).sum()
 
     return scores
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def evaluate(scores: Scores, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
     """Mean loss and accuracy."""
     loss_sum, hits = torch.zeros(()), torch.zeros((), dtype=torch.int64)
-    for rows in torch.arange(len(images)).split(measuring.EVAL_BATCH_SIZE):
-        loss, batch_hits = scores(batch(images, rows), labels[rows])
-        loss_sum += loss * len(rows)
+    batches = zip(images.split(measuring.EVAL_BATCH_SIZE), labels.split(measuring.EVAL_BATCH_SIZE), strict=True)
+    for batch_images, batch_labels in batches:
+        loss, batch_hits = scores(batch_images, batch_labels)
+        loss_sum += loss * len(batch_labels)
         hits += batch_hits
     return loss_sum.item() / len(images), hits.item() / len(images)
 
@@ -98,23 +94,30 @@ def main() -> None:
     parser.add_argument("--evaluate", action="store_true", help="the test pictures, instead of training")
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--one_thread", action="store_true", help="within ops")
     arguments = parser.parse_args()
     if arguments.compile and not shutil.which(COMPILER):
         sys.exit(f"torch.compile wants a C++ compiler, and there is no {COMPILER}")
+    if arguments.one_thread:
+        torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     torch.manual_seed(0)
     case = torch_models.CASES[arguments.case]()
     scores = scoring(case.model, bfloat16=arguments.bfloat16)
     if arguments.compile:
+        torch._inductor.config.fallback_random = True  # its own dropout on a CPU takes several times as long
+        torch._inductor.config.freezing = arguments.evaluate
         scores = torch.compile(scores)
     split = "test" if arguments.evaluate else "train"
     images, labels = map(torch.from_numpy, measuring.pictures(case.dataset, arguments.examples, split=split))
     labels, watch = labels.long(), Stopwatch(arguments.secs)
+    if arguments.evaluate:
+        case.model.eval()
     setting = {
         "precision": "bfloat16" if arguments.bfloat16 else "float32",
         "version": f"PyTorch {torch.__version__}",
     }
     if arguments.evaluate:
-        case.model.eval()
         evaluate(scores, images, labels)
         while not watch.is_over():
             evaluate(scores, images, labels)

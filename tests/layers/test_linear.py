@@ -115,3 +115,18 @@ def test_compiled_bfloat16_sums_the_gradients_of_many_rows_in_float32() -> None:
         gradients[dtype] = step()
     for low, full in zip(gradients[tf.bfloat16], gradients[tf.float32], strict=True):
         np.testing.assert_allclose(low, full, rtol=0, atol=1e-2 * np.abs(full).max())
+
+
+@pytest.mark.parametrize(("classes", "wide"), [(10, True), (20, False)])
+def test_the_weights_of_few_classes_get_their_gradient_transposed(classes: int, wide: bool) -> None:
+    layer = Linear(30, classes, name="logits", seed=0)
+
+    def gradient() -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            y = layer(X, training=True)
+        return tape.gradient(y, layer.weights)
+
+    operations = tf.function(gradient).get_concrete_function().graph.get_operations()
+    shapes = [op.outputs[0].shape.as_list() for op in operations if op.type == "MatMul"]
+    assert ([classes, 30] in shapes) is wide
+    assert ([30, classes] in shapes) is not wide

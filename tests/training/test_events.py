@@ -15,13 +15,8 @@ schedules = st.builds(Schedule, intervals, offset=st.integers(0, 7), also_last=s
 
 
 def due_steps(schedule: Schedule, last_step: int) -> list[int]:
-    """What asking again and again gives, as the loop does it."""
-    found, step = [], 0
-    while (due := schedule.next_after(step, last_step)) <= last_step:
-        assert due > step
-        found.append(due)
-        step = due
-    return found
+    """All of them."""
+    return list(schedule.between(0, last_step, last_step))
 
 
 def by_definition(schedule: Schedule, last_step: int) -> list[int]:
@@ -95,3 +90,11 @@ def test_an_event_can_end_the_run() -> None:
     assert moment.ended_by is None
     moment.end_run("stopped_early")
     assert moment.ended_by == "stopped_early"
+
+
+@given(schedules, st.integers(0, 60), st.integers(0, 60), st.integers(1, 50))
+def test_those_between_two_steps_are_those_after_the_first_up_to_the_second(
+    schedule: Schedule, step: int, end: int, last_step: int
+) -> None:
+    expected = [due for due in by_definition(schedule, last_step) if step < due <= end]
+    assert list(schedule.between(step, end, last_step)) == expected

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
+from tfcore.training import run_log
 from tfcore.training.run_log import SPLITS, RunLog, trim
 
 Point = tuple[str, int, float]  # tag, step, value
@@ -97,7 +98,30 @@ def test_a_text_can_be_read_in_tensorboard(tmp_path: Path) -> None:
     assert tf.make_ndarray(value.tensor).item() == b"    --seed=1\n"
 
 
-def test_what_was_flushed_is_on_the_disk(tmp_path: Path) -> None:
+def test_what_is_older_than_some_seconds_is_flushed_by_the_next_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(run_log.time, "monotonic", lambda: now)
+    log = RunLog(tmp_path)
+    for step, now in enumerate((100.0, 109.0, 111.0, 112.0), start=1):  # noqa: B007, what the clock tells
+        log.write(step, "train", {"loss": 0.5})
+    assert [step for _, step, _ in points(tmp_path, "train")] == [1, 2, 3]
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3]
+    log.close()
+
+
+def test_event_files_sort_by_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for now in (7_000_000_009, 7_000_000_010, 7_100_000_000, 11_000_000_000):
+        monkeypatch.setattr(run_log.time, "time_ns", lambda now=now: now)
+        log = RunLog(tmp_path)
+        log.write(now, "train", {"loss": 0.5})
+        log.close()
+    steps = [step for _, step, _ in points(tmp_path, "train")]
+    assert steps == [7_000_000_009, 7_000_000_010, 7_100_000_000, 11_000_000_000]
+
+
+def test_what_was_flushed_can_be_read(tmp_path: Path) -> None:
     log = RunLog(tmp_path)
     log.write(1, "train", {"loss": 0.5})
     log.flush()

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tfcore.errors import RunError
+
 _SIZE = 2048  # of the square matrices
 _IMAGES, _SIDE, _CHANNELS, _FILTER = 8, 32, 256, 3  # of the convolution
 _REPEAT_SECS = 0.1
@@ -32,10 +34,18 @@ def peak_bytes() -> int:
 
 
 def bare_import_secs() -> float:
-    """How long `import tensorflow` takes in a process that does nothing else."""
+    """How long `import tensorflow` takes in a process that does nothing else, its files read not long ago.
+
+    Raises:
+        RunError: it fails there.
+    """
     code = "import time; start = time.monotonic(); import tensorflow; print(time.monotonic() - start)"
     command = [sys.executable, "-c", code]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["nothing"]
+        raise RunError(f"`import tensorflow` failed in a process of its own, which said: {reason[0]}")
+    return float(done.stdout)
 
 
 def peak_flops_per_sec(precision: str) -> float:

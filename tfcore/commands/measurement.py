@@ -74,7 +74,7 @@ class Measurement:
         Steps with a point of TensorBoard's curves and of `metrics.jsonl` at every other one alternate with as many
         steps without any event: were the points as rare as they are, the noise of the steps between would hide them.
 
-            scalars_secs    (median of with − without) / points: leaving the graph, writing scalars, going on
+            scalars_secs    (median of with − without) / points: cutting the steps there, gathering and writing a point
             logging_share   scalars_secs / (log_every_steps · seconds a step + scalars_secs)
 
         No other event is in it. A checkpoint, with all that it flushes, is `checkpoint_secs`: how long it holds up

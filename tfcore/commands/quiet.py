@@ -10,8 +10,11 @@ def import_tensorflow_for_good() -> None:
     """The same in a process that is tfcore's own, and done with when tfcore is.
 
     TensorFlow's hundreds of thousands of objects are put out of the sight of Python's garbage collector. Looking
-    through them while they are made takes a sixth of the import, and a tenth of a second each time later.
+    through them while they are made takes a sixth of the import, and a tenth of a second each time later. Where
+    TensorFlow is there already, the process is another's, and nothing is done.
     """
+    if "tensorflow" in sys.modules:
+        return
     gc.disable()
     try:
         import_tensorflow()

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 from rich.console import Console
 
+from tfcore import __version__
 from tfcore.commands import builders, display, loading, runtime
 from tfcore.config import RunConfig, describe
 from tfcore.data.batches import EvaluationBatches, TrainingBatches, data_errors
@@ -39,7 +40,8 @@ class Session:
         console: where the log goes.
         data: what to train on; None for what the configuration names.
         model: the model's class; None for what the configuration names.
-        events: gives events of one's own, each called after the standard ones of its step and before its checkpoint.
+        events: gives events of one's own, each called after the standard ones of its step and before its checkpoint,
+            but passive ones before both.
         max_call_steps: see `Loop`.
 
     Attributes:
@@ -196,7 +198,7 @@ class Session:
 
     def _about(self) -> dict[str, Any]:
         """What a run must have in common with its resumption to be exact to the bit."""
-        return {"tensorflow": tf.__version__, "intra_op_threads": self.config.intra_op_threads}
+        return {"tfcore": __version__, "tensorflow": tf.__version__, "intra_op_threads": self.config.intra_op_threads}
 
     def _restore(self) -> int:
         """Goes back to the newest checkpoint, and takes back what was logged after it; the step to go on from."""

@@ -122,7 +122,7 @@ class TrainingBatches:
         self.block_steps = examples.block_steps(batch_size)
 
     def from_step(self, step: int) -> Iterator[Any]:
-        """An endless iterator of `(images float32 [K, B, H, W, C], labels int32 [K, B])`.
+        """An endless iterator of `(images uint8 [K, B, H, W, C], labels int32 [K, B])`.
 
         The first block begins with the batch of `step`, counted from 0.
         """

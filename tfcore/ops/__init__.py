@@ -1,4 +1,4 @@
-"""Fast paths: the same functions as plain TensorFlow's, in fewer passes over memory."""
+"""Fast paths: the same functions as plain TensorFlow's, in less time."""
 
 from tfcore.ops.activations import gelu, silu
 from tfcore.ops.dropout import dropout, relu_dropout

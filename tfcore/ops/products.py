@@ -1,7 +1,5 @@
 """The matrix product, with a quicker gradient for weights of few columns."""
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 from tfcore.ops.fused import enabled
@@ -25,13 +23,5 @@ def product(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """
     if not enabled() or weights.shape[1] > _FEW_COLUMNS:
         return tf.matmul(x, weights)
-    return _few_columns(x, weights)
-
-
-@tf.custom_gradient
-def _few_columns(x: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, tf.Tensor]]]:
-    def gradients(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        of_weights = tf.transpose(tf.matmul(upstream, x, transpose_a=True))
-        return tf.matmul(upstream, weights, transpose_b=True), of_weights
-
-    return tf.matmul(x, weights), gradients
+    # TensorFlow's gradient of this is the one above; forward, its graph optimizer cancels the two transpositions.
+    return tf.matmul(x, tf.transpose(weights), transpose_b=True)

@@ -59,7 +59,7 @@ class Moment:
         observed: `loss`, `total_loss` and `accuracy` of the batch before the update, `gradient_norm` (of the mean
             gradient, unclipped) and the update's `learning_rate`.
         sums: what the training step had summed up, see `TrainingSums`.
-        train_secs: seconds in compiled calls so far.
+        train_secs: seconds in compiled calls so far; within a call, the step's share of it.
     """
 
     step: int
@@ -83,7 +83,7 @@ class Event:
         schedule: the steps at which it is due.
         action: is called with each of its moments, in their order.
         passive: the action needs no more than its Moment, and ends no run. Training does not stop for it: it is called
-            within about a second, before any event at a later step that training does stop for.
+            within about a second, before any event of its step or a later one that training does stop for.
     """
 
     name: str

@@ -28,11 +28,11 @@ class Loop:
     Args:
         step: trains on one batch.
         batches: gives the batches from any step on, in blocks.
-        events: in the order in which they happen at a step.
+        events: in the order in which they happen at a step, passive ones before all others.
         xla: compile the steps by XLA. It pays for small matrix products, and never for convolutions on a CPU.
         max_call_steps: never more steps in one compiled call; None for about a second's worth. How the steps are cut
             into calls does not change a bit of any result.
-        clock: seconds, for the pace of the calls only.
+        clock: seconds, for the pace of the calls and the time that moments tell.
         after_call: called with the completed steps after each compiled call, for a progress line.
     """
 
@@ -52,9 +52,6 @@ class Loop:
         self._max_call_steps, self._clock, self._after_call = max_call_steps, clock, after_call
         self._call_steps = 1
         self.train_secs = 0.0  # in compiled calls so far, tracing included
-        # One trace each: counts of steps are tensors, and every iterator has the same element spec. AutoGraph would
-        # take longer to rewrite the sources than the trace takes.
-        self.run_steps = tf.function(self._run_steps, autograph=False)
         self._trace: Callable[..., Any] | None = None
         self._run_part = tf.function(self._part, autograph=False, jit_compile=xla or None)
 
@@ -100,6 +97,8 @@ class Loop:
             moments = self._moments(feed, moment, end, passive)
             for moment in moments:
                 _call(passive, moment)
+                if moment.ended_by is not None:
+                    raise ValueError("A passive event cannot end the run, which is past it. Leave out `passive`.")
             self._after_call(moment.step)
         return moment
 
@@ -132,10 +131,11 @@ class Loop:
         return rows, secs
 
     def _run_traced(self, feed: "_Feed", points: tf.Tensor) -> tuple["Block", tf.Tensor]:
-        """`run_steps` without its search for the right trace, as there is but one."""
+        """What `_run_steps` gives. One trace serves all: counts are tensors, all iterators have one element spec."""
         if self._trace is None:
-            spec = tf.TensorSpec([None], tf.int32)
-            self._trace = self.run_steps.get_concrete_function(feed.iterator, feed.block, spec)
+            # AutoGraph would take longer to rewrite the sources than the trace takes.
+            traced = tf.function(self._run_steps, autograph=False)
+            self._trace = traced.get_concrete_function(feed.iterator, feed.block, tf.TensorSpec([None], tf.int32))
         block, seen = self._trace(feed.iterator, feed.block, points)
         return block, seen
 
@@ -162,8 +162,9 @@ class Loop:
             end = tf.minimum(block.used + points[number] - done, block_steps)
             result = self._run_part(block.images, block.labels, block.used, end)
             done += end - block.used
-            seen = seen.write(number, self._seen(result))  # again and again, until the point is reached
-            return block._replace(used=end), done, number + tf.cast(done == points[number], tf.int32), seen
+            at_point = done == points[number]
+            seen = tf.cond(at_point, lambda: seen.write(number, self._seen(result)), lambda: seen)
+            return block._replace(used=end), done, number + tf.cast(at_point, tf.int32), seen
 
         count = tf.size(points)
         seen = tf.TensorArray(tf.float64, count, element_shape=[len(_OBSERVED) + self._step.sums.shape[0]])

@@ -20,6 +20,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tfcore.training.run_folder import write_whole
 
 _SCALAR = create_summary_metadata(display_name=None, description=None)
+_FLUSH_SECS = 10.0  # how old the curves may be that TensorBoard shows
 SPLITS = ("train", "validation", "test")
 
 
@@ -33,6 +34,7 @@ class RunLog:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._metrics = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        self._flushed = time.monotonic()
         self._writers: dict[str, tf.io.TFRecordWriter] = {}
 
     def write(self, step: int, split: str, numbers: Mapping[str, float]) -> None:
@@ -40,6 +42,8 @@ class RunLog:
         line = {"step": step, "split": split, **{name: _finite(value) for name, value in numbers.items()}}
         self._metrics.write(json.dumps(line) + "\n")
         self._add(split, step, _scalars(numbers))
+        if time.monotonic() - self._flushed > _FLUSH_SECS:
+            self.flush()
 
     def text(self, name: str, markdown: str) -> None:
         """A page under TensorBoard's Text tab."""
@@ -47,6 +51,7 @@ class RunLog:
 
     def flush(self) -> None:
         """Hands everything to the operating system: a killed process loses nothing that was flushed."""
+        self._flushed = time.monotonic()
         self._metrics.flush()
         for writer in self._writers.values():
             writer.flush()
@@ -103,7 +108,7 @@ def _event_stays(record: bytes, step: int) -> bool:
 
 
 def _event_file(folder: Path) -> tf.io.TFRecordWriter:
-    """A new one, whose name sorts after those of earlier processes.
+    """A new one, whose name sorts after those of earlier times.
 
     Written as records: `tf.summary` takes ten times as long for a point, and puts the file on the disk at each flush.
     """

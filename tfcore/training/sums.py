@@ -6,7 +6,10 @@ import tensorflow as tf
 
 
 class TrainingSums:
-    """Loss, total loss, hits and examples, summed in float64; what was logged of them is part of a run's state.
+    """Loss, total loss, hits and examples, summed in float64 since the epoch began; part of a run's state.
+
+    A mean between two log lines is the difference of two such sums: exact to 1e-16 of the larger, so after a batch of a
+    loss of 1e15 the lines are unreliable up to the end of the epoch.
 
     Args:
         of_epoch: float64 [4], which the training step adds to.
