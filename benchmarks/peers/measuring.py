@@ -47,7 +47,7 @@ def parser(description: str | None, cases: Iterable[str]) -> argparse.ArgumentPa
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("case", choices=tuple(cases))
     made.add_argument("--examples", type=int, default=None, help="of an epoch; all, where it is not given")
-    made.add_argument("--secs", type=float, default=6.0, help="how long to measure at least")
+    made.add_argument("--secs", type=float, default=4.0, help="how long to measure at least")
     return made
 
 
