@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import precisions, recipes
 
+WITHIN = {"mnist_cnn_1000": 0.02, "mnist_cnn": 0.003, "cifar_cnn": 0.01}  # of accuracy; about two standard errors
 NETWORKS = ("mnist_cnn", "cifar_cnn")  # the ones with convolutions
 
 
@@ -34,5 +35,5 @@ def test_the_figures_are_of_the_recipes_flags_and_neither_precision_is_better(na
     measured = json.loads(precisions.FIGURES.read_text(encoding="utf-8"))[name]
     assert measured["flags"] == [*recipes.flags(name), *precisions.SHORTER[name]]
     assert len(measured["bfloat16"]) == len(measured["float32"]) == precisions.SEEDS
-    mean, error = precisions.difference(measured)
-    assert abs(mean) < max(3 * error, 0.003)
+    mean, _ = precisions.difference(measured)
+    assert abs(mean) <= WITHIN[name]

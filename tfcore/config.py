@@ -102,7 +102,7 @@ class RunConfig:
     )
     xla: str = _flag(
         "auto",
-        "Compile the training steps by XLA. auto: for mlp, and for every model on a GPU.",
+        "Compile the training steps by XLA. auto: for mlp on MNIST and its like, and for every model on a GPU.",
         choices=("auto", "on", "off"),
     )
 

@@ -37,7 +37,7 @@ class Machine:
         ("mnist_cnn", AMX, None, "bfloat16", "off", "this processor (AMX) multiplies it natively"),
         ("cifar_cnn", PLAIN, None, "float32", "off", "nothing here multiplies bfloat16 natively"),
         ("softmax", AMX, None, "float32", "off", "softmax gains nothing from bfloat16"),
-        ("mlp", AMX, None, "float32", "on", "mlp gains nothing from bfloat16"),
+        ("mlp", AMX, None, "float32", "off", "mlp gains nothing from bfloat16"),
         ("own.py:Net", AMX, None, "float32", "off", "own.py:Net gains nothing from bfloat16"),
         ("cifar_cnn", PLAIN, "8.6", "bfloat16", "on", "this GPU multiplies it natively"),
         ("cifar_cnn", AMX, "7.5", "float32", "on", "nothing here multiplies bfloat16 natively"),
@@ -57,6 +57,18 @@ def test_what_is_chosen_and_why(
     config = runtime.resolved(RunConfig(model=model))
     assert (config.precision, config.xla) == (precision, xla)
     assert runtime.why_precision(config) == why
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "xla"),
+    [("mlp", "mnist", "on"), ("mlp", "fashion_mnist", "on"), ("mlp", "cifar10", "off"), ("mlp", "npz:PATH", "off"),
+     ("softmax", "mnist", "off")],
+)  # fmt: skip
+def test_without_a_gpu_xla_is_for_small_products(
+    monkeypatch: pytest.MonkeyPatch, model: str, dataset: str, xla: str
+) -> None:
+    Machine(monkeypatch, AMX, None)
+    assert runtime.resolved(RunConfig(model=model, dataset=dataset)).xla == xla
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from tfcore.errors import ConfigError
 
 # Their ops take microseconds: handing them from thread to thread costs more than the work.
 _SMALL_OPS = ("softmax", "mlp")
-# Some dozen small ops a step, which XLA makes a few kernels of. The one big product of softmax is quicker without it,
-# and on a CPU its convolutions are far slower.
+# Some dozen small ops a step, which XLA makes a few kernels of: a fifth quicker on pictures of 784 numbers, and slower
+# on those of 3,072, whose big product it is slow at, as at that of softmax. On a CPU its convolutions are far slower.
 _XLA_PAYS = ("mlp",)
+_SMALL_PICTURES = ("mnist", "fashion_mnist", "kmnist")
 # Models whose time goes into convolutions; with one matrix product after another, the casts cost what is gained.
 _BFLOAT16_PAYS = ("mnist_cnn", "cifar_cnn")
 _AMPERE = 8.0  # compute capability of the first GPUs that multiply bfloat16
@@ -25,7 +26,7 @@ def resolved(config: RunConfig) -> RunConfig:
     return replace(
         config,
         precision=_precision(config.model) if config.precision == "auto" else config.precision,
-        xla=_xla(config.model) if config.xla == "auto" else config.xla,
+        xla=_xla(config) if config.xla == "auto" else config.xla,
         intra_op_threads=config.intra_op_threads or small,
         inter_op_threads=config.inter_op_threads or small,
     )
@@ -35,8 +36,9 @@ def _precision(model: str) -> str:
     return "bfloat16" if model in _BFLOAT16_PAYS and _bfloat16_unit() else "float32"
 
 
-def _xla(model: str) -> str:
-    return "on" if has_gpu() or model in _XLA_PAYS else "off"
+def _xla(config: RunConfig) -> str:
+    pays = config.model in _XLA_PAYS and config.dataset in _SMALL_PICTURES
+    return "on" if has_gpu() or pays else "off"
 
 
 def why_precision(config: RunConfig) -> str:
