@@ -9,7 +9,7 @@ compiler; a peer that cannot run is listed with the reason. Every peer is told i
 every epoch and keeps the loss and the accuracy of the training, with the threads that its library takes by default or
 with one. Machines are shared and noisy, so what counts is the median of the rounds' ratios. Ratios are taken at equal
 precision (float32) and with each library at its best: tfcore with its own defaults, a peer in whichever of its settings
-is fastest. JAX is in the cases without convolutions only, see peers/jax_run.py.
+is fastest. JAX is in the cases without convolutions only, see peers/jax_convolutions.py.
 """
 
 import argparse
@@ -113,8 +113,7 @@ def made_report(rounds: tables.Rounds, command: str) -> Figures:
 def write(report: Figures) -> None:
     """Keeps the figures, and puts the tables into the page."""
     FIGURES.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    PAGE.write_text(before + BEGIN + table(report) + END + rest.split(END)[1], encoding="utf-8")
+    tables.put(PAGE, BEGIN, END, table(report))
 
 
 if __name__ == "__main__":

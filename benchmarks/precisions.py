@@ -18,7 +18,7 @@ from typing import Any
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # of a script only its own folder is on the path
 
-from benchmarks import recipes  # noqa: E402
+from benchmarks import recipes, tables  # noqa: E402
 
 FIGURES, PAGE = ROOT / "benchmarks" / "precisions.json", ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- made by benchmarks/precisions.py -->\n", "<!-- end of precisions -->\n"
@@ -69,8 +69,7 @@ def write(measured: dict[str, Any]) -> None:
     """Keeps the figures; puts the table into the page when no recipe is missing."""
     FIGURES.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     if measured.keys() == SHORTER.keys():
-        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        PAGE.write_text(before + BEGIN + table(measured) + END + rest.split(END)[1], encoding="utf-8")
+        tables.put(PAGE, BEGIN, END, table(measured))
 
 
 def main() -> None:

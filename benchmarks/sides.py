@@ -1,14 +1,11 @@
 """What is compared: the cases, and the sides of each with their command lines."""
 
-import pathlib
 from dataclasses import dataclass
-
-HERE = pathlib.Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Side:
-    """One library in one setting; `arguments` follow `python -m`."""
+    """One library in one setting; `arguments` follow `python -m`, run in the project's folder."""
 
     name: str
     arguments: tuple[str, ...]
@@ -160,7 +157,7 @@ CASES = {
     ),
     "data_size": Case(
         (
-            tfcore(f"--dataset={HERE / 'big_shapes.py'}:tenfold", *SOFTMAX, name="tfcore on 100,000 pictures"),
+            tfcore("--dataset=benchmarks/big_shapes.py:tenfold", *SOFTMAX, name="tfcore on 100,000 pictures"),
             tfcore("--dataset=shapes", *SOFTMAX, name="tfcore on 10,000 pictures"),
         ),
     ),

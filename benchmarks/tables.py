@@ -3,6 +3,7 @@
 A report holds `rounds`: for each round, case → side → figures. A side that could not run has `{"not_run": reason}`.
 """
 
+import pathlib
 import statistics
 from typing import Any
 
@@ -70,6 +71,12 @@ def loss_change(figures: Figures) -> tuple[float, float] | None:
     if "losses" in figures:
         return figures["losses"][0], figures["losses"][-1]
     return (figures["loss_first"], figures["loss_last"]) if "loss_first" in figures else None
+
+
+def put(page: pathlib.Path, begin: str, end: str, text: str) -> None:
+    """Writes the text into a page in place of what stands between the two lines."""
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    page.write_text(before + begin + text + end + rest.split(end)[1], encoding="utf-8")
 
 
 def table(report: Figures) -> str:

@@ -1,4 +1,4 @@
-"""What a run computes with: threads, precision and XLA, by fixed rules over the model and the machine."""
+"""What a run computes with: threads, precision and XLA, by fixed rules over model, data set and machine."""
 
 import os
 import shutil
