@@ -48,7 +48,7 @@ def test_a_folder_in_use_is_refused_and_free_afterwards(tmp_path: Path) -> None:
         process.communicate("")
         assert process.returncode == 0
     with RunFolder(path) as folder:
-        assert folder.read_config() == "--seed=1"
+        assert read_config(folder.path) == "--seed=1"
 
 
 def test_the_lock_of_a_killed_process_is_no_obstacle(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_config_and_result_come_back(tmp_path: Path) -> None:
         folder.write_result(result)
         assert folder.is_started
     with RunFolder(tmp_path / "run") as folder:
-        assert folder.read_config() == "--data_dir=/größe\n"
+        assert read_config(folder.path) == "--data_dir=/größe\n"
         assert folder.read_result() == result
     assert set(entries(tmp_path / "run")) - {".lock"} == {"config.flags", "result.json"}
 

@@ -83,10 +83,6 @@ class RunFolder:
         """Saves what the model is, so that it can be built again without the data."""
         write_whole(self.path / ARCHITECTURE, text)
 
-    def read_config(self) -> str:
-        """The effective flags of the run that lives here."""
-        return read_config(self.path)
-
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Saves how the run ended."""
         write_whole(self.path / RESULT, json.dumps(result, indent=2) + "\n")
