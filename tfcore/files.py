@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tfcore.errors import RunError
 
+MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # of this machine
 TEXT_BYTES = 1 << 24  # more than any text of ours has: flags, a result, an architecture with its names of classes
 
 
