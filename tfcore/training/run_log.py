@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event as EventProto
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -17,6 +18,7 @@ from tensorboard.compat.proto.types_pb2 import DT_FLOAT
 from tensorboard.plugins.scalar.metadata import create_summary_metadata
 from tensorboard.plugins.text.summary_v2 import text_pb
 
+from tfcore.training import log_files
 from tfcore.training.run_folder import write_whole
 
 _SCALAR = create_summary_metadata(display_name=None, description=None)
@@ -69,10 +71,14 @@ class RunLog:
 
 
 def trim(folder: Path, step: int) -> None:
-    """Takes back what was logged after `step`, and any score of the test split: both will be written again."""
+    """Takes back what was logged after `step`, and any score of the test split: both will be written again.
+
+    Raises:
+        RunError: a log is no file, or holds a line or a record that no log has.
+    """
     metrics = folder / "metrics.jsonl"
-    if metrics.exists():
-        lines = metrics.read_text(encoding="utf-8").splitlines()
+    if os.path.lexists(metrics):
+        lines = log_files.lines(metrics)
         write_whole(metrics, "".join(f"{line}\n" for line in lines if _stays(line, step)))
     for split in SPLITS:
         for path in sorted((folder / split).glob("events.out.tfevents.*")):
@@ -83,15 +89,16 @@ def _stays(line: str, step: int) -> bool:
     """A line of the metrics file that a kill cut short does not stay."""
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError:
+        return bool(entry["step"] <= step and entry["split"] != "test")
+    except (ValueError, TypeError, KeyError, RecursionError):
         return False
-    return bool(entry["step"] <= step and entry["split"] != "test")
 
 
 def _trim_events(path: Path, step: int) -> None:
     """Rewrites an event file without the events after `step`, and without a record that a kill cut short."""
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # slow, and seldom needed
 
+    log_files.check_records(path)
     # The loader's own records are read whole: it stops, without an error, at the first one that is cut short.
     records = list(RawEventFileLoader(str(path)).Load())
     kept = [record for record in records if _event_stays(record, step)]
@@ -103,7 +110,10 @@ def _trim_events(path: Path, step: int) -> None:
 
 
 def _event_stays(record: bytes, step: int) -> bool:
-    event = EventProto.FromString(record)
+    try:
+        event = EventProto.FromString(record)
+    except DecodeError:
+        return False
     return event.HasField("file_version") or event.step <= step
 
 
