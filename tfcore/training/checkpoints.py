@@ -5,6 +5,7 @@ files: the folders are the list.
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -15,12 +16,13 @@ from typing import Any
 import tensorflow as tf
 
 from tfcore.errors import RunError
+from tfcore.files import read_text
 
 _NAME = re.compile(r"step-(\d{10})")
 _TEMPORARY = ".unfinished-"
 _KEY = re.compile(r"variables/(.+)/\.ATTRIBUTES/VARIABLE_VALUE")  # in it, TensorFlow doubles the dots of a name
 # What TensorFlow raises over damaged files: no common base class.
-_READ_ERRORS = (tf.errors.OpError, IndexError, ValueError, AssertionError, OSError)
+_READ_ERRORS = (tf.errors.OpError, IndexError, ValueError, AssertionError, OSError, RecursionError)
 
 
 class Checkpoints:
@@ -84,8 +86,11 @@ class Checkpoints:
         folder = self._existing(step)
         wanted = {name: variable for name, variable in self._state.items() if name.startswith(only)}
         try:
+            _refuse_others(folder)
             _compare(folder, wanted, everything=not only)
-            about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+            about: dict[str, Any] = json.loads(read_text(folder / "about.json"))
+            if not isinstance(about, dict):
+                raise ValueError("about.json holds no JSON object.")
             status = tf.train.Checkpoint(variables=wanted).read(str(folder / "state"))
             status.assert_existing_objects_matched().expect_partial()  # or what is left over is warned about
         except _READ_ERRORS as error:
@@ -96,14 +101,20 @@ class Checkpoints:
         return about
 
     def names(self, step: int) -> list[str]:
-        """The names of all variables in a checkpoint.
+        """The names of all variables in a checkpoint, which together claim no more bytes than it has.
 
         Raises:
             RunError: there is no such checkpoint, or it is damaged.
         """
         folder = self._existing(step)
         try:
-            keys = [key for key, _ in tf.train.list_variables(str(folder / "state"))]
+            _refuse_others(folder)
+            reader = tf.train.load_checkpoint(str(folder / "state"))
+            shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+            keys = sorted(key for key in shapes if _KEY.fullmatch(key))
+            claimed_bytes = sum(math.prod(shapes[key]) * dtypes[key].size for key in keys)
+            if claimed_bytes > sum(path.stat().st_size for path in folder.iterdir()):
+                raise ValueError(f"its variables claim {claimed_bytes} bytes, more than it has.")
         except _READ_ERRORS as error:
             raise RunError(f"The checkpoint {folder} is damaged: {str(error).splitlines()[0]}") from error
         return [match[1].replace("..", ".") for key in keys if (match := _KEY.fullmatch(key))]
@@ -116,6 +127,7 @@ class Checkpoints:
         """
         folder = _path(self._folder, step)
         try:
+            _refuse_others(folder)
             return tf.train.load_checkpoint(str(folder / "state")).get_tensor(
                 f"variables/{name.replace('.', '..')}/.ATTRIBUTES/VARIABLE_VALUE"
             )
@@ -152,6 +164,13 @@ def steps_in(folder: Path) -> list[int]:
 
 def _path(folder: Path, step: int) -> Path:
     return folder / f"step-{step:010d}"
+
+
+def _refuse_others(folder: Path) -> None:
+    """Raises ValueError where there is anything but files: TensorFlow would wait for a pipe's writer."""
+    for path in folder.iterdir():
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path.name} is no file.")
 
 
 def _compare(folder: Path, wanted: Mapping[str, tf.Variable], *, everything: bool) -> None:
