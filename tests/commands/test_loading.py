@@ -209,7 +209,7 @@ def test_code_that_a_file_names_is_not_run(make_run: Any, tmp_path: pathlib.Path
         ),
         ({"class_names": ["a"]}, RunError, "logits.biases: float32 [3] there, float32 [1] in the model"),
         ({"pixels": "unit"}, RunError, "pixels.mean: float32 [3] there, none in the model"),
-        ({"image_shape": [10**9, 10**9, 3], "pixels": "centered"}, DataError, "cannot be built"),
+        ({"image_shape": [10**9, 10**9, 3], "pixels": "centered"}, DataError, "holds no architecture"),
         ({"sizes": {"hidden": [10**30]}}, DataError, "cannot be built"),
         ({"sizes": {"pixels": 3}}, DataError, "cannot be built"),
         ({"sizes": {"hidden": "abc"}}, DataError, "cannot be built: `hidden` must be an integer"),
@@ -231,7 +231,8 @@ def test_an_architecture_that_lies_is_refused_before_memory_is_taken(
     ("changes", "message"),
     [
         ({"sizes": {"hidden": [10**10]}}, "are more than this machine's memory"),
-        ({"image_shape": [10**6, 10**6, 3], "pixels": "unit"}, "are more than this machine's memory"),
+        ({"image_shape": [9000, 9000, 3], "sizes": {"hidden": [10**6]}}, "are more than this machine's memory"),
+        ({"image_shape": [10**6, 10**6, 3], "pixels": "centered"}, "holds no architecture of tfcore"),
         ({"sizes": {"hidden": [10**30]}}, "cannot be built"),
         ({"class_names": ["a\nb"]}, "holds no architecture of tfcore"),
     ],
