@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tfcore import checks
 from tfcore.errors import RunError
 from tfcore.files import read_text
 
@@ -32,10 +33,12 @@ class RunFolder:
     The lock is the operating system's, on an open file: it goes when its process does, however that ends.
 
     Raises:
+        ConfigError: its name is no UTF-8.
         RunError: the folder cannot be made or written, holds something that is not a run, or is in use.
     """
 
     def __init__(self, path: Path) -> None:
+        checks.plain_text("run_dir", str(path))  # TensorFlow cannot write under another name
         self.path = path
         self.checkpoints = path / CHECKPOINTS
         self._lock = FileLock(path / _LOCK)
@@ -95,9 +98,11 @@ class RunFolder:
         """
         path = self.path / RESULT
         try:
-            result: dict[str, Any] = json.loads(read_text(path)) if os.path.lexists(path) else {}
+            result: dict[str, Any] = json.loads(read_text(path))
             if not isinstance(result, dict):
                 raise ValueError("it is no JSON object")
+        except FileNotFoundError:
+            return {}
         except (ValueError, RecursionError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise RunError(
