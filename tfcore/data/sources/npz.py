@@ -68,7 +68,7 @@ def _class_names(file: Npz, path: Path) -> tuple[str, ...]:
         raise DataError(f"`class_names` in {path} must be text, one for each class. Received {_described(names)}.")
     try:
         return tuple(names.tolist())
-    except ValueError as error:  # four bytes that are no character
+    except (ValueError, SystemError) as error:  # four bytes that are no character
         raise DataError(f"`class_names` in {path} must be text: {error}.") from error
 
 
