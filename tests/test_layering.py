@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "seeds": ["errors", "checks"],
     "files": ["errors"],
     "architecture": ["errors"],
-    "history": ["errors", "checks"],
+    "history": ["errors", "checks", "files"],
     "config": ["errors", "checks"],
     "modules": GROUND,
     **{name: [*GROUND, "modules"] for name in PURE[1:]},

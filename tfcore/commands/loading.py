@@ -12,7 +12,7 @@ from tfcore.architecture import Architecture
 from tfcore.commands import builders, flags, lookup, quiet
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, DataError, RunError
-from tfcore.training.run_folder import ARCHITECTURE, CHECKPOINTS, read_config
+from tfcore.training.run_folder import ARCHITECTURE, CHECKPOINTS
 
 if TYPE_CHECKING:
     from tfcore.export.files import Weights
@@ -218,7 +218,7 @@ def _read_file(path: Path) -> tuple[Any, dict[str, str]]:
 def _read_run(folder: Path, checkpoint: str, average: bool) -> "Weights":
     from tfcore.export import checkpoint as reader
 
-    config = flags.from_text(read_config(folder))
+    config = flags.of_run(folder)
     return reader.read(folder / CHECKPOINTS, checkpoint_step(folder, config, checkpoint), average=average)
 
 

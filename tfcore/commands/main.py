@@ -34,16 +34,22 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _dispatch(arguments)
     except TfcoreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return _complain(error, error.exit_status)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
         return 1
     except OSError as error:  # a full disk, a folder that vanished
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _complain(error, 1)
+    except MemoryError as error:
+        return _complain(f"out of memory. {error}", 1)
+
+
+def _complain(error: object, status: int) -> int:
+    """Prints one line, in which nothing that came out of a file can steer the terminal; gives back `status`."""
+    print(f"error: {checks.escaped(str(error).strip())}", file=sys.stderr)
+    return status
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

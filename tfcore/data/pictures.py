@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from tfcore import checks
 from tfcore.data.download import usable
 from tfcore.data.npy import open_npz, read_array
 from tfcore.errors import DataError
@@ -45,8 +46,8 @@ class Picture(NamedTuple):
 
 
 def shown(path: str | Path) -> str:
-    """A path for a message: what is no text in it would otherwise end the printing."""
-    return os.fsencode(path).decode(errors="replace")
+    """A path for a message: what is no text in it would otherwise end the printing, or steer the terminal."""
+    return checks.escaped(os.fsencode(path).decode(errors="replace"))
 
 
 def read_header(path: str | Path) -> Header:
