@@ -27,7 +27,8 @@ _LITERAL_ODDITIES = (
     b"", b"{}", b"[]", b"None", b"{" * 200, b"(" * 5000, b"-" * 9000 + b"1", b"{'descr': '|u1'}", b"\xff", b"\x00",
     b"__import__('os')", b"{'shape': (1L,), 'fortran_order': False, 'descr': '|u1'}", b"1if 1else 2", b"'\\d'",
     b"{'descr': [('a', '<i4'), ('a', '<i4')], 'fortran_order': False, 'shape': (1,)}",
-    b"{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (1,)}", b"{'descr': {}, 'fortran_order': 0, 'shape': 1}",
+    b"{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (1,)}",
+    b"{'descr': {}, 'fortran_order': 0, 'shape': 1}",
     b"{'descr': ('|u1', (2, 2)), 'fortran_order': False, 'shape': (1,)}", b"{**{}, 'shape': ()}", b"{[]: 1}", b"{{}}",
 )  # fmt: skip
 
@@ -83,7 +84,7 @@ def _odd_literal(draw: Random, array: np.ndarray) -> bytes:
         case 2:
             fields["fortran_order"] = draw.choice((True, True, 0, 1, None, "False"))
         case 3:
-            lengths = [mutate.integer(draw, length, 64) - draw.choice((0, 0, 2**64)) for length in array.shape]
+            lengths = [mutate.integer(draw, length, 64) - draw.choice((0, 0, 2**64)) for length in array.shape or (1,)]
             fields["shape"] = draw.choice((tuple(lengths), lengths, (), lengths[0], (True,) * len(lengths), (0.5,),
                                            ("1",), (*array.shape, 0), (*array.shape, 2**62, 4), (1,) * 70))  # fmt: skip
         case 4:
@@ -127,7 +128,9 @@ def _data_arrays(draw: Random) -> dict[str, np.ndarray]:
     for part in parts:
         count = draw.randint(4, 6)
         made[f"x_{part}"] = np.frombuffer(draw.randbytes(count * int(np.prod(shape))), np.uint8).reshape(count, *shape)
-        labels = np.array([0, 1, *(draw.randrange(2) for _ in range(count - 2))], draw.choice(("u1", "<i4", "<i8")))
+        labels = np.array(
+            [0, 1, 0, 1, *(draw.randrange(2) for _ in range(count - 4))], draw.choice(("u1", "<i4", "<i8"))
+        )
         made[f"y_{part}"] = labels.reshape(draw.choice(((-1,), (-1, 1))))
     return made | ({"class_names": np.array(["cat", "dög"])} if draw.random() < 0.3 else {})
 

@@ -108,7 +108,7 @@ def _text_files(draw: Random, bad: bool) -> Files:
     )
 
     def lines(count: int) -> bytes:
-        labels = [0, 1, *(draw.randrange(2) for _ in range(count - 2))]
+        labels = [0, 1, 0, 1, *(draw.randrange(2) for _ in range(count - 4))]
         made = [
             b"%d " % label + mark + blank.join(b"%d" % draw.randrange(256) for _ in range(pixels)) for label in labels
         ]
@@ -117,7 +117,7 @@ def _text_files(draw: Random, bad: bool) -> Files:
     if draw.random() < 0.5:
         files: Files = {"2x2.txt" if pixels == 4 else "a.txt": lines(draw.randint(4, 6))}
     else:
-        files = {"train.txt": lines(draw.randint(2, 5)), "test.txt": lines(draw.randint(2, 4))}
+        files = {"train.txt": lines(draw.randint(4, 6)), "test.txt": lines(4)}
     if draw.random() < 0.2:
         files["class_names.txt"] = b"cat\ndog\n"
     return mutated(draw, files, lambda _, content: _odd_text(draw, content)) if bad else files

@@ -18,6 +18,7 @@ READERS = {
     "text": Entry("benchmarks.fuzzing.plain:TEXT", 10),
     "npz": Entry("benchmarks.fuzzing.numpy_files:NPZ", 10),
     "npy": Entry("benchmarks.fuzzing.numpy_files:NPY", 4),
+    "folder": Entry("benchmarks.fuzzing.folders:FOLDER", 20),
     "archive": Entry("benchmarks.fuzzing.archives:ARCHIVE", 10),
     "export npz": Entry("benchmarks.fuzzing.numpy_files:EXPORT_NPZ", 6),
 }

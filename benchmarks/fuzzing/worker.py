@@ -16,7 +16,6 @@ import shutil
 import sys
 import threading
 import traceback
-import unicodedata
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +23,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.fuzzing.reader import OUTSIDE, Reader, lay_out
-from tfcore import seeds
+from tfcore import checks, seeds
 from tfcore.commands.machine import peak_bytes
 from tfcore.errors import ConfigError, DataError, RunError
 
@@ -83,12 +82,12 @@ class Cases:
 
 def _fault(error: Exception, folder: Path) -> str:
     """What is wrong with an error that a user is to read; nothing, as a rule."""
-    text = str(error)
-    if len(text.splitlines()) != 1 or any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        return "a message that is not one line of text"
+    text = checks.escaped(str(error))  # as the commands print it
+    if len(text.splitlines()) != 1:
+        return f"a message of {len(text.splitlines())} lines"
     if len(text) > MESSAGE_CHARACTERS:
         return f"a message of {len(text)} characters"
-    if str(folder) not in text and not (isinstance(error, ConfigError) and "`" in text):
+    if checks.escaped(str(folder)) not in text and not (isinstance(error, ConfigError) and "`" in text):
         return "a message that names no file"
     cause: BaseException | None = error
     while cause is not None:
