@@ -271,5 +271,5 @@ def test_files_without_an_array_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Cannot use .*b.npy: No such file"):
         pictures.read_pictures(tmp_path / "b.npy", (5, 4, 3))
     (tmp_path / "b.npy").write_bytes(b"")
-    with pytest.raises(DataError, match=r"b.npy has no header of an array"):
+    with pytest.raises(DataError, match=r"b.npy cannot be used: it has no header of an array"):
         pictures.read_pictures(tmp_path / "b.npy", (5, 4, 3))
