@@ -6,6 +6,7 @@ a picture of other proportions is stretched. A gif stands for its first frame. A
 orientation that a camera notes beside it is not applied, in training and in predicting alike.
 """
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -132,13 +133,28 @@ def read_pictures(path: str | Path, image_shape: tuple[int, int, int]) -> NDArra
     return array.reshape(-1, *image_shape)
 
 
+class _Clipped(io.BufferedReader):
+    """A file that, asked for more than it has, gives what it has.
+
+    Python's own takes memory for as much as it is asked for before it reads, and a chunk of a PNG claims up to 4 GB.
+    """
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        super().__init__(file.detach())
+        self._size_bytes = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left_bytes = max(0, self._size_bytes - self.tell())
+        return super().read(left_bytes if size is None or size < 0 else min(size, left_bytes))
+
+
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     """A picture whose header is as it should be; all that goes wrong with it in the block is a DataError."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
             raise DataError(f"{shown(path)} is no file.")
-        with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
+        with _Clipped(open(path, "rb")) as file, Image.open(file, formats=_FORMATS) as image:
             if max(image.size) > MAX_SIDE_PIXELS or image.width * image.height > MAX_PIXELS:
                 raise DataError(
                     f"{shown(path)} must have sides of at most {MAX_SIDE_PIXELS} pixels, and {MAX_PIXELS} in all. "
