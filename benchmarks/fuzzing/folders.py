@@ -82,4 +82,5 @@ def _try_alone(path: Path, draw: Random, past: Callable[[], None]) -> None:
             raise
 
 
-FOLDER = Reader(_files, _read, memory_bytes=1024 * MIB)
+# A picture may have 64 million pixels, of 4 bytes while it is changed, with up to four copies at a time.
+FOLDER = Reader(_files, _read, memory_bytes=1280 * MIB)

@@ -15,6 +15,8 @@ from benchmarks.fuzzing import mutate, packed
 
 SIZE = (5, 4)  # H, W
 GOOD = 8  # pictures of each kind
+LARGE = (8000, 7999)  # W, H of nearly as many pixels as are taken
+LARGE_SHARE = 0.002  # of the mutated pictures, since one takes seconds
 # What each format is saved with; a grey, a coloured, a transparent one and one with a palette wherever it has them.
 SETTINGS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "png": (("L", {}), ("RGB", {}), ("RGBA", {}), ("P", {}), ("LA", {}), ("1", {}), ("I;16", {}),
@@ -74,6 +76,8 @@ def _png(chunks: list[tuple[bytes, bytes]]) -> bytes:
 
 def _odd_png(draw: Random, data: bytes) -> bytes:
     chunks = _png_chunks(data)
+    if draw.random() < LARGE_SHARE:
+        return _png([(b"IHDR", struct.pack(">2I", *LARGE) + chunks[0][1][8:]), *chunks[1:]])
     match draw.randrange(6):
         case 0:
             place, layout = draw.choice(((0, ">I"), (4, ">I"), (8, "B"), (9, "B"), (10, "B"), (11, "B"), (12, "B")))
@@ -171,6 +175,8 @@ def _jpeg_extra(draw: Random) -> bytes:
 
 
 def _odd_gif(draw: Random, data: bytes) -> bytes:
+    if draw.random() < LARGE_SHARE:
+        return data[:6] + struct.pack("<2H", *LARGE) + data[10:]
     palette_bytes = 3 << (data[10] & 7) + 1 if data[10] & 128 else 0
     body = 13 + palette_bytes
     frame = data.index(b",", body)  # the comma begins a frame

@@ -141,6 +141,7 @@ def main() -> None:
     faulthandler.enable()
     threading.stack_size(STACK_BYTES)
     warnings.simplefilter("always")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # as the commands do
     reader, folder = load(order["where"]), Path(order["folder"])
     cases = Cases(order["name"], reader, order["seed"])
     for number in range(WARM_UP):
