@@ -1,20 +1,20 @@
 """Files that are read without waiting and in bounded memory; and such as appear whole or not at all."""
 
 import errno
+import io
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from tfcore.errors import RunError
 
 TEXT_BYTES = 1 << 24  # more than any text of ours has: flags, a result, an architecture with its names of classes
 
 
-def open_file(path: str | Path) -> BinaryIO:
+def open_file(path: str | Path) -> io.BufferedReader:
     """Opens a file for reading, and never waits: opening a pipe would, until somebody writes to it.
 
     Raises:
