@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-EDGES = (0, 1, 2, 127, 128, 255, 256, 8000, 16384, 32767, 32768, 65535, 65536, 10**6, 2**31 - 1, 2**31, 2**32 - 1, 2**32,
-         2**63 - 1, 2**63, 2**64 - 1)  # fmt: skip
+EDGES = (0, 1, 2, 127, 128, 255, 256, 8000, 16384, 32767, 32768, 65535, 65536, 10**6, 2**31 - 1, 2**31, 2**32 - 1,
+         2**32, 2**63 - 1, 2**63, 2**64 - 1)  # fmt: skip
 # What a program that expects a number or a name may stumble over.
 TOKENS = (
     b"", b"0", b"-1", b"+1", b"00", b"0001", b"256", b"1e3", b"1.5", b"1_0", b"0x10", b"nan", b"inf", b"-inf", b"True",

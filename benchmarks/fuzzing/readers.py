@@ -21,6 +21,10 @@ READERS = {
     "folder": Entry("benchmarks.fuzzing.folders:FOLDER", 20),
     "archive": Entry("benchmarks.fuzzing.archives:ARCHIVE", 10),
     "export npz": Entry("benchmarks.fuzzing.numpy_files:EXPORT_NPZ", 6),
+    "export h5": Entry("benchmarks.fuzzing.weights:H5", 6),
+    "export safetensors": Entry("benchmarks.fuzzing.weights:SAFETENSORS", 6),
+    "architecture": Entry("benchmarks.fuzzing.runs:ARCHITECTURE", 4),
+    "run folder": Entry("benchmarks.fuzzing.runs:RUN", 6),
 }
 
 
