@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -26,6 +27,7 @@ STARTED = time.monotonic()  # what the time to the first step is counted from
 
 def console(command: str | None = None) -> NoReturn:
     """Runs a command with the process's arguments, and exits with its status."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow has to say on pictures that are used or refused
     sys.exit(main(sys.argv[1:] if command is None else [command, *sys.argv[1:]]))
 
 

@@ -41,9 +41,8 @@ def run(parsed: flags.Parsed) -> int:
     for picture, classes in zip(pictures, predictions, strict=True):
         print(_line(picture, classes), file=log)
     if skipped:
-        print(
-            f"{len(skipped)} of {len(parsed.arguments)} files skipped:", *skipped.values(), sep="\n  ", file=sys.stderr
-        )
+        reasons = map(checks.escaped, skipped.values())
+        print(f"{len(skipped)} of {len(parsed.arguments)} files skipped:", *reasons, sep="\n  ", file=sys.stderr)
     if options["json"]:
         entries = [_entry(picture, classes) for picture, classes in zip(pictures, predictions, strict=True)]
         print(json.dumps({"pictures": entries, "skipped": skipped}))
