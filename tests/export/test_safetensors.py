@@ -36,9 +36,20 @@ def test_a_file_made_by_hand_is_read(tmp_path: Path) -> None:
         ({"a": entry([2], 0, 8), "b": entry([2], 0, 8)}, None),
         ({"a": entry([2], 0, 8, "F3")}, None),
         ({"a": entry([2], 0, 8)}, 10**15),
+        ({"a": entry([1], 0, 8, "C64")}, None),
+        ({"a": entry([4], 0, 8, "BF16")}, None),
         ([1, 2], None),
     ],
-    ids=["larger than the file", "other shape", "overlap", "unknown type", "endless header", "no object"],
+    ids=[
+        "larger than the file",
+        "other shape",
+        "overlap",
+        "unknown type",
+        "endless header",
+        "complex",
+        "bfloat16",
+        "no object",
+    ],
 )
 def test_what_lies_is_refused(tmp_path: Path, header: Any, length: int | None) -> None:
     with pytest.raises(DataError, match="is no safetensors file, or it is damaged"):

@@ -35,4 +35,8 @@ def read(path: Path) -> tuple[Weights, Metadata]:
     """
     with files.intact(path, "safetensors"), safe_open(path, framework="np") as file:
         names = file.keys()  # which the file object itself cannot be looped over for
-        return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+        weights = {name: file.get_tensor(name) for name in names}
+        for name, array in weights.items():
+            if array.dtype.kind not in files.NUMBERS:
+                raise ValueError(f"'{name}' holds other than numbers, {array.dtype}")
+        return weights, dict(file.metadata() or {})
