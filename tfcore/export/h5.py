@@ -1,21 +1,21 @@
 """Weights as an HDF5 file: one dataset a variable, under its path, and one of metadata.
 
 That one is called `__metadata__`: `json.loads(file["__metadata__"][()].tobytes())`. It is no attribute: those hold at
-most 64 kB, or lie in a heap that HDF5 walks round for ever where it is damaged.
+most 64 kB, or lie in a heap of their own.
 """
 
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 from numpy.typing import NDArray
 
-from tfcore.export import files
+from tfcore.export import files, plain_hdf5
 from tfcore.export.files import Metadata, Weights
-from tfcore.files import appearing
+from tfcore.files import appearing, open_file
 
 
 def write(path: Path, weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
@@ -26,7 +26,7 @@ def write(path: Path, weights: Mapping[str, NDArray[Any]], metadata: Mapping[str
     """
     files.check_numbers(weights)
     buffer = io.BytesIO()  # HDF5 leaves files open, and errors to the end of the process, on a disk that is full
-    with h5py.File(buffer, "w") as file:
+    with h5py.File(buffer, "w", libver="earliest") as file:  # which plain_hdf5 reads
         for name, array in files.with_metadata(weights, metadata).items():
             file.create_dataset(name, data=array)
     with appearing(path) as scratch:
@@ -37,21 +37,8 @@ def read(path: Path) -> tuple[Weights, Metadata]:
     """The weights and the metadata of a file of `write` or of h5py.
 
     Raises:
-        DataError: it is missing or damaged, or a dataset is not plain numbers inside of this file: links to other
-            files are not followed, and what is compressed or only claimed is refused.
+        DataError: it is missing or damaged, or holds anything but groups and plain numbers: links to other files are
+            not followed, and what is compressed or only claimed is refused.
     """
-    with files.intact(path, "HDF5"), h5py.File(path, "r") as file:
-        datasets: dict[str, h5py.Dataset] = {}
-        file.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-        for name, dataset in datasets.items():
-            if not _is_plain(dataset):
-                raise ValueError(f"'{name}' is not plain, uncompressed numbers that lie in the file")
-        if sum(dataset.nbytes for dataset in datasets.values()) > path.stat().st_size:
-            raise ValueError("its datasets claim more bytes than it has")
-        return files.without_metadata({name: np.asarray(dataset) for name, dataset in datasets.items()})
-
-
-def _is_plain(dataset: h5py.Dataset) -> bool:
-    """Whether as many bytes as the dataset claims are in the file itself."""
-    own = dataset.external is None and dataset.id.get_storage_size() == dataset.nbytes
-    return own and dataset.dtype.kind in files.NUMBERS
+    with files.intact(path, "HDF5"), open_file(path) as file:
+        return files.without_metadata(plain_hdf5.read(file, os.fstat(file.fileno()).st_size))
