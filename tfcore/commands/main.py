@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _complain(error: object, status: int) -> int:
     """Prints one line, in which nothing that came out of a file can steer the terminal; gives back `status`."""
-    print(f"error: {checks.escaped(str(error).strip())}", file=sys.stderr)
+    print(f"error: {checks.one_line(str(error))}", file=sys.stderr)
     return status
 
 
