@@ -3,10 +3,14 @@
 import difflib
 import math
 import numbers
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tfcore.errors import ConfigError, ShapeError
+
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?", re.ASCII)
 
 
 def positive(name: str, value: float) -> None:
@@ -37,6 +41,19 @@ def positive_integer(name: str, value: int) -> None:
     """Raises ConfigError unless `value` is an integer (of Python or NumPy, not a bool) above zero."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise ConfigError(f"`{name}` must be an integer of at least 1. Received {value!r}.")
+
+
+def duration_secs(name: str, text: str) -> float:
+    """The seconds that `90`, `45s`, `90m`, `1.5h` or `1h30m` stand for.
+
+    Raises:
+        ConfigError: it is no such duration, or 0.
+    """
+    parts = _DURATION.fullmatch(text)
+    secs = sum(float(part) * unit for part, unit in zip(parts.groups("0"), (3600, 60, 1), strict=True)) if parts else 0
+    if not secs:
+        raise ConfigError(f"`{name}` must be a duration such as 90 (seconds), 90m or 1h30m. Received '{text}'.")
+    return secs
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -23,7 +23,7 @@ def write(path: Path, *lines: str) -> str:
 def test_only_what_was_given_is_given() -> None:
     parsed = flags.parse("train", [])
     assert parsed.given == {}
-    assert parsed.options == {"run_dir": "", "stop_after_steps": 0, "json": False}
+    assert parsed.options == {"run_dir": "", "stop_after_steps": 0, "max_time": "", "json": False}
     assert not parsed.wants_help
 
 
@@ -55,8 +55,10 @@ def test_the_later_of_two_counts() -> None:
 
 
 def test_a_commands_options_are_not_the_runs() -> None:
-    parsed = flags.parse("train", ["--run_dir=runs/a", "--json", "--stop_after_steps=5", "--seed=1"])
-    assert parsed.options == {"run_dir": "runs/a", "json": True, "stop_after_steps": 5}
+    parsed = flags.parse(
+        "train", ["--run_dir=runs/a", "--json", "--stop_after_steps=5", "--seed=1", "--max_time=1h30m"]
+    )
+    assert parsed.options == {"run_dir": "runs/a", "json": True, "stop_after_steps": 5, "max_time": "1h30m"}
     assert parsed.given == {"seed": 1}
 
 

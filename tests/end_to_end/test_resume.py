@@ -44,7 +44,11 @@ def variables(run: pathlib.Path) -> dict[str, np.ndarray]:
     """Every variable of the newest checkpoint."""
     folder = run / "checkpoints" / f"step-{steps_in(run / 'checkpoints')[-1]:010d}"
     reader = tf.train.load_checkpoint(str(folder / "state"))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name}
+    return {
+        name: np.asarray(reader.get_tensor(name))
+        for name in reader.get_variable_to_shape_map()
+        if "OBJECT_GRAPH" not in name
+    }
 
 
 def metrics(run: pathlib.Path) -> list[dict[str, Any]]:

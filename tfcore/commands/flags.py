@@ -26,6 +26,7 @@ class Option:
 
 RUN_DIR = Option("run_dir", "", "The run's folder. Naming an unfinished one resumes it.")
 STOP_AFTER = Option("stop_after_steps", 0, "Save and leave after so many completed steps, as on a signal. 0: never.")
+MAX_TIME = Option("max_time", "", "Save and leave after so long, as on a signal: seconds, 90m, 1h30m. Default: never.")
 SPLIT = Option("split", "test", "test, validation or train.")
 CHECKPOINT = Option("checkpoint", "", "best, last or a step. Default: what the run itself was scored with.")
 JSON = Option(
@@ -58,7 +59,7 @@ FEATURES = Option("features", "", "Path of the layer whose output for --example 
 SEED = Option("seed", 0, "Seed of what is drawn at random.")
 
 OPTIONS = {
-    "train": (RUN_DIR, STOP_AFTER, JSON),
+    "train": (RUN_DIR, STOP_AFTER, MAX_TIME, JSON),
     "eval": (FROM_RUN, SPLIT, CHECKPOINT, AVERAGE, DATA_DIR, JSON),
     "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),
     "export": (FROM_RUN, EXPORT_FORMAT, OUT, CHECKPOINT, AVERAGE, WEIGHTS_ONLY),

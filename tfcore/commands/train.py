@@ -1,6 +1,8 @@
 """`train`: starts a run, or goes on with one."""
 
 import json
+import math
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,10 @@ _LENGTH = {"steps", "epochs"}
 
 def run(parsed: flags.Parsed) -> int:
     """Trains, and gives back the exit status."""
+    start = time.monotonic()
     checks.not_negative("stop_after_steps", parsed.options["stop_after_steps"])
+    limit = parsed.options["max_time"]
+    limit_secs = checks.duration_secs("max_time", limit) if limit else math.inf
     with RunFolder(_path(parsed)) as folder:
         config = configuration(folder, parsed.given)
         builders.check_names(config)
@@ -29,7 +34,9 @@ def run(parsed: flags.Parsed) -> int:
         from tfcore.commands.session import Session
 
         session = Session(config, folder, display.console(to_stderr=parsed.options["json"]))
-        status, result = session.run(pause_step=parsed.options["stop_after_steps"] or None)
+        status, result = session.run(
+            pause_step=parsed.options["stop_after_steps"] or None, max_secs=start + limit_secs - time.monotonic()
+        )
         if parsed.options["json"]:
             print(json.dumps(result))
         return status

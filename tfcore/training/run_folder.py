@@ -13,7 +13,7 @@ from tfcore.errors import RunError
 
 CONFIG = "config.flags"
 RESULT = "result.json"
-_LOCK = ".lock"
+_LOCK, _UNFINISHED = ".lock", ".unfinished-"
 CHECKPOINTS = "checkpoints"
 ARCHITECTURE = "architecture.json"
 
@@ -64,6 +64,12 @@ class RunFolder:
             for folder in self._made:
                 if not any(folder.iterdir()):
                     folder.rmdir()
+
+    def sweep(self) -> None:
+        """Removes what a write that was interrupted left behind, in the folder and those of the curves."""
+        for leftover in (*self.path.glob(f"{_UNFINISHED}*"), *self.path.glob(f"*/{_UNFINISHED}*")):
+            if leftover.is_file():
+                leftover.unlink()
 
     @property
     def is_started(self) -> bool:
@@ -122,7 +128,7 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    scratch = path.with_name(f".unfinished-{path.name}")
+    scratch = path.with_name(f"{_UNFINISHED}{path.name}")
     try:
         scratch.write_text(text, encoding="utf-8")
         os.replace(scratch, path)
