@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tfcore.commands import builders, display, loading, runtime
 from tfcore.config import RunConfig, describe
 from tfcore.data.batches import EvaluationBatches, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset
-from tfcore.errors import ConfigError, TfcoreError
+from tfcore.errors import ConfigError, DiskError, TfcoreError
 from tfcore.metrics import Scores
 from tfcore.modules import layer_table, named_variables
 from tfcore.training import run_log
@@ -73,7 +74,8 @@ class Session:
         self.sums = TrainingSums(self.step.sums)
         self.early_stopping = EarlyStopping(monitor=config.monitor, patience=config.patience)
         self.checkpoints = Checkpoints(
-            folder.checkpoints, self._state(), about=self._about(), keep=config.keep_checkpoints or None
+            folder.checkpoints, self._state(), about=self._about(), keep=config.keep_checkpoints or None,
+            warn=console.print,
         )
 
     def run(self, *, pause_step: int | None = None) -> tuple[int, dict[str, Any]]:
@@ -84,19 +86,25 @@ class Session:
         """
         self._introduce()
         first_step = self._restore()
-        self.folder.write_architecture(self.architecture.to_json())
-        self.folder.write_config(self.config.flags())
-        log = run_log.RunLog(self.folder.path)
         try:
-            if first_step == 0:
-                log.text("configuration", _as_markdown(self.config))
-            with data_errors(self.splits.values()):
+            self.folder.write_config(self.config.flags())  # first: it makes the folder a run's, and takes the result back
+            self.folder.write_architecture(self.architecture.to_json())
+            run_log.trim(self.folder.path, first_step or -1)
+            with run_log.RunLog(self.folder.path) as log, data_errors(self.splits.values()):
+                if first_step == 0:
+                    log.text("configuration", _as_markdown(self.config))
                 return self._train(log, first_step, pause_step)
-        except TfcoreError:
-            self.folder.write_result({"status": "failed", "steps": int(self.step.optimizer.step.numpy())})
+        except TfcoreError as error:
+            self._write_failure()
+            if isinstance(error, DiskError):
+                raise DiskError(f"{error} {self._how_to_go_on()}") from error
             raise
-        finally:
-            log.close()
+
+    def _write_failure(self) -> None:
+        """The result of a run that an error ends; where that cannot be written, the error is what there is to tell."""
+        with suppress(DiskError):
+            if self.folder.is_started:
+                self.folder.write_result({"status": "failed", "steps": int(self.step.optimizer.step.numpy())})
 
     def _train(self, log: run_log.RunLog, first_step: int, pause_step: int | None) -> tuple[int, dict[str, Any]]:
         """The loop, and what follows it."""
@@ -113,6 +121,7 @@ class Session:
                 result["best"] = {"step": self.early_stopping.best_step, "validation": self.early_stopping.best_scores}
             if ended_by != "interrupted":
                 result |= self._test(log, steps)
+        log.commit()  # before the result says that there is nothing left to do
         self.folder.write_result(result)
         self._say_result(result, loop.train_secs)
         return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
@@ -167,7 +176,7 @@ class Session:
 
     def _save(self, log: run_log.RunLog, step: int) -> None:
         """The checkpoint is the commit: what it stands for has to be in the logs before."""
-        log.flush()
+        log.commit()
         if step not in self.checkpoints.steps():
             self.checkpoints.save(step, keep_step=self.early_stopping.best_step)
 
@@ -201,10 +210,9 @@ class Session:
         return {"tfcore": __version__, "tensorflow": tf.__version__, "intra_op_threads": self.config.intra_op_threads}
 
     def _restore(self) -> int:
-        """Goes back to the newest checkpoint, and takes back what was logged after it; the step to go on from."""
+        """Goes back to the newest checkpoint; the step to go on from."""
         steps = self.checkpoints.steps()
         if not steps:
-            run_log.trim(self.folder.path, -1)
             if self.config.init_from:
                 path = Path(self.config.init_from)
                 loading.assign_weights(self.model, loading.read_weights(path), path)
@@ -215,13 +223,18 @@ class Session:
                 f"The run in {self.folder.path} has done {steps[-1]} steps, more than the {self.total_steps} asked for."
             )
         about = self.checkpoints.restore(steps[-1])
-        run_log.trim(self.folder.path, steps[-1])
         changed = {name: (value, about.get(name)) for name, value in self._about().items() if value != about.get(name)}
         if changed:
             self.console.print(f"warning: this process differs from the one that saved: {describe(changed)}. "
                                "The run goes on, but not to the bit as it would have.")  # fmt: skip
         self.console.print(f"Resuming {self.folder.path} at step {steps[-1]} of {self.total_steps}.")
         return steps[-1]
+
+    def _how_to_go_on(self) -> str:
+        """What a disk that failed has left, and what to do."""
+        steps = self.checkpoints.steps()
+        where = f"goes on from the checkpoint of step {steps[-1]}" if steps else "starts anew: there is no checkpoint"
+        return f"Once the disk can be written again, the same command with --run_dir={self.folder.path} {where}."
 
     def _introduce(self) -> None:
         """The start-up block."""

@@ -8,13 +8,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from tfcore.errors import RunError
+from tfcore.errors import DiskError, RunError
+from tfcore.files import reason
 
 _NAME = re.compile(r"step-(\d{10})")
 _TEMPORARY = ".unfinished-"
@@ -31,6 +32,7 @@ class Checkpoints:
         state: every variable of the run by name; names, never positions, tie a file to a variable.
         about: facts about the process (versions, threads) that bear on exactness, saved beside the variables.
         keep: how many of the newest to keep, at least 1; None for all. One more may be kept for its score (`save`).
+        warn: prints a line about what is no reason to end a run.
     """
 
     def __init__(
@@ -40,9 +42,10 @@ class Checkpoints:
         *,
         about: Mapping[str, Any] | None = None,
         keep: int | None = 3,
+        warn: Callable[[str], None] = print,
     ) -> None:
         self._folder, self._state, self._keep = folder, dict(state), keep
-        self._about = dict(about or {})
+        self._about, self._warn = dict(about or {}), warn
 
     def steps(self) -> list[int]:
         """The steps of which there is a checkpoint, ascending."""
@@ -52,7 +55,7 @@ class Checkpoints:
         """Writes the state under `step`, then deletes what is no longer kept (but never that of `keep_step`).
 
         Raises:
-            RunError: the folder cannot be written; earlier checkpoints are as they were.
+            DiskError: the folder cannot be written; earlier checkpoints are as they were.
         """
         final = _path(self._folder, step)
         scratch = self._folder / f"{_TEMPORARY}{final.name}"
@@ -69,8 +72,9 @@ class Checkpoints:
             _sync_folder(self._folder)
         except (OSError, tf.errors.OpError) as error:
             shutil.rmtree(scratch, ignore_errors=True)
-            reason = str(error).splitlines()[0]
-            raise RunError(f"The checkpoint of step {step} could not be written to {self._folder}: {reason}") from error
+            raise DiskError(
+                f"The checkpoint of step {step} could not be written to {self._folder}: {reason(error)}."
+            ) from error
         self._rotate(keep_step)
 
     def restore(self, step: int, *, only: str = "") -> dict[str, Any]:
@@ -89,9 +93,9 @@ class Checkpoints:
             status = tf.train.Checkpoint(variables=wanted).read(str(folder / "state"))
             status.assert_existing_objects_matched().expect_partial()  # or what is left over is warned about
         except _READ_ERRORS as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            told = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RunError(
-                f"The checkpoint {folder} is damaged: {reason} Delete it to go on from the one before."
+                f"The checkpoint {folder} is damaged: {told} Delete it to go on from the one before."
             ) from error
         return about
 
@@ -133,13 +137,20 @@ class Checkpoints:
     def sweep(self) -> None:
         """Removes what an interrupted save left behind."""
         for leftover in self._folder.glob(f"{_TEMPORARY}*"):
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)  # a folder that cannot go is no reason to end a run
 
     def _rotate(self, keep_step: int | None) -> None:
+        """Deletes the old ones. The new one is complete: what cannot be deleted costs room, and no step."""
         old = self.steps()[: -self._keep] if self._keep is not None else []
         for step in old:
             if step != keep_step:
-                _delete(_path(self._folder, step))
+                try:
+                    _delete(_path(self._folder, step))
+                except OSError as error:
+                    self._warn(
+                        f"warning: The old checkpoint of step {step} in {self._folder} could not be deleted: "
+                        f"{reason(error)}. Training goes on, and the next save tries again."
+                    )
 
 
 def steps_in(folder: Path) -> list[int]:
