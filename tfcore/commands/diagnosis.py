@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfcore.errors import TfcoreError
 from tfcore.training import divergence
@@ -34,36 +34,33 @@ class Replay:
         return self._session.restore_variables()
 
 
-def diagnose(session: "Session", error: DivergedError, log: RunLog) -> tuple[DivergedError, dict[str, Any]]:
-    """Finds out where the numbers went bad.
+def diagnosed(session: "Session", error: DivergedError, log: RunLog) -> DivergedError:
+    """The error with all that can be found out about where the numbers went bad.
 
     Args:
         session: the run that ended with `error`.
         error: what was noticed.
         log: gets the steps up to it.
-
-    Returns:
-        The error with all that was found, and the same for `result.json`.
     """
     first = session.newest_step()
     session.console.print(f"{error} Replaying the run from step {first}, step by step, to see where that began.")
     try:
         finding = divergence.find(_new_replay(session), error.step)
     except TfcoreError as problem:
-        return DivergedError(f"{error} A replay was not possible: {problem}", error.step), {}
+        return DivergedError(f"{error} A replay was not possible: {problem}", error.step)
     if finding is None:
         text = (
             f"{error} A replay from step {first} stayed finite: something else than the training step did it, or this "
             "machine does not repeat itself to the bit."
         )
-        return DivergedError(f"{text} {_ADVICE}", error.step), {}
+        return DivergedError(f"{text} {_ADVICE}", error.step)
     for point in finding.history:
         log.write(point.step, "train", {"total_loss": point.loss, "gradient_norm": point.gradient_norm})
         session.console.print(
             f"step {point.step}: total loss {point.loss:.6g}, gradient norm {point.gradient_norm:.6g}"
         )
     found = {name: value for name, value in asdict(finding).items() if name != "history"}
-    return DivergedError(_sentence(error, finding), error.step), {"first_bad": found}
+    return DivergedError(_sentence(error, finding), error.step, {"first_bad": found})
 
 
 def _new_replay(session: "Session") -> Callable[[], Replay]:

@@ -22,7 +22,14 @@ def console(*, to_stderr: bool, quiet: bool = False) -> Console:
     """Where the log goes. Piped, lines are plain and not cut to a guessed width."""
     stream = sys.stderr if to_stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_COLUMNS
-    return Console(file=stream, width=width, highlight=False, soft_wrap=True, quiet=quiet)
+    return _Console(file=stream, width=width, highlight=False, soft_wrap=True, quiet=quiet)
+
+
+class _Console(Console):
+    """One that lets the error through where nobody reads any more; rich would end the process without a word."""
+
+    def on_broken_pipe(self) -> None:
+        raise
 
 
 def model_table(rows: Sequence[LayerRow]) -> Table:

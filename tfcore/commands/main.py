@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from tfcore import __version__, checks
@@ -26,24 +27,44 @@ STARTED = time.monotonic()  # what the time to the first step is counted from
 
 def console(command: str | None = None) -> NoReturn:
     """Runs a command with the process's arguments, and exits with its status."""
+    _open_standard_streams()
     sys.exit(main(sys.argv[1:] if command is None else [command, *sys.argv[1:]]))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `COMMAND --flag=value …`; the exit status: 0, 1 (failed), 2 (bad flags), 130 or 143 (stopped)."""
     try:
-        return _dispatch(arguments)
+        status = _dispatch(arguments)
+        sys.stdout.flush()  # here, where it can still be told that nobody takes it
+        return status
     except TfcoreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
-        return 1
-    except OSError as error:  # a full disk, a folder that vanished
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:  # what has no name was printed: the modules tell of the files that they write
+        return _fail(f"{error.filename or 'Standard output'} cannot be used: {error.strerror or error}.", 1)
+
+
+def _fail(message: str, status: int) -> int:
+    """Prints the line and gives back the status. What cannot be printed is dropped: Python would retry at exit."""
+    with suppress(OSError):
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return status
+
+
+def _open_standard_streams() -> None:
+    """Opens to nowhere what the process was started without, as by `>&-`: else the run's first files got its numbers.
+
+    Python has None for such a stream, and TensorFlow's C++ side would print into the file.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, for as long as the process; the lowest number
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

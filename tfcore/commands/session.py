@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tfcore.commands.provenance import Provenance
 from tfcore.config import RunConfig
 from tfcore.data.batches import EvaluationBatches, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset
-from tfcore.errors import ConfigError, RunError, TfcoreError
+from tfcore.errors import ConfigError, DiskError, RunError, TfcoreError
 from tfcore.metrics import Scores
 from tfcore.modules import named_variables
 from tfcore.training import divergence, run_log
@@ -78,7 +79,7 @@ class Session:
         self.provenance = Provenance(config, self.data.train)
         self.checkpoints = Checkpoints(
             folder.checkpoints, self._state(), about=self.provenance.facts, keep=config.keep_checkpoints or None,
-            keep_best=config.keep_best, lower_is_better=config.monitor == "loss",
+            keep_best=config.keep_best, lower_is_better=config.monitor == "loss", warn=console.print,
         )  # fmt: skip
 
     def twin(self) -> "Session":
@@ -91,27 +92,42 @@ class Session:
         Returns:
             The exit status, and what `result.json` says.
         """
+        deadline = time.monotonic() + max_secs
         announcements.introduce(self)
         self.folder.sweep()
         self.checkpoints.sweep()
         first_step = self._restore()
-        self.folder.write_architecture(self.architecture.to_json())
-        self.folder.write_config(self.config.flags())
-        log = run_log.RunLog(self.folder.path)
         try:
-            if first_step == 0:
-                log.text("configuration", _as_markdown(self.config))
-            with data_errors(self.splits.values()):
-                return self._train(log, first_step, pause_step, time.monotonic() + max_secs)
-        except DivergedError as error:
-            told, found = diagnosis.diagnose(self, error, log)
-            self.folder.write_result({"status": "failed", "steps": error.step, **found})
-            raise told from error
-        except TfcoreError:
-            self.folder.write_result({"status": "failed", "steps": int(self.step.optimizer.step.numpy())})
+            self.folder.write_config(
+                self.config.flags()
+            )  # first: it makes the folder a run's, and takes the result back
+            self.folder.write_architecture(self.architecture.to_json())
+            run_log.trim(self.folder.path, first_step or -1)
+            with run_log.RunLog(self.folder.path) as log, data_errors(self.splits.values()):
+                if first_step == 0:
+                    log.text("configuration", _as_markdown(self.config))
+                return self._diagnosed(log, lambda: self._train(log, first_step, pause_step, deadline))
+        except TfcoreError as error:
+            self._write_failure(error)
+            if isinstance(error, DiskError):
+                raise DiskError(f"{error} {self._how_to_go_on()}") from error
             raise
-        finally:
-            log.close()
+
+    def _diagnosed(self, log: run_log.RunLog, train: Callable[[], tuple[int, dict[str, Any]]]) -> Any:
+        """What `train` gives; where numbers go bad, the error says where that began."""
+        try:
+            return train()
+        except DivergedError as error:
+            raise diagnosis.diagnosed(self, error, log) from error
+
+    def _write_failure(self, error: TfcoreError) -> None:
+        """The result of a run that an error ends; where that cannot be written, the error is what there is to tell."""
+        result: dict[str, Any] = {"status": "failed", "steps": int(self.step.optimizer.step.numpy())}
+        if isinstance(error, DivergedError):
+            result |= {"steps": error.step, **error.found}
+        with suppress(DiskError):
+            if self.folder.is_started:
+                self.folder.write_result(result)
 
     def _train(
         self, log: run_log.RunLog, first_step: int, pause_step: int | None, deadline: float
@@ -132,6 +148,7 @@ class Session:
                 result["best"] = {"step": self.early_stopping.best_step, "validation": self.early_stopping.best_scores}
             if ended_by != "interrupted":
                 result |= self._test(log, steps)
+        log.commit()  # before the result says that there is nothing left to do
         self.folder.write_result(result)
         announcements.conclude(self, result, loop.train_secs, time.monotonic() - self._start)
         return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
@@ -190,7 +207,7 @@ class Session:
 
     def _save(self, log: run_log.RunLog, step: int, score: float | None = None) -> None:
         """The checkpoint is the commit: what it stands for has to be in the logs before, and sound."""
-        log.flush()
+        log.commit()
         if step not in self.checkpoints.steps():
             divergence.check_finite(divergence.state(self.model, self.step), step)
             self.checkpoints.save(step, score=score, keep_step=self.early_stopping.best_step)
@@ -254,10 +271,15 @@ class Session:
                 "asked for."
             )
         step = self.restore_variables()
-        run_log.trim(self.folder.path, step if step else -1)
         if step:
             self.console.print(f"Resuming {self.folder.path} at step {step} of {self.total_steps}.")
         return step
+
+    def _how_to_go_on(self) -> str:
+        """What a disk that failed has left, and what to do."""
+        step = self.newest_step()
+        where = f"goes on from the checkpoint of step {step}" if step else "starts anew: there is no checkpoint"
+        return f"Once the disk can be written again, the same command with --run_dir={self.folder.path} {where}."
 
 
 def _as_markdown(config: RunConfig) -> str:

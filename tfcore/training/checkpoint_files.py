@@ -5,7 +5,6 @@ TensorFlow's checksums.
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfcore.errors import RunError
+from tfcore.files import sync
 
 _PREFIX = "state"
 _ABOUT = "about"  # its name among the variables
@@ -37,15 +37,6 @@ def write(folder: Path, state: Mapping[str, tf.Variable], about: Mapping[str, An
     tf.train.Checkpoint(variables={**state, _ABOUT: facts}).write(str(folder / _PREFIX))
     for path in (*folder.iterdir(), folder):
         sync(path)
-
-
-def sync(path: Path) -> None:
-    """Puts a file, or the names in a folder, on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def restore(folder: Path, wanted: Mapping[str, tf.Variable], *, everything: bool) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfcore.errors import RunError
+from tfcore.errors import DiskError, RunError
+from tfcore.files import UNFINISHED, reason, sync
 from tfcore.training import checkpoint_files
 from tfcore.training.checkpoint_files import DamagedCheckpointError
 
 _NAME = re.compile(r"step-(\d{10})")
-_TEMPORARY, _DAMAGED = ".unfinished-", "damaged-"
+_DAMAGED = "damaged-"
 
 
 class Checkpoints:
@@ -31,6 +32,7 @@ class Checkpoints:
         keep: how many of the newest to keep, at least 1; None for all.
         keep_best: how many to keep besides for their scores, at least 1.
         lower_is_better: of the scores.
+        warn: prints a line about what is no reason to end a run.
     """
 
     def __init__(
@@ -42,9 +44,10 @@ class Checkpoints:
         keep: int | None = 3,
         keep_best: int = 1,
         lower_is_better: bool = True,
+        warn: Callable[[str], None] = print,
     ) -> None:
         self._folder, self._state, self._keep, self._keep_best = folder, dict(state), keep, keep_best
-        self._about, self._sign = about, 1.0 if lower_is_better else -1.0
+        self._about, self._sign, self._warn = about, 1.0 if lower_is_better else -1.0, warn
         self._known_scores: dict[int, float | None] = {}  # each is read once, not at every save
 
     def steps(self) -> list[int]:
@@ -60,10 +63,10 @@ class Checkpoints:
             keep_step: of a checkpoint that stays whatever its score.
 
         Raises:
-            RunError: the folder cannot be written; earlier checkpoints are as they were.
+            DiskError: the folder cannot be written; earlier checkpoints are as they were.
         """
         final = _path(self._folder, step)
-        scratch = self._folder / f"{_TEMPORARY}{final.name}"
+        scratch = self._folder / f"{UNFINISHED}{final.name}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self.sweep()
@@ -72,11 +75,12 @@ class Checkpoints:
             if final.exists():
                 _delete(final)
             scratch.rename(final)
-            checkpoint_files.sync(self._folder)
+            sync(self._folder)
         except (OSError, tf.errors.OpError) as error:
             shutil.rmtree(scratch, ignore_errors=True)
-            reason = str(error).splitlines()[0]
-            raise RunError(f"The checkpoint of step {step} could not be written to {self._folder}: {reason}") from error
+            raise DiskError(
+                f"The checkpoint of step {step} could not be written to {self._folder}: {reason(error)}."
+            ) from error
         self._known_scores[step] = score
         self._rotate(keep_step)
 
@@ -118,9 +122,9 @@ class Checkpoints:
                 failed[step] = error
             else:
                 return about, [f"{error} It is now {self._put_aside(bad)}." for bad, error in failed.items()]
-        for reason in failed.values():
-            if not isinstance(reason, DamagedCheckpointError):
-                raise reason
+        for misfit in failed.values():
+            if not isinstance(misfit, DamagedCheckpointError):
+                raise misfit
         found = " ".join(map(str, failed.values())) or "There is none."
         raise RunError(
             f"The run cannot go on, as no checkpoint in {self._folder} can be read. {found} "
@@ -160,8 +164,8 @@ class Checkpoints:
 
     def sweep(self) -> None:
         """Removes what an interrupted save left behind."""
-        for leftover in self._folder.glob(f"{_TEMPORARY}*"):
-            shutil.rmtree(leftover)
+        for leftover in self._folder.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)  # a folder that cannot go is no reason to end a run
 
     def _existing(self, step: int) -> Path:
         """The folder of a checkpoint that is there."""
@@ -179,11 +183,18 @@ class Checkpoints:
         return folder.rename(aside)
 
     def _rotate(self, keep_step: int | None) -> None:
+        """Deletes the old ones. The new one is complete: what cannot be deleted costs room, and no step."""
         old = self.steps()[: -self._keep] if self._keep is not None else []
         kept = {keep_step, *(step for _, step in self._best())} if old else set()
         for step in old:
             if step not in kept:
-                _delete(_path(self._folder, step))
+                try:
+                    _delete(_path(self._folder, step))
+                except OSError as error:
+                    self._warn(
+                        f"warning: The old checkpoint of step {step} in {self._folder} could not be deleted: "
+                        f"{reason(error)}. Training goes on, and the next save tries again."
+                    )
 
     def _best(self) -> list[tuple[float, int]]:
         """Score and step of those that are kept for their scores, the best one first."""
@@ -215,6 +226,6 @@ def _path(folder: Path, step: int) -> Path:
 
 def _delete(folder: Path) -> None:
     """Renames first: a checkpoint that is half deleted must not look like one."""
-    doomed = folder.with_name(f"{_TEMPORARY}deleted-{folder.name}")
+    doomed = folder.with_name(f"{UNFINISHED}deleted-{folder.name}")
     folder.rename(doomed)
     shutil.rmtree(doomed)

@@ -24,11 +24,16 @@ _HISTORY_STEPS = 6
 
 
 class DivergedError(RunError):
-    """A run whose numbers are no longer finite; `step` is where that was noticed."""
+    """A run whose numbers are no longer finite.
 
-    def __init__(self, text: str, step: int) -> None:
+    Attributes:
+        step: where that was noticed.
+        found: what `result.json` is to say of where it began, once that is known.
+    """
+
+    def __init__(self, text: str, step: int, found: Mapping[str, Any] | None = None) -> None:
         super().__init__(text)
-        self.step = step
+        self.step, self.found = step, dict(found or {})
 
 
 class Run(Protocol):
