@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    """Prints the line and gives back the status. What can no longer be printed is dropped: Python would retry at exit."""
+    """Prints the line and gives back the status. What cannot be printed is dropped: Python would retry at exit."""
     with suppress(OSError):
         print(f"error: {message}", file=sys.stderr, flush=True)
     for stream in (sys.stdout, sys.stderr):

@@ -74,7 +74,10 @@ class Session:
         self.sums = TrainingSums(self.step.sums)
         self.early_stopping = EarlyStopping(monitor=config.monitor, patience=config.patience)
         self.checkpoints = Checkpoints(
-            folder.checkpoints, self._state(), about=self._about(), keep=config.keep_checkpoints or None,
+            folder.checkpoints,
+            self._state(),
+            about=self._about(),
+            keep=config.keep_checkpoints or None,
             warn=console.print,
         )
 
@@ -87,7 +90,9 @@ class Session:
         self._introduce()
         first_step = self._restore()
         try:
-            self.folder.write_config(self.config.flags())  # first: it makes the folder a run's, and takes the result back
+            self.folder.write_config(
+                self.config.flags()
+            )  # first: it makes the folder a run's, and takes the result back
             self.folder.write_architecture(self.architecture.to_json())
             run_log.trim(self.folder.path, first_step or -1)
             with run_log.RunLog(self.folder.path) as log, data_errors(self.splits.values()):

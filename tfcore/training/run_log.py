@@ -177,9 +177,7 @@ def _new_event_file(folder: Path) -> _EventFile:
     with writing(folder):
         folder.mkdir(exist_ok=True)
     secs, nanosecs = divmod(time.time_ns(), 10**9)
-    file = _EventFile(
-        folder / f"events.out.tfevents.{secs:010d}.{nanosecs:09d}.{socket.gethostname()}.{os.getpid()}"
-    )
+    file = _EventFile(folder / f"events.out.tfevents.{secs:010d}.{nanosecs:09d}.{socket.gethostname()}.{os.getpid()}")
     file.append(file_version="brain.Event:2")
     return file
 
