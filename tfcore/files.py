@@ -75,7 +75,9 @@ def writing(path: Path, *kinds: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, *kinds) as error:
+    except Exception as error:
+        if not isinstance(error, (OSError, *kinds)):
+            raise
         raise DiskError(f"{path} cannot be written: {reason(error)}.") from error
 
 

@@ -29,7 +29,7 @@ class _Console(Console):
     """One that lets the error through where nobody reads any more; rich would end the process without a word."""
 
     def on_broken_pipe(self) -> None:
-        raise
+        raise  # noqa: PLE0704, what rich is handling
 
 
 def model_table(rows: Sequence[LayerRow]) -> Table:
