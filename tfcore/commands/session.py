@@ -76,14 +76,21 @@ class Session:
             folder.checkpoints, self._state(), about=self._about(), keep=config.keep_checkpoints or None
         )
 
-    def run(self, *, pause_step: int | None = None) -> tuple[int, dict[str, Any]]:
+    def run(
+        self, *, pause_step: int | None = None, on_restored: Callable[[], None] = lambda: None
+    ) -> tuple[int, dict[str, Any]]:
         """Trains to the end, to `pause_step` or to a signal.
+
+        Args:
+            pause_step: see `Loop.run`.
+            on_restored: called once the logs are what the run goes on from, and before anything is written.
 
         Returns:
             The exit status, and what `result.json` says.
         """
         self._introduce()
         first_step = self._restore()
+        on_restored()
         self.folder.write_architecture(self.architecture.to_json())
         self.folder.write_config(self.config.flags())
         log = run_log.RunLog(self.folder.path)
