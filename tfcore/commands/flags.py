@@ -36,6 +36,9 @@ CHECKPOINT = Option("checkpoint", "", "best, last or a step. Default: what the r
 JSON = Option(
     "json", False, "Print one JSON object as the last line of standard output; the log goes to standard error."
 )
+WATCH = Option(
+    "watch", False, "Score each checkpoint as it comes, until the run has ended: a line each, in --json too."
+)
 DATASET = Option("dataset", "", _RUN_FIELDS["dataset"].metadata["help"])
 DATA_DIR = Option("data_dir", "", _RUN_FIELDS["data_dir"].metadata["help"])
 TRAIN_EXAMPLES = Option("train_examples", 0, "Only the first so many training examples. 0: all.")
@@ -64,7 +67,7 @@ SEED = Option("seed", 0, "Seed of what is drawn at random.")
 
 OPTIONS = {
     "train": (RUN_DIR, STOP_AFTER, TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, JSON),
-    "eval": (FROM_RUN, SPLIT, CHECKPOINT, AVERAGE, DATA_DIR, JSON),
+    "eval": (FROM_RUN, SPLIT, CHECKPOINT, WATCH, AVERAGE, DATA_DIR, JSON),
     "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),
     "export": (FROM_RUN, EXPORT_FORMAT, OUT, CHECKPOINT, AVERAGE, WEIGHTS_ONLY),
     "convert": (DATASET, CONVERT_FORMAT, OUT, TRAIN_EXAMPLES, TEST_EXAMPLES, DATA_DIR),
