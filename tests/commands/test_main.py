@@ -71,7 +71,9 @@ def assert_refused(
         (["eval"], "Name the run to score: --run_dir=runs/NAME."),
         (["eval", "--run_dir=mine", "--split=tset"], "Did you mean 'test'?"),
         (["eval", "--run_dir=mine", "--checkpoint=first"], "`checkpoint` must be best, last or a step"),
+        (["eval", "--run_dir=mine", "--watch", "--checkpoint=best"], "--watch scores every checkpoint"),
         (["eval", "--seed=1"], "Unknown flag --seed"),
+        (["train", "--tensorboard_port=0"], "belong to --tensorboard"),
         (["benchmark", "--secs=0"], "`secs` must be above 0"),
         (["benchmark", "--model=sofmax"], "Did you mean 'softmax'?"),
         (["benchmark", "--run_dir=new"], "Unknown flag --run_dir"),
@@ -127,6 +129,11 @@ def test_a_run_that_is_resumed_as_another_is_refused(
 @pytest.mark.parametrize("text", ["--sed=1\n", "--steps=many\n", "what\n"])
 def test_a_damaged_configuration_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
     assert_refused(folder, capsys, started(folder, text), "")
+
+
+def test_averages_that_a_run_does_not_keep_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, run_dir = started(folder, "--steps=50\n")
+    assert_refused(folder, capsys, ["eval", run_dir, "--average"], "it was trained without --average_decay")
 
 
 def test_a_finished_run_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

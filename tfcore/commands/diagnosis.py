@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from tfcore.commands import resuming
 from tfcore.errors import TfcoreError
 from tfcore.training import divergence
 from tfcore.training.divergence import DivergedError, Finding
@@ -31,7 +32,7 @@ class Replay:
 
     def go_back(self) -> int:
         """Restores the newest checkpoint, or leaves the initial weights; the step."""
-        return self._session.restore_variables()
+        return resuming.restore_variables(self._session)
 
 
 def diagnosed(session: "Session", error: DivergedError, log: RunLog) -> DivergedError:

@@ -11,12 +11,12 @@ from typing import Any
 import tensorflow as tf
 from rich.console import Console
 
-from tfcore.commands import announcements, builders, diagnosis, display, loading
+from tfcore.commands import announcements, builders, diagnosis, display, resuming
 from tfcore.commands.provenance import Provenance
 from tfcore.config import RunConfig
 from tfcore.data.batches import EvaluationBatches, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset
-from tfcore.errors import ConfigError, DiskError, RunError, TfcoreError
+from tfcore.errors import DiskError, TfcoreError
 from tfcore.metrics import Scores
 from tfcore.modules import named_variables
 from tfcore.training import divergence, run_log
@@ -86,8 +86,15 @@ class Session:
         """The same run with variables of its own, as before its first step; nothing is restored or written."""
         return Session(self.config, self.folder, Console(quiet=True), data=self.data, model=self._class)
 
-    def run(self, *, pause_step: int | None = None, max_secs: float = math.inf) -> tuple[int, dict[str, Any]]:
+    def run(
+        self, *, pause_step: int | None = None, max_secs: float = math.inf, on_start: Callable[[], None] = lambda: None
+    ) -> tuple[int, dict[str, Any]]:
         """Trains to the end, to `pause_step`, to a signal, or until `max_secs` are over.
+
+        Args:
+            pause_step: see `Loop.run`.
+            max_secs: looked at after each call, as a signal is.
+            on_start: called once the logs are what the run goes on from, before the first step.
 
         Returns:
             The exit status, and what `result.json` says.
@@ -96,13 +103,13 @@ class Session:
         announcements.introduce(self)
         self.folder.sweep()
         self.checkpoints.sweep()
-        first_step = self._restore()
+        first_step = resuming.resume(self)
         try:
-            self.folder.write_config(
-                self.config.flags()
-            )  # first: it makes the folder a run's, and takes the result back
+            # The configuration is first: it makes the folder a run's, and takes the result back.
+            self.folder.write_config(self.config.flags())
             self.folder.write_architecture(self.architecture.to_json())
             run_log.trim(self.folder.path, first_step or -1)
+            on_start()
             with run_log.RunLog(self.folder.path) as log, data_errors(self.splits.values()):
                 if first_step == 0:
                     log.text("configuration", _as_markdown(self.config))
@@ -110,7 +117,7 @@ class Session:
         except TfcoreError as error:
             self._write_failure(error)
             if isinstance(error, DiskError):
-                raise DiskError(f"{error} {self._how_to_go_on()}") from error
+                raise DiskError(f"{error} {resuming.how_to_go_on(self)}") from error
             raise
 
     def _diagnosed(self, log: run_log.RunLog, train: Callable[[], tuple[int, dict[str, Any]]]) -> Any:
@@ -240,46 +247,6 @@ class Session:
     def newest_step(self) -> int:
         """Of the newest checkpoint; 0 before the first."""
         return max(self.checkpoints.steps(), default=0)
-
-    def restore_variables(self) -> int:
-        """Goes back to the newest checkpoint that can be read, or else to how the run begins; the step to go on from.
-
-        Raises:
-            RunError: there are checkpoints, and none can be read; or there have been some, and they are gone.
-        """
-        if self.checkpoints.steps():
-            about, damaged = self.checkpoints.restore_newest()
-            announcements.warn_of_damage(self, damaged)
-            announcements.warn_of_differences(self, self.provenance.differences(about))
-            return int(about["step"])
-        if self.folder.read_result().get("status") in ("interrupted", "finished", "stopped_early"):
-            raise RunError(
-                f"The run in {self.folder.path} has saved checkpoints, and {self.folder.checkpoints} holds none. Bring "
-                "them back from a copy, or start anew in another --run_dir."
-            )
-        if self.config.init_from:
-            path = Path(self.config.init_from)
-            loading.assign_weights(self.model, loading.read_weights(path), path)
-            self.console.print(f"Starting from the weights of {path}.")
-        return 0
-
-    def _restore(self) -> int:
-        """Goes back to the newest checkpoint, and takes back what was logged after it; the step to go on from."""
-        if self.newest_step() > self.total_steps:
-            raise ConfigError(
-                f"The run in {self.folder.path} has done {self.newest_step()} steps, more than the {self.total_steps} "
-                "asked for."
-            )
-        step = self.restore_variables()
-        if step:
-            self.console.print(f"Resuming {self.folder.path} at step {step} of {self.total_steps}.")
-        return step
-
-    def _how_to_go_on(self) -> str:
-        """What a disk that failed has left, and what to do."""
-        step = self.newest_step()
-        where = f"goes on from the checkpoint of step {step}" if step else "starts anew: there is no checkpoint"
-        return f"Once the disk can be written again, the same command with --run_dir={self.folder.path} {where}."
 
 
 def _as_markdown(config: RunConfig) -> str:

@@ -114,9 +114,11 @@ class RunFolder:
         """How the run ended; empty while it has not."""
         path = self.path / RESULT
         try:
-            result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(result, dict):
                 raise ValueError("it is no JSON object")
+        except FileNotFoundError:
+            return {}
         except (ValueError, OSError) as error:
             raise RunError(
                 f"{path} cannot be read: {error}. Delete it, and the run goes on from its checkpoint."
