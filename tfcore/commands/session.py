@@ -84,8 +84,8 @@ class Session:
         """
         self._introduce()
         first_step = self._restore()
+        self.folder.write_config(self.config.flags())  # first: it is what tells a run from a folder of other files
         self.folder.write_architecture(self.architecture.to_json())
-        self.folder.write_config(self.config.flags())
         log = run_log.RunLog(self.folder.path)
         try:
             if first_step == 0:

@@ -16,6 +16,8 @@ RESULT = "result.json"
 _LOCK = ".lock"
 CHECKPOINTS = "checkpoints"
 ARCHITECTURE = "architecture.json"
+_UNFINISHED = ".unfinished-"
+_BEFORE_START = (_LOCK, _UNFINISHED + CONFIG)  # all that a start leaves which is killed before its run has begun
 
 
 def new_folder(root: Path, name: str, now: datetime) -> Path:
@@ -44,7 +46,7 @@ class RunFolder:
         try:
             self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
-            if not self.is_started and any(entry.name != _LOCK for entry in self.path.iterdir()):
+            if not self.is_started and any(entry.name not in _BEFORE_START for entry in self.path.iterdir()):
                 raise RunError(f"{self.path} holds files but no run ({CONFIG} is missing). Name another --run_dir.")
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -122,7 +124,7 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    scratch = path.with_name(f".unfinished-{path.name}")
+    scratch = path.with_name(_UNFINISHED + path.name)
     try:
         scratch.write_text(text, encoding="utf-8")
         os.replace(scratch, path)
