@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +129,18 @@ def test_a_start_that_died_while_it_wrote_what_the_run_is_is_no_obstacle(
             train(path, config)
     train(path, config)
     assert steps_in(path / "checkpoints") == [1]
+
+
+def test_what_a_kill_in_the_last_rotation_left_is_cleared_away(tmp_path: pathlib.Path) -> None:
+    path, config = tmp_path / "run", replace(CONFIG, steps=60, keep_checkpoints=1)
+    train(path, config)
+    checkpoints = path / "checkpoints"
+    kept = sorted(checkpoints.iterdir())
+    shutil.copytree(kept[-1], checkpoints / "step-0000000001")
+    shutil.copytree(kept[-1], checkpoints / ".unfinished-deleted-step-0000000002")
+    (path / "result.json").unlink()
+    train(path, config)
+    assert sorted(checkpoints.iterdir()) == kept
 
 
 FLAGS = ("--model=mlp", "--hidden=16", "--batch_size=70", "--log_every_steps=17", "--validation=1000", "--run_dir=run")

@@ -83,7 +83,9 @@ class Session:
             The exit status, and what `result.json` says.
         """
         self._introduce()
+        self.checkpoints.sweep()
         first_step = self._restore()
+        self.checkpoints.rotate(keep_step=self.early_stopping.best_step)  # a kill may have come before the last one
         self.folder.write_config(self.config.flags())  # first: it is what tells a run from a folder of other files
         self.folder.write_architecture(self.architecture.to_json())
         log = run_log.RunLog(self.folder.path)

@@ -71,7 +71,7 @@ class Checkpoints:
             shutil.rmtree(scratch, ignore_errors=True)
             reason = str(error).splitlines()[0]
             raise RunError(f"The checkpoint of step {step} could not be written to {self._folder}: {reason}") from error
-        self._rotate(keep_step)
+        self.rotate(keep_step=keep_step)
 
     def restore(self, step: int, *, only: str = "") -> dict[str, Any]:
         """Reads the variables whose names begin with `only` (all, if empty) and gives back what `about` was.
@@ -122,6 +122,18 @@ class Checkpoints:
         except _READ_ERRORS as error:
             raise RunError(f"The checkpoint {folder} has no readable '{name}': {str(error).splitlines()[0]}") from error
 
+    def sweep(self) -> None:
+        """Removes what an interrupted save left behind."""
+        for leftover in self._folder.glob(f"{_TEMPORARY}*"):
+            shutil.rmtree(leftover)
+
+    def rotate(self, *, keep_step: int | None) -> None:
+        """Deletes what is no longer kept, but never the checkpoint of `keep_step`."""
+        old = self.steps()[: -self._keep] if self._keep is not None else []
+        for step in old:
+            if step != keep_step:
+                _delete(_path(self._folder, step))
+
     def _existing(self, step: int) -> Path:
         """The folder of a checkpoint that is there."""
         folder = _path(self._folder, step)
@@ -129,17 +141,6 @@ class Checkpoints:
             known = ", ".join(map(str, self.steps())) or "none"
             raise RunError(f"There is no checkpoint of step {step} in {self._folder}. Those there: {known}.")
         return folder
-
-    def sweep(self) -> None:
-        """Removes what an interrupted save left behind."""
-        for leftover in self._folder.glob(f"{_TEMPORARY}*"):
-            shutil.rmtree(leftover)
-
-    def _rotate(self, keep_step: int | None) -> None:
-        old = self.steps()[: -self._keep] if self._keep is not None else []
-        for step in old:
-            if step != keep_step:
-                _delete(_path(self._folder, step))
 
 
 def steps_in(folder: Path) -> list[int]:
