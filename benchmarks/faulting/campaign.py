@@ -120,7 +120,7 @@ class Campaign:
         """One run, killed in each of the phases, continued to its end, and compared. It is kept where it was lost."""
         chance, trial = random.Random(f"{self._seed}/{number}"), Trial(number)
         try:
-            self._run_killed(trial, [self.habits.aim(phase, chance) for phase in phases])
+            self._run_killed(trial, self.habits.aims(phases, number, chance))
         except TimeoutError as error:
             trial.problem = str(error)
         if not trial.problem:

@@ -22,6 +22,8 @@ LEAST = {Phase.WRITE: 0.2, Phase.EVALUATION: 0.1, Phase.ROTATION: 0.1}
 KILLS_PER_RUN = 8
 _FIRST_STARTS = 4  # every so manieth run is killed before its first step as well
 _HAVE_STEPS = (Phase.TRAINING, Phase.EVALUATION, Phase.LOG, Phase.WRITE, Phase.ROTATION)
+_LATE_RUNS = 4  # every so manieth run is killed close to its end only
+_LATE_TIMES = 3  # of a phase before its last
 _ONCE_A_PROCESS = (Phase.FIRST_START, Phase.STARTING, Phase.RESUMING)  # though maybe in pieces
 _ENDS = 2  # of a phase, which are told like file operations
 _SHORT_SECS = 0.005  # a kill from outside comes too late for shorter phases
@@ -95,12 +97,19 @@ class Habits:
         """The mean length of a phase."""
         return sum(self.secs[phase]) / len(self.secs[phase])
 
-    def aim(self, phase: Phase, chance: random.Random) -> Aim:
-        """A random moment in a phase; early enough for a run to be killed some times before its end."""
+    def aims(self, phases: list[Phase], number: int, chance: random.Random) -> list[Aim]:
+        """A random moment in each phase; in some runs all of them close to the end, in the others spread."""
+        late = number % _LATE_RUNS == _LATE_RUNS - 1
+        return [self._aim(phase, chance, late=late, first=place == 0) for place, phase in enumerate(phases)]
+
+    def _aim(self, phase: Phase, chance: random.Random, *, late: bool, first: bool) -> Aim:
         operations, times = max(self.operations[phase]), len(self.secs[phase])
-        if phase not in _ONCE_A_PROCESS:
-            times = max(1, 2 * times // (KILLS_PER_RUN + 1))
-        entry = chance.randint(1, times)
+        if phase in _ONCE_A_PROCESS:
+            entry = chance.randint(1, times)
+        elif late:
+            entry = max(1, times - chance.randint(0, _LATE_TIMES)) if first else chance.randint(1, _LATE_TIMES)
+        else:
+            entry = chance.randint(1, max(1, 2 * times // (KILLS_PER_RUN + 1)))
         is_short, has_files = self.usual_secs(phase) < _SHORT_SECS, operations > _ENDS
         if operations and (is_short or (has_files and chance.random() < 0.5)):
             return Aim(phase, entry, operation=chance.randint(1, operations))
