@@ -211,14 +211,14 @@ def test_leftovers_are_swept_by_the_next_save(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("place", "moment", "listed"),
-    [(files, "sync", [1]), (files, "write", [1]), (module, "_delete", [1, 2]), (Checkpoints, "_rotate", [1, 2])],
+    [(files, "sync", [1]), (files, "write", [1]), (module, "_delete", [1, 2]), (Checkpoints, "rotate", [1, 2])],
 )
 def test_a_save_that_is_killed_leaves_a_restorable_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Any, moment: str, listed: list[int]
 ) -> None:
     """Whatever the instant, each step listed can be read, and the save before is among them unless it was replaced."""
 
-    def killed(*_: Any) -> None:
+    def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     checkpoints = Checkpoints(tmp_path, small_state(3.0), keep=1)

@@ -67,6 +67,15 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path: Path) -> 
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 
 
+def test_what_a_start_left_that_was_killed_in_writing_its_configuration_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".unfinished-config.flags").write_text("--mod")
+    with RunFolder(tmp_path) as folder:
+        assert not folder.is_started
+        folder.write_config("--seed=1\n")
+    assert set(entries(tmp_path)) - {".lock"} == {"config.flags"}
+
+
 @pytest.mark.parametrize("below", ["file", "file/run", "file/deep/run"])
 def test_a_place_that_is_or_lies_below_a_file_is_refused(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("mine")

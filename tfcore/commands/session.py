@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -104,6 +103,7 @@ class Session:
         self.folder.sweep()
         self.checkpoints.sweep()
         first_step = resuming.resume(self)
+        self.checkpoints.rotate(keep_step=self.early_stopping.best_step)  # a kill may have come before the last one
         try:
             # The configuration is first: it makes the folder a run's, and takes the result back.
             self.folder.write_config(self.config.flags())

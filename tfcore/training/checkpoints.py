@@ -82,7 +82,7 @@ class Checkpoints:
                 f"The checkpoint of step {step} could not be written to {self._folder}: {reason(error)}."
             ) from error
         self._known_scores[step] = score
-        self._rotate(keep_step)
+        self.rotate(keep_step=keep_step)
 
     def is_among_best(self, score: float) -> bool:
         """Whether a checkpoint with this score would be kept for it. Of two equal ones the earlier is the better."""
@@ -167,6 +167,24 @@ class Checkpoints:
         for leftover in self._folder.glob(f"{UNFINISHED}*"):
             shutil.rmtree(leftover, ignore_errors=True)  # a folder that cannot go is no reason to end a run
 
+    def rotate(self, *, keep_step: int | None) -> None:
+        """Deletes what is no longer kept; what cannot be deleted costs room, and no step.
+
+        Args:
+            keep_step: of a checkpoint that stays whatever its score.
+        """
+        old = self.steps()[: -self._keep] if self._keep is not None else []
+        kept = {keep_step, *(step for _, step in self._best())} if old else set()
+        for step in old:
+            if step not in kept:
+                try:
+                    _delete(_path(self._folder, step))
+                except OSError as error:
+                    self._warn(
+                        f"warning: The old checkpoint of step {step} in {self._folder} could not be deleted: "
+                        f"{reason(error)}. Training goes on, and the next save tries again."
+                    )
+
     def _existing(self, step: int) -> Path:
         """The folder of a checkpoint that is there."""
         folder = _path(self._folder, step)
@@ -181,20 +199,6 @@ class Checkpoints:
         aside = folder.with_name(f"{_DAMAGED}{folder.name}")
         shutil.rmtree(aside, ignore_errors=True)
         return folder.rename(aside)
-
-    def _rotate(self, keep_step: int | None) -> None:
-        """Deletes the old ones. The new one is complete: what cannot be deleted costs room, and no step."""
-        old = self.steps()[: -self._keep] if self._keep is not None else []
-        kept = {keep_step, *(step for _, step in self._best())} if old else set()
-        for step in old:
-            if step not in kept:
-                try:
-                    _delete(_path(self._folder, step))
-                except OSError as error:
-                    self._warn(
-                        f"warning: The old checkpoint of step {step} in {self._folder} could not be deleted: "
-                        f"{reason(error)}. Training goes on, and the next save tries again."
-                    )
 
     def _best(self) -> list[tuple[float, int]]:
         """Score and step of those that are kept for their scores, the best one first."""

@@ -1,0 +1,221 @@
+"""Runs that are killed again and again, continued by the same command, and compared with one that was left alone."""
+
+import multiprocessing
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from pathlib import Path
+from unittest.mock import patch
+
+from benchmarks.faulting import child, plan, same_run
+from benchmarks.faulting.child import OPERATION, Aim, Phase
+
+ROOT = Path(__file__).parents[2]
+# Masks drawn anew in every step, moving statistics, averages and early stopping are part of what is resumed; a training
+# part of 900 pictures that neither the batch nor an interval divides, so that nothing falls together.
+FLAGS = (
+    "--model=cifar_cnn", "--filters=4,6,4", "--hidden=16", "--dropout=0.2,0.4", "--train_examples=1000",
+    "--test_examples=100", "--pixels=standardized", "--optimizer=nadam", "--learning_rate=0.01", "--average_decay=0.9",
+    "--batch_size=34", "--microbatches=2", "--eval_batch_size=200", "--steps=240", "--patience=6",
+    "--monitor=accuracy", "--log_every_steps=3", "--evaluate_every_epochs=0.3", "--checkpoint_every_epochs=0.2",
+    "--keep_checkpoints=3",
+)  # fmt: skip
+_SILENCE_SECS = 120.0  # of a process that hangs
+_ROUNDS = 10  # of runs, after which the shares should long have been reached
+
+
+def nothing() -> None:
+    """Leaves the product as it is."""
+
+
+@dataclass
+class Ended:
+    """How a process ended: what it told, byte and time, and its exit status, -9 if it was killed."""
+
+    told: list[tuple[int, float]]
+    status: int
+
+    @property
+    def phases(self) -> list[Phase]:
+        """Those it went through."""
+        return [Phase(byte) for byte, _ in self.told if byte != OPERATION]
+
+
+@dataclass
+class Trial:
+    """A run that was killed some times: in which phases, and what was wrong in the end, if something was."""
+
+    number: int
+    kills: list[tuple[Phase, bool]] = field(default_factory=list)  # and whether the process killed itself
+    problem: str = ""
+
+
+class Campaign:
+    """Trials of one command.
+
+    Args:
+        folder: where runs are made; those that survived are deleted.
+        seed: of the moments to kill at. They repeat; where a kill from outside hits depends on the machine's pace too.
+        jobs: processes at a time.
+        on_kill: called with the phase of each kill.
+        prepare: called in every process before the command, for breaking the product on purpose.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int = 0,
+        jobs: int = 2,
+        on_kill: Callable[[Phase], None] = lambda _: None,
+        prepare: Callable[[], None] = nothing,
+    ) -> None:
+        self._folder, self._seed, self._on_kill, self._prepare = folder, seed, on_kill, prepare
+        self._pool = ThreadPoolExecutor(jobs)
+        self._processes = multiprocessing.get_context("forkserver")
+        self._starting = threading.Lock()  # multiprocessing's list of children is not for several threads
+        self.reference = folder / "reference"
+        self.habits = plan.Habits()
+
+    def rehearse(self) -> None:
+        """Runs the plain command once, undisturbed: the reference; and once in two parts, to see how long phases take.
+
+        Raises:
+            RuntimeError: the two differ, or a phase was not seen.
+        """
+        _start_server()
+        reference = self._pool.submit(self._run_reference)
+        rehearsal = Trial(-1)
+        self._run_killed(rehearsal, [Aim(Phase.WRITE, entry=10, operation=2)], learn=True)
+        reference.result()
+        self._compare(rehearsal)
+        unseen = [phase.name for phase in Phase if not self.habits.secs[phase]]
+        if rehearsal.problem or unseen:
+            raise RuntimeError(f"The rehearsal failed: {rehearsal.problem or 'not seen: ' + ', '.join(unseen)}.")
+
+    def run(self, kills: int) -> list[Trial]:
+        """Trials up to so many kills after the first step and the least share of each phase."""
+        trials: list[Trial] = []
+        for _ in range(_ROUNDS):
+            tried = Counter(phase for trial in trials for phase, _ in trial.kills)
+            targets = plan.missing(tried, kills)
+            if not targets:
+                return trials
+            chance = random.Random(f"{self._seed} from {len(trials)}")
+            runs = plan.deal(targets, len(trials), chance)
+            trials += self._pool.map(self.trial, range(len(trials), len(trials) + len(runs)), runs)
+        raise RuntimeError(f"The shares were not reached in {_ROUNDS} rounds: {tried}.")
+
+    def trial(self, number: int, phases: list[Phase]) -> Trial:
+        """One run, killed in each of the phases, continued to its end, and compared. It is kept where it was lost."""
+        chance, trial = random.Random(f"{self._seed}/{number}"), Trial(number)
+        try:
+            self._run_killed(trial, self.habits.aims(phases, number, chance))
+        except TimeoutError as error:
+            trial.problem = str(error)
+        if not trial.problem:
+            self._compare(trial)
+        if not trial.problem:
+            shutil.rmtree(self._path(trial))
+            self._path(trial).with_suffix(".txt").unlink()
+        return trial
+
+    def close(self) -> None:
+        """Lets go of the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _path(self, trial: Trial) -> Path:
+        return self._folder / f"run-{trial.number:04d}"
+
+    def _run_reference(self) -> None:
+        command = [sys.executable, "-m", "tfcore", "train", *FLAGS, f"--run_dir={self.reference}"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"The undisturbed run failed: {done.stderr}")
+
+    def _run_killed(self, trial: Trial, aims: list[Aim], *, learn: bool = False) -> None:
+        """The same command until it has ended by itself, with as many of the aims as it comes to."""
+        outset, waiting = Phase.FIRST_START, list(aims)
+        while True:
+            aim = waiting.pop(0) if waiting else None
+            ended = self._process(self._path(trial), outset, aim)
+            if learn:
+                self.habits.learn(ended.told)
+            if Phase.TRAINING in ended.phases:
+                outset = Phase.STARTING
+            if aim is None or ended.status != -9:
+                break
+            trial.kills.append((ended.phases[-1], aim.operation is not None))
+            self._on_kill(ended.phases[-1])
+        if ended.status != 0:
+            printed = self._path(trial).with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+            trial.problem = f"exit status {ended.status}: {printed[-1] if printed else 'nothing printed'}"
+
+    def _process(self, path: Path, outset: Phase, aim: Aim | None) -> Ended:
+        """The command once, in a process of its own."""
+        reader, writer = self._processes.Pipe(duplex=False)
+        options = {"pipe": writer, "folder": path, "outset": outset, "aim": aim, "prepare": self._prepare}
+        process = self._processes.Process(target=child.run, args=(list(FLAGS),), kwargs=options, daemon=True)
+        with self._starting:
+            process.start()
+        writer.close()
+        late = aim if aim is not None and aim.operation is None else None
+        try:
+            with reader:
+                told = self._listen(reader, late, process.kill)
+        finally:
+            with self._starting:
+                process.join()
+        return Ended(told, process.exitcode)
+
+    def _listen(self, reader: Connection, aim: Aim | None, kill: Callable[[], None]) -> list[tuple[int, float]]:
+        """What a process tells until it ends. It is killed at the aim, if there is one.
+
+        Raises:
+            TimeoutError: it hung; it has been killed.
+        """
+        told: list[tuple[int, float]] = []
+        entries = 0
+        while reader.poll(_SILENCE_SECS):
+            data = os.read(reader.fileno(), 2**16)
+            if not data:
+                return told
+            told += [(byte, time.monotonic()) for byte in data]
+            entries += 0 if aim is None else data.count(aim.phase)
+            if aim is not None and entries >= aim.entry:
+                time.sleep(aim.part * self.habits.usual_secs(aim.phase))
+                kill()
+                aim = None
+        kill()
+        raise TimeoutError(f"a process fell silent for {_SILENCE_SECS:g} s")
+
+    def _compare(self, trial: Trial) -> None:
+        """Says what is wrong with a run that has ended."""
+        path = self._path(trial)
+        try:
+            found = same_run.differences(self.reference, path) + same_run.differences_in_folder(self.reference, path)
+        except Exception as error:  # whatever reading a damaged run raises, the run is lost
+            found = [f"it cannot be read: {error}"]
+        trial.problem = "; ".join(found)
+
+
+def _start_server() -> None:
+    """Starts the process that children are forked from: it has TensorFlow imported, and one thread.
+
+    It is a third quicker than a fresh process each time. That it makes no difference is seen in every comparison, as
+    the reference is a process of the plain command.
+    """
+    forkserver.set_forkserver_preload(["benchmarks.faulting.preload"])
+    with patch.dict(os.environ, {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}):
+        forkserver.ensure_running()
