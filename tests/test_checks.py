@@ -16,6 +16,7 @@ ABOVE, AT_LEAST, BELOW_ONE, SHARE, INTEGER = (
     "must be above 0.", "must be at least 0.", "must be at least 0 and below 1.", "must be above 0 and below 1.",
     "must be an integer of at least 1.",
 )  # fmt: skip
+TEXT = "must be UTF-8 text without control characters."
 NAN, INF = math.nan, math.inf
 
 PASS: list[tuple[Callable[[str, Any], None], list[Any]]] = [
@@ -24,8 +25,10 @@ PASS: list[tuple[Callable[[str, Any], None], list[Any]]] = [
     (checks.below_one, [0, 0.999]),
     (checks.share, [1e-300, 0.5, np.float32(0.999)]),
     (checks.positive_integer, [1, np.int64(7)]),
+    (checks.plain_text, ["", "größe 猫\u3000", "{}[]\\"]),
 ]
 REFUSED: list[tuple[Callable[[str, Any], None], str, list[Any]]] = [
+    (checks.plain_text, TEXT, ["a\n", "\x1b[2J", "\0", "\x7f", "\x9b", "\udce9", "\u2029"]),
     (checks.positive, ABOVE, [0, -1, NAN, INF, -INF]),
     (checks.not_negative, AT_LEAST, [-1e-9, NAN, INF]),
     (checks.below_one, BELOW_ONE, [1, -0.1, NAN, INF]),
@@ -92,3 +95,9 @@ def test_durations(text: str, secs: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"`max_time` must be a duration such as .* Received"):
         checks.duration_secs("max_time", text)
+
+
+def test_what_would_steer_a_terminal_is_escaped() -> None:
+    text = checks.escaped("größe 猫 a\nb\x1b[2J\udce9\u2028\\")
+    assert text == "größe 猫 a\\nb\\x1b[2J\\udce9\\u2028\\"
+    assert checks.is_plain_text(text)

@@ -1,11 +1,15 @@
-"""Targets appear whole or not at all, and nothing is overwritten."""
+"""Sources are read without waiting; targets appear whole or not at all, and nothing is overwritten."""
 
+import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tfcore import files
 from tfcore.errors import RunError
-from tfcore.files import appearing
+from tfcore.files import appearing, open_file, read_text
 
 
 def test_a_file_appears_with_the_folders_above_it(tmp_path: Path) -> None:
@@ -65,3 +69,55 @@ def test_what_came_in_the_meantime_is_not_overwritten(tmp_path: Path) -> None:
         write_late()
     assert path.read_text() == "another's"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def socket_at(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (pipe, "it is no regular file"),
+        (Path.mkdir, "it is no regular file"),
+        (socket_at, "it is no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is no regular file"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("nowhere"), "No such file or directory"),
+    ],
+    ids=["pipe", "folder", "socket", "device", "loop", "broken link"],
+)
+@pytest.mark.parametrize("read", [open_file, read_text])
+def test_what_is_no_file_is_refused_at_once(
+    tmp_path: Path, make: Callable[[Path], None], reason: str, read: Callable[[Path], object]
+) -> None:
+    make(tmp_path / "x")
+    with pytest.raises(OSError, match=reason):
+        read(tmp_path / "x")
+
+
+def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    regular = os.stat(__file__)
+    monkeypatch.setattr(files.os, "stat", lambda _: regular)
+    with open_file(tmp_path / "pipe") as file:
+        assert file.read() == b""
+
+
+def test_a_text_is_read_whole_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("größe\r\n".encode())
+    assert read_text(path) == "größe\r\n"
+    monkeypatch.setattr(files, "TEXT_BYTES", 9)
+    assert read_text(path) == "größe\r\n"
+    monkeypatch.setattr(files, "TEXT_BYTES", 8)
+    with pytest.raises(OSError, match="it has more than 8 bytes"):
+        read_text(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(UnicodeDecodeError):
+        read_text(path)

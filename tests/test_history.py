@@ -1,5 +1,7 @@
 """The curves of a run as arrays."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +59,10 @@ def test_an_unknown_name_is_told_with_the_nearest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line", ["nonsense", "[1]", '"x"', '{"split": "train"}', '{"step": 1}', '{"step": 1, "split": "x", "loss": "high"}',
-             '{"step": null, "split": "x"}', '{"step": 1, "split": "x", "loss": [1]}'],
+             '{"step": null, "split": "x"}', '{"step": 1, "split": "x", "loss": [1]}', "[" * 60_000,
+             '{"step": 1e999, "split": "x"}', '{"step": 1' + "0" * 30 + ', "split": "x"}', "é", "9" * 5_000,
+             '{"step": 1, "split": "x", "loss": 1' + "0" * 400 + "}", "\0" * 70_000],
+    ids=lambda line: line[:40],
 )  # fmt: skip
 def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str) -> None:
     with pytest.raises(RunError, match=r"^Line 5 of .*metrics\.jsonl cannot be read: ") as caught:
@@ -66,8 +71,15 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str) -> None:
 
 
 def test_what_is_no_text_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"metrics\.jsonl cannot be read"):
+    with pytest.raises(RunError, match=r"^Line 1 of .*metrics\.jsonl cannot be read"):
         History(run_of(tmp_path, b"\xff\xfe\n"))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(run_of(tmp_path, None) / "metrics.jsonl")
+    with pytest.raises(RunError, match=r"metrics\.jsonl cannot be read: it is no regular file\."):
+        History(tmp_path)
 
 
 def test_what_is_no_run_is_named(tmp_path: Path) -> None:

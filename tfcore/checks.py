@@ -4,6 +4,7 @@ import difflib
 import math
 import numbers
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from tfcore.errors import ConfigError, ShapeError
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?", re.ASCII)
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: control, surrogate, line and paragraph separator
 
 
 def positive(name: str, value: float) -> None:
@@ -54,6 +56,25 @@ def duration_secs(name: str, text: str) -> float:
     if not secs:
         raise ConfigError(f"`{name}` must be a duration such as 90 (seconds), 90m or 1h30m. Received '{text}'.")
     return secs
+
+
+def is_plain_text(value: str) -> bool:
+    """Whether `value` can be written to a line of a file in UTF-8, or of a terminal, and do nothing else there.
+
+    What is no UTF-8 in a file's name comes as surrogates; control characters end lines and steer terminals.
+    """
+    return not any(unicodedata.category(sign) in _UNPRINTABLE for sign in value)
+
+
+def escaped(value: str) -> str:
+    """The same with an escape such as \\x1b for every sign that is no plain text."""
+    return "".join(sign if is_plain_text(sign) else ascii(sign)[1:-1] for sign in value)
+
+
+def plain_text(name: str, value: str) -> None:
+    """Raises ConfigError unless `is_plain_text`."""
+    if not is_plain_text(value):
+        raise ConfigError(f"`{name}` must be UTF-8 text without control characters. Received {value!r}.")
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

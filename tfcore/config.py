@@ -180,6 +180,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
+            if isinstance(value, str):
+                checks.plain_text(item.name, value)
             if item.metadata["choices"]:
                 checks.one_of(item.name, value, item.metadata["choices"])
             if item.metadata["check"] is not None and value is not None:

@@ -1,6 +1,9 @@
-"""Files and folders that appear whole or not at all, and what the disk says where they cannot."""
+"""Files that are read without waiting and in bounded memory, files that appear whole or not at all, and disk errors."""
 
+import errno
+import io
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +12,39 @@ from pathlib import Path
 from tfcore.errors import DiskError, RunError
 
 UNFINISHED = ".unfinished-"  # what the name of everything begins with that is not whole yet
+
+MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # of this machine
+TEXT_BYTES = 1 << 24  # more than any text of ours has: flags, a result, an architecture with its names of classes
+
+
+def open_file(path: str | Path) -> io.BufferedReader:
+    """Opens a file for reading, and never waits: opening a pipe would, until somebody writes to it.
+
+    Raises:
+        OSError: it cannot be opened, or it is a folder, pipe, socket or device.
+    """
+    return open(path, "rb", opener=_open_regular)
+
+
+def read_text(path: str | Path) -> str:
+    """All of a text file in UTF-8.
+
+    Raises:
+        OSError: it cannot be opened, is no file, or has more than TEXT_BYTES.
+        UnicodeDecodeError: it is no UTF-8.
+    """
+    with open_file(path) as file:
+        data = file.read(TEXT_BYTES + 1)
+    if len(data) > TEXT_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {TEXT_BYTES} bytes", str(path))
+    return data.decode()
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """What `open` gets its descriptor from."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", path)
+    return os.open(path, flags | os.O_NONBLOCK)  # without waiting, also where it became a pipe in between
 
 
 def refuse_existing(path: Path) -> None:

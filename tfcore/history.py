@@ -1,6 +1,9 @@
 """The curves of a run as arrays."""
 
+import itertools
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +12,9 @@ from numpy.typing import NDArray
 
 from tfcore import checks
 from tfcore.errors import RunError
+from tfcore.files import open_file
+
+_LINE_BYTES = 1 << 16  # more than a line of numbers has
 
 
 class Curve(NamedTuple):
@@ -70,21 +76,31 @@ class History:
 
 def _entries(run: Path) -> list[dict[str, Any]]:
     """The lines of the log, their numbers as floats."""
-    if not (run / "config.flags").is_file():
+    if not os.path.isfile(run / "config.flags"):  # which has no errors of its own
         raise RunError(f"{run} is not a run folder: it has no config.flags.")
     path = run / "metrics.jsonl"
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}.") from error
-    whole, _, _ = text.rpartition("\n")
-    return [_entry(line, f"Line {number} of {path}") for number, line in enumerate(whole.splitlines(), start=1)]
+        return list(_whole_lines(path)) if os.path.lexists(path) else []
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _entry(line: str, where: str) -> dict[str, Any]:
+def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The entry on each line that has its end."""
+    with open_file(path) as file:
+        for number in itertools.count(1):
+            line = file.readline(_LINE_BYTES)
+            if len(line) < _LINE_BYTES and not line.endswith(b"\n"):
+                return
+            yield _entry(line, f"Line {number} of {path}")
+
+
+def _entry(line: bytes, where: str) -> dict[str, Any]:
     try:
-        entry = json.loads(line)
+        if not line.endswith(b"\n"):
+            raise ValueError(f"it has more than {_LINE_BYTES} bytes")
+        entry = json.loads(line.decode())
         numbers = {name: float("nan" if value is None else value) for name, value in entry.items() if name != "split"}
-        return {**numbers, "step": int(entry["step"]), "split": str(entry["split"])}
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        return {**numbers, "step": int(np.int64(entry["step"])), "split": str(entry["split"])}
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
         raise RunError(f"{where} cannot be read: {error}.") from None

@@ -8,7 +8,7 @@ import pytest
 
 from tfcore.commands import flags
 from tfcore.config import RunConfig
-from tfcore.errors import ConfigError
+from tfcore.errors import ConfigError, RunError
 
 
 def given(*arguments: str, command: str = "train") -> dict[str, Any]:
@@ -126,6 +126,47 @@ def test_a_flagfile_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.flags").write_bytes(b"--seed=1\n\xff\xfe\n")
     with pytest.raises(ConfigError) as caught:
         given(f"--flagfile={tmp_path / 'a.flags'}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["train", "convert", "show", "eval"])
+@pytest.mark.parametrize("sign", ["\udce9", "\0", "\n", "\x1b", "\u2028"], ids=ascii)
+def test_what_is_no_plain_text_is_refused(command: str, sign: str) -> None:
+    name = {"eval": "run_dir", "train": "dataset"}.get(command, "out")
+    with pytest.raises(
+        ConfigError, match=rf"`{name}` must be UTF-8 text without control characters\. Received 'a"
+    ) as caught:
+        RunConfig(**flags.parse(command, [f"--{name}=a{sign}b"]).given)
+    assert str(caught.value).isprintable()
+
+
+def test_the_flags_of_a_run_come_back(tmp_path: Path) -> None:
+    config = RunConfig(model="mlp", hidden=(5, 6), data_dir="/größe")
+    (tmp_path / "config.flags").write_text(config.flags(), encoding="utf-8")
+    assert flags.of_run(tmp_path) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("--flagfile={other}", "The flags of a run name no other file. Received '--flagfile="),
+        ("--seed=1\n-flagfile={other}", "name no other file"),
+        ("--flagfile\n{other}", "name no other file"),
+        ("--seed", "seed"),
+        ("--sed=1", "Unknown flag --sed"),
+        ("--batch_size=0", "`batch_size`"),
+        ("--batch_size=" + "9" * 5000, "batch_size"),
+        ("--dataset=a\0b", "`dataset` must be UTF-8 text"),
+        ("hello", "Received 'hello'"),
+        ("\0" * 1000, "Expected flags"),
+    ],
+)
+def test_flags_that_no_run_writes_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    write(tmp_path / "other.flags", "--seed=7")
+    (tmp_path / "config.flags").write_text(text.format(other=tmp_path / "other.flags"))
+    with pytest.raises(RunError, match=r"config\.flags cannot be used: ") as caught:
+        flags.of_run(tmp_path)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -8,8 +8,12 @@ import pytest
 
 from tfcore import __version__
 from tfcore.commands.main import COMMANDS, main
+from tfcore.errors import DataError
 
 ROOT = Path(__file__).parents[2]
+RESOLVED = (
+    "--steps=50\n--precision=float32\n--xla=on\n--learning_rate=0.001\n--intra_op_threads=1\n--inter_op_threads=1\n"
+)
 
 
 @pytest.fixture
@@ -128,7 +132,7 @@ def test_a_run_that_is_resumed_as_another_is_refused(
 
 @pytest.mark.parametrize("text", ["--sed=1\n", "--steps=many\n", "what\n"])
 def test_a_damaged_configuration_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
-    assert_refused(folder, capsys, started(folder, text), "")
+    assert_refused(folder, capsys, started(folder, text), "config.flags cannot be used: ", status=1)
 
 
 def test_averages_that_a_run_does_not_keep_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,10 +141,7 @@ def test_averages_that_a_run_does_not_keep_are_refused(folder: Path, capsys: pyt
 
 
 def test_a_finished_run_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = started(
-        folder,
-        "--steps=50\n--precision=float32\n--xla=on\n--learning_rate=0.001\n--intra_op_threads=1\n--inter_op_threads=1\n",
-    )
+    run = started(folder, RESOLVED)
     result = '{"status": "finished", "steps": 50, "test": {"loss": 0.5, "accuracy": 0.875}}'
     (folder / "run" / "result.json").write_text(result)
     before = contents(folder)
@@ -176,6 +177,34 @@ def test_ctrl_c_before_the_run_is_status_130(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("tfcore.commands.flags.parse", interrupted)
     assert main(["train"]) == 130
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (DataError("a\nb\x1b[2J\udce9"), "error: a\\nb\\x1b[2J\\udce9\n"),
+        (MemoryError("Unable to allocate 3 GiB"), "error: out of memory. Unable to allocate 3 GiB\n"),
+        (MemoryError(), "error: out of memory.\n"),
+        (OSError(28, "No space left on device"), "error: [Errno 28] No space left on device\n"),
+    ],
+)
+def test_an_error_is_one_line_of_plain_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tfcore.commands.flags.parse", failing)
+    assert main(["train"]) == 1
+    assert capsys.readouterr() == ("", line)
+
+
+def test_a_result_that_does_not_say_how_the_run_ended_is_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = started(folder, RESOLVED)
+    (folder / "run" / "result.json").write_text('{"status": "stopped_early", "steps": 50, "test": [1]}')
+    assert_refused(folder, capsys, run, "result.json does not say how the run ended. Delete it", status=1)
 
 
 QUICK = """

@@ -160,7 +160,7 @@ def test_train_and_test_hold_the_same_classes(split: Path) -> None:
 def test_a_folder_whose_name_is_no_text_is_refused(split: Path) -> None:
     name = os.fsdecode(b"caf\xe9")
     (split / "train" / "cat").rename(split / "train" / name)
-    with pytest.raises(DataError, match=r"caf\ufffd is no UTF-8, and cannot name a class"):
+    with pytest.raises(DataError, match=r"caf\ufffd is no plain text in UTF-8, and cannot name a class"):
         read(split)
 
 

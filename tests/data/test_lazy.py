@@ -103,6 +103,27 @@ def test_other_errors_stay_what_they_are() -> None:
         tf.debugging.assert_equal(tf.constant(1), tf.constant(2))
 
 
+def test_another_error_is_not_blamed_on_a_picture_that_failed_before() -> None:
+    examples = Examples(pictures(bad=BAD), tf.constant(LABELS))
+    with pytest.raises(DataError, match=r"^13\.png"), data_errors([examples]):
+        list(EvaluationBatches(examples, batch_size=4))
+    assert examples.error is not None
+    with pytest.raises(tf.errors.InvalidArgumentError), data_errors([examples]):
+        tf.debugging.assert_equal(tf.constant(1), tf.constant(2))
+
+
+def test_lack_of_memory_is_told() -> None:
+    def read(path: str) -> np.ndarray:
+        raise MemoryError(path)
+
+    lazy = LazyPictures(["a"], (3, 2, 3), read)
+    with (
+        pytest.raises(DataError, match="not enough memory to decode a batch"),
+        data_errors([Examples(lazy, LABELS[:1])]),
+    ):
+        list(EvaluationBatches(Examples(lazy, tf.constant(LABELS[:1])), batch_size=1))
+
+
 def test_the_first_ones_are_read_no_sooner() -> None:
     calls: list[str] = []
     split = Split(pictures(calls=calls), LABELS % 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from tfcore.data import pictures
 from tfcore.errors import DataError
@@ -162,6 +162,41 @@ def forbidden(*_: object) -> None:
     raise AssertionError("decoded")
 
 
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("extension", ["jpg", "png"])
+def test_a_jpeg_is_turned_upright(tmp_path: Path, orientation: int, extension: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = save(tmp_path / f"a.{extension}", RNG.integers(0, 256, (40, 24, 3), np.uint8), exif=exif)
+    with Image.open(path) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image) if extension == "jpg" else image)
+    assert pictures.read_header(path) == pictures.decode(path) == pictures.Header(upright.shape[:2], False)
+    pixels, notes = pictures.read_picture(path, upright.shape)
+    np.testing.assert_array_equal(pixels, upright)
+    assert notes == (("turned upright",) if extension == "jpg" and 2 <= orientation <= 8 else ())
+
+
+def test_a_jpeg_of_endless_scans_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of a few bytes, and each passing over every pixel."""
+    whole = save(tmp_path / "a.jpg", np.zeros((64, 64), np.uint8), progressive=True).read_bytes()
+    scan = whole[whole.rindex(b"\xff\xda") : -2]
+    for count, name in ((90, "b.jpg"), (200_000, "c.jpg")):
+        (tmp_path / name).write_bytes(whole[:-2] + scan * count + whole[-2:])
+    assert pictures.decode(tmp_path / "b.jpg").size == (64, 64)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", forbidden)
+    for look in (pictures.decode, lambda path: pictures.read_picture(path, (64, 64, 1))):
+        with pytest.raises(DataError, match=r"c\.jpg cannot be used: it has 200006 scans, and may have 100\."):
+            look(tmp_path / "c.jpg")
+
+
+def test_a_file_too_large_for_a_picture_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(10**13)  # which takes no room on the disk
+    monkeypatch.setattr("PIL.Image.open", forbidden)
+    with pytest.raises(DataError, match=r"a\.png must have at most 1073741824 bytes\. It has 10000000000000\."):
+        pictures.read_header(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("extension", ["png", "jpg", "bmp", "gif"])
 def test_a_file_that_ends_early_cannot_be_decoded(tmp_path: Path, extension: str) -> None:
     path = save(tmp_path / f"a.{extension}", RNG.integers(0, 256, (40, 40), np.uint8))
@@ -199,13 +234,15 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
     for name in ("pipe.png", "folder.png"):
-        with pytest.raises(DataError, match=f"{name} is no file"):
+        with pytest.raises(DataError, match=f"{name} cannot be used: it is no regular file"):
             pictures.read_header(tmp_path / name)
     with pytest.raises(DataError, match=r"nothing.png cannot be used: No such file or directory"):
         pictures.read_header(tmp_path / "nothing.png")
 
 
 def test_a_name_that_is_no_text_can_be_printed(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\\nb\\x1b\[2J\.png cannot be used"):
+        pictures.read_header(tmp_path / "a\nb\x1b[2J.png")
     with pytest.raises(DataError) as caught:
         pictures.read_header(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
     assert "caf\ufffd.png" in str(caught.value).encode("utf-8").decode()
@@ -226,7 +263,7 @@ def test_other_channels_are_refused(tmp_path: Path) -> None:
         pictures.read_picture(save(tmp_path / "a.png", GREY), (5, 4, 4))
 
 
-@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "A.NPZ"])
 @pytest.mark.parametrize(
     ("array", "image_shape"),
     [
@@ -239,10 +276,8 @@ def test_other_channels_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_arrays_of_pictures(tmp_path: Path, name: str, array: np.ndarray, image_shape: tuple[int, int, int]) -> None:
-    if name == "a.npy":
-        np.save(tmp_path / name, array)
-    else:
-        np.savez(tmp_path / name, array, np.zeros(3))
+    with (tmp_path / name).open("wb") as file:
+        np.save(file, array) if name == "a.npy" else np.savez(file, array, np.zeros(3))
     found = pictures.read_pictures(tmp_path / name, image_shape)
     np.testing.assert_array_equal(found, array.reshape(-1, *image_shape))
 
@@ -271,5 +306,5 @@ def test_files_without_an_array_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Cannot use .*b.npy: No such file"):
         pictures.read_pictures(tmp_path / "b.npy", (5, 4, 3))
     (tmp_path / "b.npy").write_bytes(b"")
-    with pytest.raises(DataError, match=r"b.npy has no header of an array"):
+    with pytest.raises(DataError, match=r"b.npy cannot be used: it has no header of an array"):
         pictures.read_pictures(tmp_path / "b.npy", (5, 4, 3))

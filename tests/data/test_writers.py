@@ -103,7 +103,7 @@ def test_npz_is_what_numpy_reads(tmp_path: Path) -> None:
 
 def test_a_line_of_text(tmp_path: Path) -> None:
     split = Split(np.array([[[[0], [7]], [[255], [10]]]], np.uint8), np.zeros(1, np.int32))
-    writers.write(Dataset("one", split, split, ("a\n b",)), "text", tmp_path / "out")
+    writers.write(Dataset("one", split, split, ("a  b",)), "text", tmp_path / "out")
     assert (tmp_path / "out" / "train.txt").read_bytes() == b"0 ** 0 7 255 10\n"
     assert (tmp_path / "out" / "class_names.txt").read_text(encoding="utf-8") == "a b\n"
 

@@ -1,9 +1,10 @@
 """A run's folder: one process at a time, nothing of the user's touched, nothing left by a failing start."""
 
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_a_folder_in_use_is_refused_and_free_afterwards(tmp_path: Path) -> None:
         process.communicate("")
         assert process.returncode == 0
     with RunFolder(path) as folder:
-        assert folder.read_config() == "--seed=1"
+        assert read_config(folder.path) == "--seed=1"
 
 
 def test_the_lock_of_a_killed_process_is_no_obstacle(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_config_and_result_come_back(tmp_path: Path) -> None:
         folder.write_result(result)
         assert folder.is_started
     with RunFolder(tmp_path / "run") as folder:
-        assert folder.read_config() == "--data_dir=/größe\n"
+        assert read_config(folder.path) == "--data_dir=/größe\n"
         assert folder.read_result() == result
     assert set(entries(tmp_path / "run")) - {".lock"} == {"config.flags", "result.json"}
 
@@ -138,7 +139,9 @@ def test_a_later_result_replaces_the_earlier(tmp_path: Path) -> None:
         assert folder.read_result() == {"status": "finished"}
 
 
-@pytest.mark.parametrize("damage", [b"", b'{"status": "fin', b"\xff\xfe", b"[]", b"null"])
+@pytest.mark.parametrize(
+    "damage", [b"", b'{"status": "fin', b"\xff\xfe", b"[]", b"null", b"[" * 10**5, bytes(2**24 + 1)], ids=len
+)
 def test_a_damaged_result_is_reported_with_what_to_do(tmp_path: Path, damage: bytes) -> None:
     with RunFolder(tmp_path / "run") as folder:
         folder.write_config("")
@@ -146,6 +149,16 @@ def test_a_damaged_result_is_reported_with_what_to_do(tmp_path: Path, damage: by
         with pytest.raises(RunError, match=r"result\.json cannot be read: .* Delete it") as caught:
             folder.read_result()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "result.json")
+    make(tmp_path / "config.flags")
+    with pytest.raises(RunError, match=r"result\.json cannot be read: it is no regular file\. Delete it"):
+        RunFolder(tmp_path).read_result()
+    with pytest.raises(RunError, match=r"is not a run folder: it has no readable config\.flags"):
+        read_config(tmp_path)
 
 
 def test_a_result_that_cannot_be_written_is_reported(tmp_path: Path) -> None:

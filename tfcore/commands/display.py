@@ -22,7 +22,8 @@ def console(*, to_stderr: bool, quiet: bool = False) -> Console:
     """Where the log goes. Piped, lines are plain and not cut to a guessed width."""
     stream = sys.stderr if to_stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_COLUMNS
-    return _Console(file=stream, width=width, highlight=False, soft_wrap=True, quiet=quiet)
+    # Without markup and emoji: [a] or :a: in the name of a class or a folder would be taken for a style or a sign.
+    return _Console(file=stream, width=width, highlight=False, soft_wrap=True, quiet=quiet, markup=False, emoji=False)
 
 
 class _Console(Console):

@@ -9,7 +9,6 @@ from tfcore import checks
 from tfcore.commands import builders, flags, loading, quiet, runtime
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
-from tfcore.training.run_folder import read_config
 
 _SPLITS = ("test", "validation", "train")
 
@@ -19,7 +18,7 @@ def run(parsed: flags.Parsed) -> int:
     options = parsed.options
     _check(options)
     folder = Path(options["run_dir"])
-    config = flags.from_text(read_config(folder))
+    config = flags.of_run(folder)
     config = replace(config, data_dir=options["data_dir"] or config.data_dir)
     builders.check_names(config)
     if options["split"] == "validation" and config.validation == 0:

@@ -9,7 +9,7 @@ from tfcore.commands import flags, loading, quiet
 from tfcore.errors import ConfigError
 from tfcore.export import files
 from tfcore.files import appearing
-from tfcore.training.run_folder import ARCHITECTURE, read_config
+from tfcore.training.run_folder import ARCHITECTURE
 
 _WEIGHTS = ("h5", "npz", "safetensors")  # formats of one file, in which the architecture is metadata
 _FORMATS = ("saved_model", *_WEIGHTS, "json")
@@ -20,7 +20,7 @@ def run(parsed: flags.Parsed) -> int:
     options = parsed.options
     _check(options)
     run_dir, out, kind = Path(options["run_dir"]), Path(options["out"]), options["format"]
-    config = flags.from_text(read_config(run_dir))
+    config = flags.of_run(run_dir)
     architecture = loading.read_architecture(run_dir / ARCHITECTURE)
     if kind == "json":
         with appearing(out) as scratch:

@@ -1,17 +1,20 @@
 """absl flags: the one module that knows them. TensorFlow is not imported here, so `--help` answers at once."""
 
+import re
 import types
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from absl import flags as absl_flags
 
 from tfcore import checks
 from tfcore.config import SOURCE_SETTINGS, RunConfig
-from tfcore.errors import ConfigError
+from tfcore.errors import ConfigError, RunError
 
+_FLAGFILE = re.compile("--?flagfile(=|$)")
 _RUN_FIELDS = {item.name: item for item in fields(RunConfig)}
 
 
@@ -111,6 +114,9 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     names = [name for name in RUN_FLAGS.get(command, ()) if values[name].present]
     given = {name: _value(name, values[name].value) for name in names}
     options = {option.name: values[option.name].value for option in OPTIONS[command]}
+    for name, value in options.items():
+        if isinstance(value, str):
+            checks.plain_text(name, value)
     return Parsed(given, options, bool(values["help"].value), tuple(rest[1:]))
 
 
@@ -123,8 +129,30 @@ def run_config(given: dict[str, Any], base: RunConfig | None = None) -> RunConfi
 
 
 def from_text(text: str) -> RunConfig:
-    """The configuration that `RunConfig.flags` wrote."""
-    return RunConfig(**parse("train", text.splitlines()).given)
+    """The configuration that `RunConfig.flags` wrote.
+
+    Raises:
+        ConfigError: other flags, or a `--flagfile`: these lines are all that counts, and no further file is read.
+    """
+    lines = text.splitlines()
+    for line in lines:
+        if _FLAGFILE.match(line):
+            raise ConfigError(f"The flags of a run name no other file. Received '{line}'.")
+    return RunConfig(**parse("train", lines).given)
+
+
+def of_run(folder: Path) -> RunConfig:
+    """The configuration of the run that lives in `folder`.
+
+    Raises:
+        RunError: none lives there, or its flags are not such as a run writes.
+    """
+    from tfcore.training.run_folder import CONFIG, read_config  # its locks take a tenth of a second to import
+
+    try:
+        return from_text(read_config(folder))
+    except ConfigError as error:
+        raise RunError(f"{folder / CONFIG} cannot be used: {error}") from error
 
 
 def usage(command: str) -> str:

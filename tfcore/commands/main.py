@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
@@ -28,6 +29,7 @@ STARTED = time.monotonic()  # what the time to the first step is counted from
 def console(command: str | None = None) -> NoReturn:
     """Runs a command with the process's arguments, and exits with its status."""
     _open_standard_streams()
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow has to say on pictures that are used or refused
     sys.exit(main(sys.argv[1:] if command is None else [command, *sys.argv[1:]]))
 
 
@@ -43,12 +45,17 @@ def main(arguments: Sequence[str]) -> int:
         return _INTERRUPTED
     except OSError as error:  # what has no name was printed: the modules tell of the files that they write
         return _fail(f"{error.filename or 'Standard output'} cannot be used: {error.strerror or error}.", 1)
+    except MemoryError as error:
+        return _fail(f"out of memory. {error}", 1)
 
 
 def _fail(message: str, status: int) -> int:
-    """Prints the line and gives back the status. What cannot be printed is dropped: Python would retry at exit."""
+    """Prints one line, in which nothing that came out of a file can steer the terminal; gives back the status.
+
+    What cannot be printed is dropped: Python would retry at exit.
+    """
     with suppress(OSError):
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        print(f"error: {checks.escaped(message.strip())}", file=sys.stderr, flush=True)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfcore import checks
 from tfcore.commands import flags, loading, quiet
 from tfcore.errors import ConfigError, DataError
-from tfcore.training.run_folder import read_config
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +29,7 @@ def run(parsed: flags.Parsed) -> int:
     options = parsed.options
     _check(options, parsed.arguments)
     if options["run_dir"]:
-        read_config(Path(options["run_dir"]))  # which says so where there is no run
+        flags.of_run(Path(options["run_dir"]))  # which says so where there is no run
     quiet.import_tensorflow_for_good()
     import numpy as np
 
@@ -42,9 +41,8 @@ def run(parsed: flags.Parsed) -> int:
     for picture, classes in zip(pictures, predictions, strict=True):
         print(_line(picture, classes), file=log)
     if skipped:
-        print(
-            f"{len(skipped)} of {len(parsed.arguments)} files skipped:", *skipped.values(), sep="\n  ", file=sys.stderr
-        )
+        reasons = map(checks.escaped, skipped.values())
+        print(f"{len(skipped)} of {len(parsed.arguments)} files skipped:", *reasons, sep="\n  ", file=sys.stderr)
     if options["json"]:
         entries = [_entry(picture, classes) for picture, classes in zip(pictures, predictions, strict=True)]
         print(json.dumps({"pictures": entries, "skipped": skipped}))

@@ -17,7 +17,6 @@ from tfcore.commands.drawing import Picture, Tile
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
 from tfcore.files import refuse_existing
-from tfcore.training.run_folder import read_config
 
 if TYPE_CHECKING:
     from tfcore.commands.loading import TrainedModel
@@ -205,7 +204,7 @@ def _tiles(pictures: NDArray[Any], names: Sequence[str], side_pixels: int) -> li
 def _features(options: dict[str, Any]) -> Drawn:
     """What a layer makes of an example of the run's data set, beside the example."""
     run_dir = Path(options["run_dir"])
-    config = flags.from_text(read_config(run_dir))
+    config = flags.of_run(run_dir)
     data = _dataset(replace(config, data_dir=options["data_dir"] or config.data_dir))
     picture, line, name = _one(data, options)
     trained = _load(run_dir)

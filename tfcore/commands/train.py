@@ -12,8 +12,8 @@ from tfcore import checks
 from tfcore.commands import builders, dashboard, flags, quiet, runtime
 from tfcore.commands.dashboard import Dashboard
 from tfcore.config import IDENTITY, RunConfig, describe, spelled
-from tfcore.errors import ConfigError
-from tfcore.training.run_folder import RunFolder, new_folder
+from tfcore.errors import ConfigError, RunError
+from tfcore.training.run_folder import RESULT, RunFolder, new_folder
 
 _RUNS = Path("runs")
 _LENGTH = {"steps", "epochs"}
@@ -73,7 +73,7 @@ def _resumed(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
     Raises:
         ConfigError: they would. A longer run is no such change where no learning rate depends on the length.
     """
-    own = flags.from_text(folder.read_config())
+    own = flags.of_run(folder.path)
     config = builders.resolve(flags.run_config(given, base=own))
     changed = config.differences(own, IDENTITY)
     length = {name: pair for name, pair in changed.items() if name in _LENGTH}
@@ -93,7 +93,7 @@ def has_ended(folder: RunFolder, config: RunConfig) -> bool:
     """Whether there is nothing left to do; asking a finished run for another length is something to do."""
     status = folder.read_result().get("status") if folder.is_started else None
     if status == "finished":
-        return not config.differences(flags.from_text(folder.read_config()), IDENTITY)
+        return not config.differences(flags.of_run(folder.path), IDENTITY)
     return status == "stopped_early"
 
 
@@ -102,6 +102,11 @@ def _say_ended(folder: RunFolder, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(result))
         return 0
-    how, accuracy = result["status"].replace("_", " "), result["test"]["accuracy"]
-    print(f"The run in {folder.path} has {how} after {result['steps']} steps: test accuracy {accuracy:.4f}.")
+    try:
+        how, accuracy = result["status"].replace("_", " "), f"{result['test']['accuracy']:.4f}"
+        print(f"The run in {folder.path} has {how} after {int(result['steps'])} steps: test accuracy {accuracy}.")
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{folder.path / RESULT} does not say how the run ended. Delete it, and the run goes on."
+        ) from error
     return 0

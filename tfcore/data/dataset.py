@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tfcore import checks, seeds
 from tfcore.data.lazy import LazyPictures, Pictures
 from tfcore.errors import ConfigError, DataError
+from tfcore.files import MEMORY_BYTES
 
 ALIGNMENT_BYTES = 64
 _LOG = logging.getLogger(__name__)
@@ -20,8 +21,13 @@ def aligned_empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
     TensorFlow takes such an array over through dlpack without a copy; from any other address it would copy, and the
     pictures would be in memory twice.
+
+    Raises:
+        MemoryError: it is larger than the machine's memory, whatever the operating system would promise.
     """
     size_bytes = math.prod(shape)
+    if size_bytes > MEMORY_BYTES:
+        raise MemoryError(f"{size_bytes} bytes are more than this machine's {MEMORY_BYTES}")
     buffer = np.empty(size_bytes + ALIGNMENT_BYTES, np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT_BYTES
     return buffer[start : start + size_bytes].reshape(shape)
@@ -73,7 +79,8 @@ class Dataset:
     """A named data set: what is trained on, what is scored once at the end, and what the labels mean.
 
     Raises:
-        DataError: when a label has no class name, or when the pictures of the two splits differ in shape.
+        DataError: when a label has no class name, when a name is no plain text, or when the pictures of the two splits
+            differ in shape.
     """
 
     name: str
@@ -82,6 +89,12 @@ class Dataset:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        for name in self.class_names:
+            if not checks.is_plain_text(name):
+                raise DataError(
+                    f"The names of the classes of {self.name} must be text without control characters. Received "
+                    f"{name!r}."
+                )
         _check_labels(self.name, "train", self.train.labels, self.classes)
         _check_labels(self.name, "test", self.test.labels, self.classes)
         if self.test.images.shape[1:] != self.image_shape:

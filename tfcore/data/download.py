@@ -43,12 +43,12 @@ class Archive:
 
     def missing(self, folder: Path) -> list[str]:
         """The needed files that are not in `folder`."""
-        return [name for name in self.sizes if not (folder / name).is_file()]
+        return [name for name in self.sizes if not _is_there(folder / name)]
 
     def prepare(self, into: Path, data_dir: Path) -> None:
         """Puts the needed files into the folder `into`, from the user's copy of the archive if there is one."""
         archive = data_dir / self.address.rpartition("/")[2]
-        if not archive.is_file():
+        if not _is_there(archive):
             archive = _fetch(self.address, self.md5, into.parent, f"Put this file into {data_dir}")
         unpack(archive, self.folder, self.sizes, into)
 
@@ -70,7 +70,7 @@ class Files:
     def missing(self, folder: Path) -> list[str]:
         """The needed files that are in `folder` neither as published nor decompressed."""
         there = (folder / name for name in self.md5)
-        return [path.name for path in there if not (path.is_file() or path.with_suffix("").is_file())]
+        return [path.name for path in there if not (_is_there(path) or _is_there(path.with_suffix("")))]
 
     def prepare(self, into: Path, data_dir: Path) -> None:
         """Puts those files into the folder `into` that the data folder does not have."""
@@ -167,11 +167,20 @@ def obtain(name: str, data_dir: Path) -> Path:
 
 @contextmanager
 def usable(path: Path, advice: str) -> Iterator[None]:
-    """Turns what the operating system complains about inside the block into a DataError about `path`."""
+    """Turns what the operating system complains about inside the block, lack of memory too, into a DataError."""
     try:
         yield
     except OSError as error:
         raise DataError(f"Cannot use {path}: {error.strerror or error}. {advice}") from error
+    except MemoryError as error:
+        raise DataError(f"Cannot use {path}: there is not enough memory for what it holds. {advice}") from error
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there; raises DataError where something else is, which no download should replace."""
+    if os.path.lexists(path) and not path.is_file():
+        raise DataError(f"{path} must be a file. Remove what is there, or put the published file in its place.")
+    return os.path.lexists(path)
 
 
 def _move(made: Path, folder: Path, names: list[str]) -> None:

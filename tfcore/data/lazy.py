@@ -42,7 +42,7 @@ class LazyPictures:
         """The pictures of these rows, uint8 [n, H, W, C]; one that is named twice is read once.
 
         Raises:
-            DataError: a file that cannot be read, which `error` then holds.
+            DataError: a file that cannot be read, or no memory for its pixels; `error` then holds it.
         """
         numbers = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
         wanted, places = np.unique(numbers, return_inverse=True)
@@ -57,6 +57,9 @@ class LazyPictures:
         except DataError as error:
             self.error = error
             raise
+        except MemoryError as error:
+            self.error = DataError("There is not enough memory to decode a batch of pictures. Take a smaller one.")
+            raise self.error from error
         return pictures[places]
 
     def first(self, count: int) -> "LazyPictures":

@@ -3,7 +3,6 @@
 No pickled object is ever loaded: reading it would run whatever code is in it.
 """
 
-import math
 import os
 import struct
 import zipfile
@@ -13,19 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data.download import usable
 from tfcore.data.reading import DEFLATE_RATIO, GET_ANEW, read_bytes
 from tfcore.errors import DataError
+from tfcore.files import open_file
+from tfcore.npy_header import read_header
 
 _ENCRYPTED = 1  # bit of a zip member's flags
 _KINDS = "uiUS"  # whole numbers and text
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError)
-# What the parser of a header, a Python literal, may end with on a hostile one.
-_BAD_HEADER = (ValueError, RecursionError, MemoryError)
-_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 class Npz:
@@ -61,7 +58,7 @@ def open_npz(path: Path) -> Iterator[Npz]:
     Raises:
         DataError: it is missing, unreadable or no such file.
     """
-    with usable(path, "Name an .npz file as np.savez writes it."), path.open("rb") as file:
+    with usable(path, "Name an .npz file as np.savez writes it."), open_file(path) as file:
         with _intact(str(path)):
             archive = zipfile.ZipFile(file)
         yield Npz(archive, path, os.fstat(file.fileno()).st_size)
@@ -82,24 +79,16 @@ def read_array(stream: IO[bytes], size_bytes: int, where: str) -> NDArray[Any]:
     Raises:
         DataError: it holds other than whole numbers or text, is not in C order, or has not the size its header claims.
     """
-    shape, dtype = _header(stream, where)
-    claimed = stream.tell() + math.prod(shape) * dtype.itemsize
-    if claimed != size_bytes:
-        raise DataError(f"The header of {where} claims {claimed} bytes. It has {size_bytes}. {GET_ANEW}")
-    return read_bytes(stream, (math.prod(shape) * dtype.itemsize,), where).view(dtype).reshape(shape)
-
-
-def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """The shape and dtype that a header tells."""
     try:
-        version = np.lib.format.read_magic(stream)
-        if version not in _READERS:
-            raise ValueError(f"version {version}")
-        shape, fortran_order, dtype = _READERS[version](stream)
-    except _BAD_HEADER as error:
-        raise DataError(f"{where} has no header of an array ({type(error).__name__}). {GET_ANEW}") from error
-    if dtype.kind not in _KINDS or not dtype.itemsize or min(shape, default=0) < 0:
+        header = read_header(stream)
+    except ValueError as error:
+        raise DataError(f"{where} cannot be used: {error}. {GET_ANEW}") from error
+    shape, fortran_order, dtype = header
+    if dtype.kind not in _KINDS or not dtype.itemsize:
         raise DataError(f"{where} must hold whole numbers or text. Received {dtype} of shape {list(shape)}.")
     if fortran_order:
         raise DataError(f"{where} is in Fortran's order. Save np.ascontiguousarray of it.")
-    return shape, dtype
+    claimed = stream.tell() + header.array_bytes
+    if claimed != size_bytes:
+        raise DataError(f"The header of {where} claims {claimed} bytes. It has {size_bytes}. {GET_ANEW}")
+    return read_bytes(stream, (header.array_bytes,), where).view(dtype).reshape(shape)

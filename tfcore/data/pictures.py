@@ -2,36 +2,53 @@
 
 Colour becomes grey by ITU-R 601-2 luma, 16 bits become the upper 8, what is transparent is laid on white, and another
 size is reached by bilinear interpolation over all pixels that a new one covers; width and height follow the target, so
-a picture of other proportions is stretched. A gif stands for its first frame. A picture is taken as it is stored: the
-orientation that a camera notes beside it is not applied, in training and in predicting alike.
+a picture of other proportions is stretched. A gif stands for its first frame. A JPEG is turned upright as the camera
+noted in it (EXIF's orientation), before anything looks at its size.
 """
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from tfcore import checks
 from tfcore.data.download import usable
 from tfcore.data.npy import open_npz, read_array
 from tfcore.errors import DataError
+from tfcore.files import open_file
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 ARRAYS = (".npy", ".npz")
 MAX_SIDE_PIXELS = 16_384
 MAX_PIXELS = 64_000_000
 
+_MAX_BYTES = 1 << 30  # of a file: twice what so many pixels take unpacked
+_MAX_SCANS = 100  # of a JPEG, each of which passes over all pixels; a progressive one has ten
+_START_OF_SCAN = b"\xff\xda"
+_PIECE_BYTES = 1 << 20  # read at a time
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF")  # told from the content, whatever the file is called
+_JPEG = ("JPEG", "MPO")  # Pillow's names; the latter holds several, of which the first counts
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B")  # Pillow's
+_TURNS = {  # by EXIF's orientation, what puts a picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 class Header(NamedTuple):
-    """What a picture's header tells: its size in pixels, and whether it is grey (by its kind, not by its pixels)."""
+    """What a picture's header tells: its size in pixels, upright, and whether it is grey (by kind, not by pixels)."""
 
     size: tuple[int, int]  # (H, W)
     grey: bool
@@ -45,8 +62,8 @@ class Picture(NamedTuple):
 
 
 def shown(path: str | Path) -> str:
-    """A path for a message: what is no text in it would otherwise end the printing."""
-    return os.fsencode(path).decode(errors="replace")
+    """A path for a message: what is no text in it would otherwise end the printing, or steer the terminal."""
+    return checks.escaped(os.fsencode(path).decode(errors="replace"))
 
 
 def read_header(path: str | Path) -> Header:
@@ -66,7 +83,7 @@ def decode(path: str | Path) -> Header:
         DataError: it cannot, or its header is refused.
     """
     with _opened(path) as image:
-        image.load()
+        _load(image)
         return _header(image)
 
 
@@ -86,6 +103,7 @@ def read_picture(path: str | Path, image_shape: tuple[int, int, int]) -> Picture
     notes: list[str] = []
     with _opened(path) as image:
         header = _header(image)
+        _load(image)
         picture = _eight_bits(image, notes)
         if picture.has_transparency_data:
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
@@ -93,6 +111,10 @@ def read_picture(path: str | Path, image_shape: tuple[int, int, int]) -> Picture
         picture = picture.convert("L" if channels == 1 else "RGB")
         if header.grey != (channels == 1):
             notes.append("grey to colour" if header.grey else "colour to grey")
+        orientation = _orientation(image)
+        if orientation in _TURNS:
+            picture = picture.transpose(_TURNS[orientation])
+            notes.append("turned upright")
         if header.size != (height, width):
             notes.append(f"resized from {picture.width}x{picture.height} to {width}x{height}")
             picture = picture.resize((width, height), Image.Resampling.BILINEAR)
@@ -114,13 +136,13 @@ def read_pictures(path: str | Path, image_shape: tuple[int, int, int]) -> NDArra
         DataError: it is missing or damaged, or holds something else.
     """
     path = Path(path)
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         with open_npz(path) as file:
             if not file.names:
                 raise DataError(f"{path} holds no array.")
             array = file.read(file.names[0])
     else:
-        with usable(path, "Name an .npy file as np.save writes it."), path.open("rb") as file:
+        with usable(path, "Name an .npy file as np.save writes it."), open_file(path) as file:
             array = read_array(file, os.fstat(file.fileno()).st_size, str(path))
     shapes = [image_shape] if image_shape[2] > 1 else [image_shape, image_shape[:2]]
     if array.dtype != np.uint8 or not (array.shape in shapes or array.shape[1:] in shapes) or not array.size:
@@ -132,18 +154,20 @@ def read_pictures(path: str | Path, image_shape: tuple[int, int, int]) -> NDArra
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
+def _opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
     """A picture whose header is as it should be; all that goes wrong with it in the block is a DataError."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
-            raise DataError(f"{shown(path)} is no file.")
-        with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
-            if max(image.size) > MAX_SIDE_PIXELS or image.width * image.height > MAX_PIXELS:
-                raise DataError(
-                    f"{shown(path)} must have sides of at most {MAX_SIDE_PIXELS} pixels, and {MAX_PIXELS} in all. "
-                    f"It has {image.width}x{image.height}."
-                )
-            yield image
+        with open_file(path) as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            if size_bytes > _MAX_BYTES:
+                raise DataError(f"{shown(path)} must have at most {_MAX_BYTES} bytes. It has {size_bytes}.")
+            with Image.open(file, formats=_FORMATS) as image:
+                if max(image.size) > MAX_SIDE_PIXELS or image.width * image.height > MAX_PIXELS:
+                    raise DataError(
+                        f"{shown(path)} must have sides of at most {MAX_SIDE_PIXELS} pixels, and {MAX_PIXELS} in all. "
+                        f"It has {image.width}x{image.height}."
+                    )
+                yield image
     except (DataError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
@@ -158,8 +182,31 @@ def _reason(path: str | Path, error: Exception) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
+def _load(image: ImageFile.ImageFile) -> None:
+    """Decodes a picture, but for a JPEG whose few bytes would take hours."""
+    if image.format in _JPEG and image.fp is not None:
+        image.fp.seek(0)
+        pieces = iter(partial(image.fp.read, _PIECE_BYTES), b"")
+        scans = sum(piece.count(_START_OF_SCAN) for piece in pieces)
+        if scans > _MAX_SCANS:
+            raise ValueError(f"it has {scans} scans, and may have {_MAX_SCANS}")
+    image.load()
+
+
 def _header(image: Image.Image) -> Header:
-    return Header((image.height, image.width), _is_grey(image))
+    size = image.width, image.height
+    return Header(size if _orientation(image) in _ON_ITS_SIDE else size[::-1], _is_grey(image))
+
+
+def _orientation(image: Image.Image) -> int:
+    """How a camera held the picture, as its EXIF data tell: a number from 1 to 8, and 1 is upright."""
+    if image.format not in _JPEG:
+        return 1
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # where they are damaged; the picture is as good without them
+        return 1
+    return found if found in _TURNS else 1
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -5,6 +5,7 @@ most 64 kB, or lie in a heap that HDF5 walks round for ever where it is damaged.
 """
 
 import io
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from tfcore.export import files
 from tfcore.export.files import Metadata, Weights
 from tfcore.files import appearing
+
+_MOST_ITEMS = 10_000  # datasets and groups; far more than a model has
+_LONGEST_NAME = 1000  # characters of a path
 
 
 def write(path: Path, weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
@@ -40,9 +44,8 @@ def read(path: Path) -> tuple[Weights, Metadata]:
         DataError: it is missing or damaged, or a dataset is not plain numbers inside of this file: links to other
             files are not followed, and what is compressed or only claimed is refused.
     """
-    with files.intact(path, "HDF5"), h5py.File(path, "r") as file:
-        datasets: dict[str, h5py.Dataset] = {}
-        file.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+    with files.opened(path, "HDF5"), h5py.File(path, "r") as file:
+        datasets = _datasets(file)
         for name, dataset in datasets.items():
             if not _is_plain(dataset):
                 raise ValueError(f"'{name}' is not plain, uncompressed numbers that lie in the file")
@@ -51,7 +54,23 @@ def read(path: Path) -> tuple[Weights, Metadata]:
         return files.without_metadata({name: np.asarray(dataset) for name, dataset in datasets.items()})
 
 
+def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """All datasets by path. Links, soft or to other files, are no items: they are not followed."""
+    datasets: dict[str, h5py.Dataset] = {}
+    seen = itertools.count(1)
+
+    def visit(name: str, item: Any) -> bool | None:
+        """Ends the tour by anything but None: its time grows with the square of the depth."""
+        if isinstance(item, h5py.Dataset):
+            datasets[name] = item
+        return True if next(seen) > _MOST_ITEMS or len(name) > _LONGEST_NAME else None
+
+    if file.visititems(visit):
+        raise ValueError(f"it holds more than {_MOST_ITEMS} things, or names of more than {_LONGEST_NAME} characters")
+    return datasets
+
+
 def _is_plain(dataset: h5py.Dataset) -> bool:
     """Whether as many bytes as the dataset claims are in the file itself."""
     own = dataset.external is None and dataset.id.get_storage_size() == dataset.nbytes
-    return own and dataset.dtype.kind in files.NUMBERS
+    return own and dataset.id.get_create_plist().get_nfilters() == 0 and dataset.dtype.kind in files.NUMBERS

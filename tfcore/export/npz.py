@@ -3,11 +3,10 @@
 That one is called `__metadata__`: `json.loads(numpy.load(path)["__metadata__"].tobytes())`.
 """
 
-import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,7 @@ from tfcore.errors import DataError
 from tfcore.export import files
 from tfcore.export.files import Metadata, Weights
 from tfcore.files import appearing
-
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+from tfcore.npy_header import read_header
 
 
 def write(path: Path, weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
@@ -41,24 +39,27 @@ def read(path: Path) -> tuple[Weights, Metadata]:
     Raises:
         DataError: it is missing or damaged, compressed, holds anything but numbers, or claims more than it has.
     """
-    with files.intact(path, "npz"), zipfile.ZipFile(path) as archive:
+    with files.opened(path, "npz") as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise DataError(f"{path} is compressed: what it unpacks to is not bounded. Save it with numpy.savez.")
         if sum(member.file_size for member in members) > path.stat().st_size:
             raise ValueError("its members claim more bytes than it has")
         arrays = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
-        if any(array.dtype.kind not in files.NUMBERS for array in arrays.values()):
-            raise ValueError("it holds other than numbers")
         return files.without_metadata(arrays)
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     """One array, if its header claims as many bytes as there are; only then is memory taken for it."""
-    with archive.open(member) as stream:
-        shape, _, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
-        if stream.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
-            raise ValueError(f"the header of {member.filename} claims another size")
-    with archive.open(member) as stream:
-        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-        return array
+    try:
+        with archive.open(member) as stream:
+            header = read_header(stream)
+            if header.dtype.kind not in files.NUMBERS:
+                raise ValueError(f"it holds other than numbers, {header.dtype}")
+            if stream.tell() + header.array_bytes != member.file_size:
+                raise ValueError("its header claims another size")
+            data = bytearray(stream.read())
+    except ValueError as error:
+        raise ValueError(f"'{member.filename}': {error}") from error
+    order: Literal["F", "C"] = "F" if header.fortran_order else "C"
+    return np.frombuffer(data, header.dtype).reshape(header.shape, order=order)

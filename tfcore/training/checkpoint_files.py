@@ -5,6 +5,7 @@ TensorFlow's checksums.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ _PREFIX = "state"
 _ABOUT = "about"  # its name among the variables
 _KEY = re.compile(r"variables/(.+)/\.ATTRIBUTES/VARIABLE_VALUE")
 # What TensorFlow raises over damaged files: no common base class.
-_READ_ERRORS = (tf.errors.OpError, IndexError, KeyError, ValueError, AssertionError, OSError)
+_READ_ERRORS = (tf.errors.OpError, IndexError, KeyError, ValueError, AssertionError, OSError, RecursionError)
 
 
 class DamagedCheckpointError(RunError):
@@ -52,6 +53,7 @@ def restore(folder: Path, wanted: Mapping[str, tf.Variable], *, everything: bool
         RunError: it is of another model or optimizer; every difference is told.
     """
     with _intact(folder):
+        _refuse_others(folder)
         _compare(folder, wanted, everything=everything)
         status = tf.train.Checkpoint(variables=dict(wanted)).read(str(folder / _PREFIX))
         status.assert_existing_objects_matched().expect_partial()  # or what is left over is warned about
@@ -71,15 +73,20 @@ def about(folder: Path) -> dict[str, Any]:
 
 
 def names(folder: Path) -> list[str]:
-    """The names of all variables in a checkpoint.
+    """The names of all variables in a checkpoint, which together claim no more bytes than it has.
 
     Raises:
         DamagedCheckpointError: its files are not what was written.
     """
     with _intact(folder):
-        keys = [key for key, _ in tf.train.list_variables(str(folder / _PREFIX))]
-    found = [_unescaped(match[1]) for key in keys if (match := _KEY.fullmatch(key))]
-    return [name for name in found if name != _ABOUT]
+        _refuse_others(folder)
+        reader = tf.train.load_checkpoint(str(folder / _PREFIX))
+        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        names = {key: _unescaped(match[1]) for key in sorted(shapes) if (match := _KEY.fullmatch(key))}
+        claimed_bytes = sum(math.prod(shapes[key]) * dtypes[key].size for key in names)
+        if claimed_bytes > sum(path.stat().st_size for path in folder.iterdir()):
+            raise ValueError(f"its variables claim {claimed_bytes} bytes, more than it has.")
+    return [name for name in names.values() if name != _ABOUT]
 
 
 def read(folder: Path, name: str) -> Any:
@@ -95,8 +102,16 @@ def read(folder: Path, name: str) -> Any:
 
 
 def _read(folder: Path, name: str) -> Any:
+    _refuse_others(folder)
     escaped = name.replace(".", "..").replace("/", ".S")  # as TensorFlow writes a name into a key
     return tf.train.load_checkpoint(str(folder / _PREFIX)).get_tensor(f"variables/{escaped}/.ATTRIBUTES/VARIABLE_VALUE")
+
+
+def _refuse_others(folder: Path) -> None:
+    """Raises ValueError where there is anything but files: TensorFlow would wait for a pipe's writer."""
+    for path in folder.iterdir():
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path.name} is no file.")
 
 
 def _unescaped(part: str) -> str:

@@ -145,7 +145,7 @@ class Checkpoints:
         return about
 
     def names(self, step: int) -> list[str]:
-        """The names of all variables in a checkpoint.
+        """The names of all variables in a checkpoint, which together claim no more bytes than it has.
 
         Raises:
             DamagedCheckpointError: its files are not what was written.

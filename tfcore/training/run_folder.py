@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tfcore.errors import DiskError, RunError
-from tfcore.files import UNFINISHED, replacing, unfinished, writing
+from tfcore.files import UNFINISHED, read_text, replacing, unfinished, writing
 
 CONFIG = "config.flags"
 RESULT = "result.json"
@@ -97,10 +97,6 @@ class RunFolder:
         """Saves what the model is, so that it can be built again without the data."""
         self._write(ARCHITECTURE, text)
 
-    def read_config(self) -> str:
-        """The effective flags of the run that lives here."""
-        return read_config(self.path)
-
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Saves how the run ended."""
         self._write(RESULT, json.dumps(result, indent=2) + "\n")
@@ -111,28 +107,33 @@ class RunFolder:
             scratch.write_text(text, encoding="utf-8")
 
     def read_result(self) -> dict[str, Any]:
-        """How the run ended; empty while it has not."""
+        """How the run ended; empty while it has not.
+
+        Raises:
+            RunError: it is damaged, or no file.
+        """
         path = self.path / RESULT
         try:
-            result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            result: dict[str, Any] = json.loads(read_text(path))
             if not isinstance(result, dict):
                 raise ValueError("it is no JSON object")
         except FileNotFoundError:
             return {}
-        except (ValueError, OSError) as error:
+        except (ValueError, RecursionError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
             raise RunError(
-                f"{path} cannot be read: {error}. Delete it, and the run goes on from its checkpoint."
+                f"{path} cannot be read: {reason}. Delete it, and the run goes on from its checkpoint."
             ) from error
         return result
 
 
 def read_config(folder: Path) -> str:
-    """The flags of the run in `folder`.
+    """The text of the flags of the run in `folder`.
 
     Raises:
-        RunError: there is none.
+        RunError: there is none, or it is no text of a size that flags have.
     """
     try:
-        return (folder / CONFIG).read_text(encoding="utf-8")
+        return read_text(folder / CONFIG)
     except (OSError, UnicodeDecodeError):
         raise RunError(f"{folder} is not a run folder: it has no readable {CONFIG}.") from None

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event as EventProto
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -21,6 +22,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 
 from tfcore.errors import DiskError
 from tfcore.files import replacing, sync, writing
+from tfcore.training import log_files
 
 _SCALAR = create_summary_metadata(display_name=None, description=None)
 _FLUSH_SECS = 10.0  # how old the curves may be that TensorBoard shows
@@ -135,10 +137,11 @@ def trim(folder: Path, step: int) -> None:
 
     Raises:
         DiskError: a file cannot be rewritten; it is as it was, and another time begins anew.
+        RunError: a log is no file, or holds a line or a record that no log has.
     """
     metrics = folder / _METRICS
-    if metrics.exists():
-        lines = metrics.read_text(encoding="utf-8").splitlines()
+    if os.path.lexists(metrics):
+        lines = log_files.lines(metrics)
         with replacing(metrics) as scratch:
             scratch.write_text("".join(f"{line}\n" for line in lines if _stays(line, step)), encoding="utf-8")
     for split in SPLITS:
@@ -150,15 +153,16 @@ def _stays(line: str, step: int) -> bool:
     """A line of the metrics file that a kill cut short does not stay."""
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError:
+        return bool(entry["step"] <= step and entry["split"] != "test")
+    except (ValueError, TypeError, KeyError, RecursionError):
         return False
-    return bool(entry["step"] <= step and entry["split"] != "test")
 
 
 def _trim_events(path: Path, step: int) -> None:
     """Rewrites an event file without the events after `step`, and without a record that a kill cut short."""
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # slow, and seldom needed
 
+    log_files.check_records(path)
     # The loader's own records are read whole: it stops, without an error, at the first one that is cut short.
     records = list(RawEventFileLoader(str(path)).Load())
     kept = [record for record in records if _event_stays(record, step)]
@@ -168,7 +172,10 @@ def _trim_events(path: Path, step: int) -> None:
 
 
 def _event_stays(record: bytes, step: int) -> bool:
-    event = EventProto.FromString(record)
+    try:
+        event = EventProto.FromString(record)
+    except DecodeError:
+        return False
     return event.HasField("file_version") or event.step <= step
 
 

@@ -1,5 +1,6 @@
 """What the readers of users' own data share: a test share held out, the names of classes, no empty class."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from tfcore.data.dataset import Dataset, Split, aligned_empty, stratified
 from tfcore.data.download import usable
 from tfcore.errors import ConfigError, DataError
+from tfcore.files import open_file
 
 CLASS_NAMES = "class_names.txt"
 _NAMES_BYTES = 1 << 20  # more than any list of names has
@@ -56,15 +58,15 @@ def class_names(folder: Path) -> tuple[str, ...] | None:
     path = folder / CLASS_NAMES
     advice = "It must hold the names of the classes in UTF-8, one a line."
     with usable(path, advice):
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(_NAMES_BYTES + 1)
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8. {advice}") from None
-    names = tuple(line.strip() for line in lines if line.strip())
+    names = tuple(" ".join(line.split()) for line in lines if line.strip())
     if not names or len(data) > _NAMES_BYTES:
         raise DataError(f"{path} must hold at least one name and at most {_NAMES_BYTES} bytes. {advice}")
     return names

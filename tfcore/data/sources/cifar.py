@@ -6,6 +6,7 @@ with a coarse and a fine label; the fine one is the label here.
 Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from tfcore.data import download
 from tfcore.data.dataset import Dataset, Split, aligned_empty
 from tfcore.errors import DataError
+from tfcore.files import open_file
 
 PICTURE_BYTES = 3 * 32 * 32
 CHUNK_RECORDS = 1000  # read at a time: 3 MB
@@ -85,10 +87,10 @@ def _refuse_pickled(layout: _Layout, data_dir: Path) -> None:
     """Raises DataError where the user has only the version that must not be opened."""
     published = download.PUBLISHED[layout.name]
     archive = published.address.rpartition("/")[2]
-    if (data_dir / published.folder).exists() or (data_dir / archive).exists():
+    if any(os.path.exists(data_dir / name) for name in (published.folder, archive)):
         return
     for name in layout.pickled:
-        if (data_dir / name).exists():
+        if os.path.exists(data_dir / name):
             raise DataError(
                 f"{data_dir / name} is the pickled version, and unpickling a file runs any code that is in it. Put the "
                 f"binary version there instead: {published.address}, or unpacked as the folder {published.folder}."
@@ -97,7 +99,7 @@ def _refuse_pickled(layout: _Layout, data_dir: Path) -> None:
 
 def _class_names(path: Path, classes: int) -> tuple[str, ...]:
     """The names in a file of one name a line."""
-    with download.usable(path, GET_ANEW), path.open("rb") as stream:
+    with download.usable(path, GET_ANEW), open_file(path) as stream:
         text = stream.read(download.NAMES_BYTES).decode(errors="replace")
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
     if len(names) != classes:
@@ -109,8 +111,9 @@ def _read(paths: list[Path], label_classes: tuple[int, ...]) -> Split:
     """One split from its files, in their order."""
     # All sizes are looked at before the first array is made.
     counts = [_records(path, len(label_classes) + PICTURE_BYTES) for path in paths]
-    images = aligned_empty((sum(counts), 32, 32, 3))
-    labels = np.empty(sum(counts), np.int32)
+    with download.usable(paths[0].parent, GET_ANEW):
+        images = aligned_empty((sum(counts), 32, 32, 3))
+        labels = np.empty(sum(counts), np.int32)
     start = 0
     for path, count in zip(paths, counts, strict=True):
         for first, records in _chunks(path, count, len(label_classes) + PICTURE_BYTES):
@@ -138,7 +141,7 @@ def _records(path: Path, record_bytes: int) -> int:
 
 def _chunks(path: Path, count: int, record_bytes: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yields (number of the first record, records [n, record_bytes]) until `count` records were read."""
-    with download.usable(path, GET_ANEW), path.open("rb") as stream:
+    with download.usable(path, GET_ANEW), open_file(path) as stream:
         for first in range(0, count, CHUNK_RECORDS):
             wanted = min(CHUNK_RECORDS, count - first)
             data = np.fromfile(stream, np.uint8, wanted * record_bytes)

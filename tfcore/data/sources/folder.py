@@ -95,7 +95,8 @@ def _list(path: Path, ignored: list[str]) -> _Files:
             raise DataError(f"{shown(entry.path)} is an empty class: it holds no picture. {_LAYOUT}")
         if shown(entry.name) != entry.name:
             raise DataError(
-                f"The name of the folder {shown(entry.path)} is no UTF-8, and cannot name a class. Rename it."
+                f"The name of the folder {shown(entry.path)} is no plain text in UTF-8, and cannot name a class. "
+                "Rename it."
             )
         ignored += sorted({file.path for file in files}.difference(pictures))
         names.append(entry.name)

@@ -22,6 +22,7 @@ from tfcore.data.dataset import Dataset, Split
 from tfcore.data.reading import DEFLATE_RATIO, GET_ANEW, read_bytes
 from tfcore.data.sources.assemble import own_dataset
 from tfcore.errors import DataError
+from tfcore.files import open_file
 
 IMAGES_MAGIC = 2051  # unsigned bytes, three axes
 LABELS_MAGIC = 2049  # unsigned bytes, one axis
@@ -71,7 +72,7 @@ def idx(path: Path) -> Dataset:
         DataError: when a file is missing or not what it should be, or when a class has no training example.
     """
     for name in (f"{prefix}-{rest}" for prefix in ("train", "t10k") for rest in (IMAGES_FILE, LABELS_FILE)):
-        if not _find(path / name).is_file():
+        if not os.path.isfile(_find(path / name)):
             raise DataError(f"{path} must be a folder with the four files of MNIST. There is no {name} or {name}.gz.")
     train, test = (_read_split(path, prefix, (None, None)) for prefix in ("train", "t10k"))
     return own_dataset(f"idx:{path}", train, test)
@@ -98,12 +99,12 @@ def _read_split(folder: Path, prefix: str, size: ItemShape) -> Split:
 
 def _find(path: Path) -> Path:
     """The plain file if it is there, else the compressed one."""
-    return path if path.is_file() else path.with_name(f"{path.name}.gz")
+    return path if os.path.isfile(path) else path.with_name(f"{path.name}.gz")
 
 
 def _read(path: Path, magic: int, item_shape: ItemShape) -> NDArray[np.uint8]:
     """The array [N, *item_shape] of one IDX file."""
-    with download.usable(path, GET_ANEW), path.open("rb") as file:
+    with download.usable(path, GET_ANEW), open_file(path) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         compressed = path.suffix == ".gz"
         try:

@@ -66,7 +66,10 @@ def _class_names(file: Npz, path: Path) -> tuple[str, ...]:
     names = file.read("class_names")
     if names.dtype.kind != "U" or names.ndim != 1 or not names.size:
         raise DataError(f"`class_names` in {path} must be text, one for each class. Received {_described(names)}.")
-    return tuple(names.tolist())
+    try:
+        return tuple(names.tolist())
+    except ValueError as error:  # four bytes that are no character
+        raise DataError(f"`class_names` in {path} must be text: {error}.") from error
 
 
 def _described(array: NDArray[Any]) -> str:
