@@ -97,6 +97,15 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         checks.duration_secs("max_time", text)
 
 
+def test_a_long_message_loses_its_middle() -> None:
+    assert checks.one_line(" a: b\n") == "a: b"
+    assert checks.one_line("a" * 2000) == "a" * 2000
+    line = checks.one_line(f"where: {'x' * 70_000}. What to do.")
+    assert line.startswith("where: xxx")
+    assert line.endswith("xxx. What to do.")
+    assert len(line) < 2000
+
+
 def test_what_would_steer_a_terminal_is_escaped() -> None:
     text = checks.escaped("größe 猫 a\nb\x1b[2J\udce9\u2028\\")
     assert text == "größe 猫 a\\nb\\x1b[2J\\udce9\\u2028\\"

@@ -12,6 +12,7 @@ from tfcore.errors import ConfigError, ShapeError
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?", re.ASCII)
+_LINE = 2000  # characters of a message
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: control, surrogate, line and paragraph separator
 
 
@@ -69,6 +70,12 @@ def is_plain_text(value: str) -> bool:
 def escaped(value: str) -> str:
     """The same with an escape such as \\x1b for every sign that is no plain text."""
     return "".join(sign if is_plain_text(sign) else ascii(sign)[1:-1] for sign in value)
+
+
+def one_line(value: str) -> str:
+    """A message for a terminal: `escaped`, and without the middle of one that a long name or number came into."""
+    line = escaped(value.strip())
+    return line if len(line) <= _LINE else f"{line[: _LINE // 2]} … {line[-_LINE // 4 :]}"
 
 
 def plain_text(name: str, value: str) -> None:

@@ -98,6 +98,7 @@ def test_a_saved_configuration_is_a_flagfile(tmp_path: Path) -> None:
     [
         (["--learning_rat=1"], "Unknown flag --learning_rat. Did you mean 'learning_rate'?"),
         (["--xyzzy=1"], "Unknown flag --xyzzy."),
+        ([f"--{'9' * 5000}=1"], f"Expected flags such as --name=value. Received '--{'9' * 98}…'."),
         (["--batch_size=many"], "--batch_size"),
         (["--batch_size=1.5"], "--batch_size"),
         (["--learning_rate=fast"], "--learning_rate"),

@@ -120,6 +120,13 @@ def test_the_number_of_names_is_checked(cifar10_dir: Path) -> None:
         cifar.cifar10(cifar10_dir)
 
 
+def test_names_with_control_characters_are_refused(cifar10_dir: Path) -> None:
+    path = cifar10_dir / "cifar-10-batches-bin" / "batches.meta.txt"
+    path.write_text("\n".join(["a\x1b[2J", *"bcdefghij"]))
+    with pytest.raises(DataError, match=r"batches.meta.txt must hold names of classes without control characters"):
+        cifar.cifar10(cifar10_dir)
+
+
 @pytest.mark.parametrize(
     ("name", "load"),
     [

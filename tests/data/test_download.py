@@ -1,5 +1,6 @@
 """Downloading and unpacking, from a server on this machine."""
 
+import gzip
 import hashlib
 import io
 import os
@@ -229,9 +230,20 @@ def header_bomb() -> bytes:
     return packed(member("x", b"1 x=" + bytes(2 * OTHER_BYTES), tarfile.XHDTYPE), *good())
 
 
+def endless(name: str, kind: bytes, size: int) -> bytes:
+    header = bytearray(member(name, kind=kind)[0].tobuf())
+    header[124:136] = b"\x80" + size.to_bytes(11)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\x00 " % sum(header)
+    return gzip.compress(bytes(header))
+
+
 @pytest.mark.parametrize(
     ("archive", "message"),
     [
+        (endless("x", tarfile.REGTYPE, 2**62), f"x in .* must have at most {OTHER_BYTES} bytes. It has {2**62}"),
+        (endless("pair/", tarfile.DIRTYPE, 2**87), f"pair in .* must have at most {OTHER_BYTES} bytes"),
+        (endless("x", tarfile.XHDTYPE, 2**87), "is damaged"),
         (too_long(), "pair/one.bin in .* must have at most 3000 bytes. It has 3001"),
         (bomb(), "holds more than the published archive"),
         (header_bomb(), "holds more than the published archive"),
@@ -240,7 +252,18 @@ def header_bomb() -> bytes:
         (packed(*good())[:-8] + bytes(8), r"is damaged \(BadGzipFile\)"),
         (b"no archive", r"is damaged \(BadGzipFile\)"),
     ],
-    ids=["too long", "bomb", "header bomb", "incomplete", "cut", "checksum", "no archive"],
+    ids=[
+        "endless",
+        "endless folder",
+        "endless header",
+        "too long",
+        "bomb",
+        "header bomb",
+        "incomplete",
+        "cut",
+        "checksum",
+        "no archive",
+    ],
 )
 def test_a_bad_archive_is_refused(
     site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, archive: bytes, message: str

@@ -94,6 +94,14 @@ def test_without_test_pictures_a_share_is_held_out(tmp_path: Path) -> None:
         (changed(y_train=Y.astype(object)), "must hold whole numbers or text. Received object"),
         (changed(class_names=np.array(["a", "b"], object)), "`class_names` .* must hold whole numbers or text"),
         (changed(class_names=np.array([b"a", b"b", b"c"])), "`class_names` in .* must be text"),
+        (
+            changed(class_names=np.array([0x110000, 0x61, 0x62], "<u4").view("<U1")),
+            "Received 1114112, which is no char",
+        ),
+        (
+            changed(class_names=np.array([0x110000, 0x61, 0x62], ">u4").view(">U1")),
+            "Received 1114112, which is no char",
+        ),
         (changed(class_names=np.array(["a", "b"])), r"within 0\.\.1. Received 2"),
         (changed(x_test=X[:3, 1:]), r"\(4, 3, 1\) in train and \(3, 3, 1\) in test"),
     ],

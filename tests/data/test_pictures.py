@@ -2,6 +2,7 @@
 
 import os
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -256,6 +257,17 @@ def test_lack_of_memory_is_no_fault_of_the_picture(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", no_memory)
     with pytest.raises(MemoryError):
         pictures.decode(path)
+
+
+def test_a_chunk_that_claims_gigabytes_takes_no_memory(tmp_path: Path) -> None:
+    data = save(tmp_path / "a.png", GREY).read_bytes()
+    place = data.index(b"IDAT")
+    (tmp_path / "a.png").write_bytes(data[: place - 4] + b"\xff\xff\xff\xff" + data[place:])
+    tracemalloc.start()
+    np.testing.assert_array_equal(pictures.read_picture(tmp_path / "a.png", (5, 4, 1)).pixels[..., 0], GREY)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 2**24
 
 
 def test_other_channels_are_refused(tmp_path: Path) -> None:

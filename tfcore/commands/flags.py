@@ -14,6 +14,7 @@ from tfcore import checks
 from tfcore.config import SOURCE_SETTINGS, RunConfig
 from tfcore.errors import ConfigError, RunError
 
+_NAME_CHARACTERS = 100  # more than the name of any flag has
 _FLAGFILE = re.compile("--?flagfile(=|$)")
 _RUN_FIELDS = {item.name: item for item in fields(RunConfig)}
 
@@ -103,6 +104,9 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
         ConfigError: an unknown flag (with the nearest one), a value of the wrong type, or a stray argument.
     """
     values = _define(command)
+    for argument in arguments:  # absl's search for a flag of a similar name takes forever over a long one
+        if argument.startswith("-") and len(argument.partition("=")[0]) > _NAME_CHARACTERS:
+            raise ConfigError(f"Expected flags such as --name=value. Received '{argument[:_NAME_CHARACTERS]}…'.")
     try:
         rest = values([command, *arguments])
     except absl_flags.UnrecognizedFlagError as error:

@@ -55,7 +55,7 @@ def _fail(message: str, status: int) -> int:
     What cannot be printed is dropped: Python would retry at exit.
     """
     with suppress(OSError):
-        print(f"error: {checks.escaped(message.strip())}", file=sys.stderr, flush=True)
+        print(f"error: {checks.one_line(message)}", file=sys.stderr, flush=True)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -12,7 +12,7 @@ from tfcore.errors import DataError
 PIECE_BYTES = 1 << 16
 OTHER_BYTES = 1 << 20  # what an archive may hold beside the expected files: headers, padding, a page to read
 # What gzip and tarfile raise on damaged input; RecursionError comes from a long chain of tar headers.
-DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, RecursionError)
+DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, OverflowError, RecursionError)
 
 
 def unpack(archive: Path, folder: str, sizes: dict[str, int], into: Path) -> None:
@@ -40,11 +40,12 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, sizes: dict[str, int], 
     plain = (member.isreg() and not member.issparse()) or member.isdir()
     if not plain or path.is_absolute() or ".." in path.parts:
         raise DataError(f"{archive} holds {member.name!r}, which is no plain file in a folder of it. Do not trust it.")
-    limit_bytes = sizes.get(str(path))
-    if limit_bytes is None or member.isdir():
-        return
+    limit_bytes = sizes.get(str(path), OTHER_BYTES)
+    # Also of what is not wanted: over a size that lies, tarfile would look for the next member for years.
     if not 0 <= member.size <= limit_bytes:
         raise DataError(f"{member.name} in {archive} must have at most {limit_bytes} bytes. It has {member.size}.")
+    if str(path) not in sizes or member.isdir():
+        return
     source = tar.extractfile(member)
     assert source is not None  # It is so for links and folders only.
     with source, (into / path.name).open("wb") as target:

@@ -6,6 +6,7 @@ a picture of other proportions is stretched. A gif stands for its first frame. A
 noted in it (EXIF's orientation), before anything looks at its size.
 """
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -153,11 +154,26 @@ def read_pictures(path: str | Path, image_shape: tuple[int, int, int]) -> NDArra
     return array.reshape(-1, *image_shape)
 
 
+class _Clipped(io.BufferedReader):
+    """A file that, asked for more than it has, gives what it has.
+
+    Python's own takes memory for as much as it is asked for before it reads, and a chunk of a PNG claims up to 4 GB.
+    """
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        super().__init__(file.detach())
+        self._size_bytes = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left_bytes = max(0, self._size_bytes - self.tell())
+        return super().read(left_bytes if size is None or size < 0 else min(size, left_bytes))
+
+
 @contextmanager
 def _opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
     """A picture whose header is as it should be; all that goes wrong with it in the block is a DataError."""
     try:
-        with open_file(path) as file:
+        with _Clipped(open_file(path)) as file:
             size_bytes = os.fstat(file.fileno()).st_size
             if size_bytes > _MAX_BYTES:
                 raise DataError(f"{shown(path)} must have at most {_MAX_BYTES} bytes. It has {size_bytes}.")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcore import checks
 from tfcore.data import download
 from tfcore.data.dataset import Dataset, Split, aligned_empty
 from tfcore.errors import DataError
@@ -102,6 +103,8 @@ def _class_names(path: Path, classes: int) -> tuple[str, ...]:
     with download.usable(path, GET_ANEW), open_file(path) as stream:
         text = stream.read(download.NAMES_BYTES).decode(errors="replace")
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not all(map(checks.is_plain_text, names)):
+        raise DataError(f"{path} must hold names of classes without control characters. {GET_ANEW}")
     if len(names) != classes:
         raise DataError(f"{path} must hold {classes} names of classes, one a line. It holds {len(names)}. {GET_ANEW}")
     return names

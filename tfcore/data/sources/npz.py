@@ -1,5 +1,6 @@
 """Pictures in one .npz file, under the names with which Keras publishes MNIST: x_train, y_train, x_test, y_test."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,12 @@ def _class_names(file: Npz, path: Path) -> tuple[str, ...]:
     names = file.read("class_names")
     if names.dtype.kind != "U" or names.ndim != 1 or not names.size:
         raise DataError(f"`class_names` in {path} must be text, one for each class. Received {_described(names)}.")
-    try:
-        return tuple(names.tolist())
-    except ValueError as error:  # four bytes that are no character
-        raise DataError(f"`class_names` in {path} must be text: {error}.") from error
+    codes = names.astype(names.dtype.newbyteorder("=")).view(np.uint32)
+    if (
+        codes.max(initial=0) > sys.maxunicode
+    ):  # Python makes a text of most of these, which then breaks what looks at it
+        raise DataError(f"`class_names` in {path} must be text. Received {codes.max()}, which is no character.")
+    return tuple(names.tolist())
 
 
 def _described(array: NDArray[Any]) -> str:

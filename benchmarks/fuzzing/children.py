@@ -1,0 +1,182 @@
+"""The parent of the workers: it gives out cases, and blames the one that a child died of or did not come back from."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECS = 300.0  # until a child is ready: TensorFlow may be among what it imports
+# The address space is limited: threads must not reserve it by the 64 MB.
+SETTINGS = {
+    "MALLOC_ARENA_MAX": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The cases first .. end-1 of a reader, for one child if none goes wrong.
+
+    Args:
+        name: of the reader; the cases depend on it.
+        where: `package.module:NAME` of the Reader.
+        seed: of the campaign.
+        first, end: numbers of cases.
+    """
+
+    name: str
+    where: str
+    seed: int
+    first: int
+    end: int
+    keep: str = ""
+
+
+@dataclass
+class Tally:
+    """What came of the cases of a reader."""
+
+    cases: int = 0
+    accepted: int = 0
+    refused: int = 0
+    crashes: int = 0
+    hangs: int = 0
+    past_header: int = 0
+    base_memory_bytes: int = 0
+    peak_memory_bytes: int = 0
+    secs: float = 0.0
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        """Takes another shift of the same reader in."""
+        for name in ("cases", "accepted", "refused", "crashes", "hangs", "past_header", "secs", "failures"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("base_memory_bytes", "peak_memory_bytes"):
+            setattr(self, name, max(getattr(self, name), getattr(other, name)))
+
+    def done(self, outcome: str, past: bool) -> None:
+        """Counts a case that was read, or refused."""
+        self.cases += 1
+        self.past_header += past
+        self.accepted += outcome == "accepted"
+        self.refused += outcome == "refused"
+
+    def failed(self, shift: Shift, case: int, kind: str, what: str) -> None:
+        """Keeps a case that went wrong: a crash (also a wrong result, a warning, a death, memory) or a hang."""
+        self.hangs += kind == "hang"
+        self.crashes += kind != "hang"
+        self.failures.append({"reader": shift.name, "case": case, "kind": kind, "what": what[:600]})
+
+
+def run(shift: Shift, *, limit_secs: float, keep: Path | None = None, told: Callable[[], None] = lambda: None) -> Tally:
+    """Runs the cases, in a new child after each that was lost.
+
+    Args:
+        shift: which cases.
+        limit_secs: how long one may take.
+        keep: a folder in which the files of the cases stay.
+        told: is called whenever cases have ended.
+
+    Raises:
+        RuntimeError: a child could not start; this is no finding about the reader.
+    """
+    tally, start = Tally(), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_in_memory()) as scratch:
+        while tally.cases < shift.end - shift.first:
+            rest = replace(shift, first=shift.first + tally.cases)
+            with tempfile.TemporaryFile() as errors, _started(rest, keep or Path(scratch), keep, errors) as child:
+                lost = _follow(child, rest, tally, limit_secs, told)
+                case = shift.first + tally.cases
+                if lost == "never ready" or (lost and case == shift.end):
+                    raise RuntimeError(f"A child for {shift.name} failed: {_end(errors)}")
+                if lost:
+                    tally.cases += 1
+                    tally.failed(shift, case, "hang" if lost == "hang" else "death", f"{lost}: {_end(errors)}")
+    tally.secs = time.monotonic() - start
+    return tally
+
+
+@contextmanager
+def _started(shift: Shift, folder: Path, keep: Path | None, errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """A child, which does not outlive the block."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    order = json.dumps({**asdict(shift), "folder": str(folder), "keep": keep is not None})
+    child = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.fuzzing.worker", order],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env={**os.environ, **SETTINGS, "PYTHONPATH": path},
+    )
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
+
+
+def _follow(
+    child: subprocess.Popen[bytes], shift: Shift, tally: Tally, limit_secs: float, told: Callable[[], None]
+) -> str:
+    """Counts what a child says to its end; gives back how it was lost, if it was."""
+    lost = "never ready"
+    try:
+        for message in _messages(child, limit_secs):
+            match message:
+                case ["ready", base_bytes]:
+                    tally.base_memory_bytes = max(tally.base_memory_bytes, base_bytes)
+                    lost = ""
+                case ["peak", peak_bytes]:
+                    tally.peak_memory_bytes = max(tally.peak_memory_bytes, peak_bytes)
+                case ["done", number, outcome, past, what]:
+                    tally.done(outcome, past)
+                    if outcome == "crash":
+                        tally.failed(shift, number, "crash", what)
+                    told()
+    except TimeoutError:
+        child.send_signal(signal.SIGABRT)  # upon which it says where it was
+        child.wait(timeout=limit_secs)
+        return lost or "hang"
+    status = child.wait()
+    return lost or (f"signal {signal.Signals(-status).name}" if status < 0 else f"exit {status}" if status else "")
+
+
+def _messages(child: subprocess.Popen[bytes], limit_secs: float) -> Iterator[list[Any]]:
+    """What a child says; TimeoutError when it is silent for longer than a case may take."""
+    assert child.stdout is not None
+    pending, wait_secs = b"", START_SECS
+    while select.select([child.stdout], [], [], wait_secs)[0]:
+        data = os.read(child.stdout.fileno(), 1 << 16)
+        if not data:
+            return
+        *lines, pending = (pending + data).split(b"\n")
+        yield from map(json.loads, lines)
+        wait_secs = limit_secs
+    raise TimeoutError
+
+
+def _end(errors: IO[bytes]) -> str:
+    """The end of what a child wrote on standard error: what a library said, or the stack it died with."""
+    errors.seek(0)
+    lines = [line.strip() for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
+    stack = [line for line in lines if "/tfcore/" in line]
+    return " | ".join([*lines[:1], *(stack or lines)[-3:]] or ["nothing"])
+
+
+def _in_memory() -> str | None:
+    """A file system in memory, where there is one."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
