@@ -185,7 +185,7 @@ def test_ctrl_c_before_the_run_is_status_130(monkeypatch: pytest.MonkeyPatch) ->
         (DataError("a\nb\x1b[2J\udce9"), "error: a\\nb\\x1b[2J\\udce9\n"),
         (MemoryError("Unable to allocate 3 GiB"), "error: out of memory. Unable to allocate 3 GiB\n"),
         (MemoryError(), "error: out of memory.\n"),
-        (OSError(28, "No space left on device"), "error: [Errno 28] No space left on device\n"),
+        (OSError(28, "No space left on device"), "error: Standard output cannot be used: No space left on device.\n"),
     ],
 )
 def test_an_error_is_one_line_of_plain_text(

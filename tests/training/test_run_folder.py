@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tfcore.errors import RunError
+from tfcore.errors import ConfigError, RunError
 from tfcore.training.run_folder import RunFolder, new_folder, read_config
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +84,12 @@ def test_a_place_that_is_or_lies_below_a_file_is_refused(tmp_path: Path, below: 
         pass
     assert "\n" not in str(caught.value)
     assert entries(tmp_path) == ["file"]
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`run_dir` must be UTF-8 text"):
+        RunFolder(tmp_path / "caf\udce9")
+    assert entries(tmp_path) == []
 
 
 def test_what_a_failing_start_made_is_gone_again(tmp_path: Path) -> None:

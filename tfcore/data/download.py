@@ -171,16 +171,17 @@ def usable(path: Path, advice: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"Cannot use {path}: {error.strerror or error}. {advice}") from error
+        raise DataError(f"Cannot use {error.filename or path}: {error.strerror or error}. {advice}") from error
     except MemoryError as error:
         raise DataError(f"Cannot use {path}: there is not enough memory for what it holds. {advice}") from error
 
 
 def _is_there(path: Path) -> bool:
     """Whether a file is there; raises DataError where something else is, which no download should replace."""
-    if os.path.lexists(path) and not path.is_file():
+    is_file = path.is_file()  # or what the operating system complains about
+    if not is_file and os.path.lexists(path):
         raise DataError(f"{path} must be a file. Remove what is there, or put the published file in its place.")
-    return os.path.lexists(path)
+    return is_file
 
 
 def _move(made: Path, folder: Path, names: list[str]) -> None:

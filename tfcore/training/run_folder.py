@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tfcore import checks
 from tfcore.errors import DiskError, RunError
 from tfcore.files import UNFINISHED, read_text, replacing, unfinished, writing
 
@@ -32,11 +33,13 @@ class RunFolder:
     The lock is the operating system's, on an open file: it goes when its process does, however that ends.
 
     Raises:
+        ConfigError: its name is no UTF-8.
         RunError: the folder holds something that is not a run, or is in use.
         DiskError: here and where something is written, the folder cannot be.
     """
 
     def __init__(self, path: Path) -> None:
+        checks.plain_text("run_dir", str(path))  # TensorFlow cannot write under another name
         self.path = path
         self.checkpoints = path / CHECKPOINTS
         self._lock = FileLock(path / _LOCK)
