@@ -58,10 +58,13 @@ def test_another_process_is_waited_for_and_its_files_are_let_alone(tmp_path: Pat
         assert first.stdout is not None
         assert first.stdout.readline() == "held\n"
         with start(tmp_path) as second:
+            assert second.stdin is not None
             assert second.stderr is not None
+            assert second.stdout is not None
+            second.stdin.close()  # it holds the folder for no longer than it must
             assert second.stderr.readline() == f"Waiting for another process that works in {tmp_path}.\n"
             assert len(list(tmp_path.glob(".scratch-*/half"))) == 1
             first.communicate("")
-            assert second.communicate("")[0] == "held\n"
+            assert second.stdout.read() == "held\n"
     assert (first.returncode, second.returncode) == (0, 0)
     assert list(tmp_path.iterdir()) == []
