@@ -71,7 +71,7 @@ class Campaign:
         try:
             done = small_disk.run("train", *FLAGS, cwd=self.disk)
             if done.status == 0:
-                return "", self._difference()
+                return "", self.difference(self.disk)
             place = next((name for name, line in PLACES.items() if re.search(line, done.err)), done.err.strip())
             return place, self._problem(done)
         finally:
@@ -92,14 +92,14 @@ class Campaign:
             return f"left behind: {left}"
         small_disk.mount(self.disk, **ROOM)
         again = small_disk.run("train", *FLAGS, cwd=self.disk)
-        return f"then status {again.status}: {again.err}" if again.status else self._difference()
+        return f"then status {again.status}: {again.err}" if again.status else self.difference(self.disk)
 
-    def _difference(self) -> str:
-        """What differs from the run that always had room."""
+    def difference(self, folder: pathlib.Path) -> str:
+        """What differs between the run in a folder and the one that always had room."""
         from tests.end_to_end.test_resume import assert_same_run
 
         def compare() -> int:
-            assert_same_run(self.whole / "run", self.disk / "run")
+            assert_same_run(self.whole / "run", folder / "run")
             return 0
 
         return "" if small_disk.in_child(compare) == 0 else "another run than the one that always had room"

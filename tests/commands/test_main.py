@@ -228,3 +228,37 @@ def test_the_script_has_the_same_statuses() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: Unknown flag --stesp. Did you mean 'steps'?\n"
+
+
+@pytest.mark.parametrize(
+    ("streams", "status", "message"),
+    [
+        (">/dev/full", 1, "error: Standard output cannot be used: No space left on device.\n"),
+        ("> >(exec >&-)", 1, "error: Standard output cannot be used: Broken pipe.\n"),
+        (">&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        (">/dev/full 2>/dev/full", 1, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line(streams: str, status: int, message: str) -> None:
+    """A stream that is closed from the start is one that nobody wants to read."""
+    overview = f"sleep 0.2; exec {sys.executable} -m tfcore --help {streams}"
+    done = subprocess.run(["bash", "-c", overview], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, message)
+
+
+OPENS = """
+import sys
+from tfcore.commands import main
+main._open_standard_streams()
+with open("/dev/null") as file:
+    sys.exit(file.fileno() if file.fileno() < 3 else 0)
+"""
+
+
+def test_no_file_gets_the_number_of_a_stream_that_is_closed() -> None:
+    """TensorFlow's C++ side would print into it."""
+    done = subprocess.run(
+        ["bash", "-c", f"exec {sys.executable} -c '{OPENS}' <&- >&- 2>&-"], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode == 0
