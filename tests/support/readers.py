@@ -104,11 +104,6 @@ def writes_weights(form: str) -> Callable[[Path], None]:
     return write
 
 
-def restored(path: Path) -> Any:
-    state = {"model.logits.weights": tf.Variable(tf.zeros([16, 2]))}
-    return Checkpoints(path / "checkpoints", state).restore(3, only="model.logits.weights")
-
-
 def own(read: Callable[..., Any], name: str = "", **settings: Any) -> Callable[[Path], Any]:
     return lambda path: read(path / name, **settings)
 
