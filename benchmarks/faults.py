@@ -33,6 +33,7 @@ quiet.import_tensorflow()
 
 from benchmarks.faulting.campaign import FLAGS, Campaign, Trial  # noqa: E402
 from benchmarks.faulting.child import Phase  # noqa: E402
+from benchmarks.faulting.plan import SHARES  # noqa: E402
 from tfcore.commands.machine import processor  # noqa: E402
 
 FIGURES = ROOT / "benchmarks" / "faults.json"
@@ -43,7 +44,7 @@ def report(trials: list[Trial]) -> dict[str, Any]:
     tried = Counter(phase for trial in trials for phase, _ in trial.kills)
     lost = Counter(phase for trial in trials if trial.problem for phase, _ in trial.kills)
     phases = {
-        phase.name.lower(): {"tried": tried[phase], "survived": tried[phase] - lost[phase], "lost": lost[phase]}
+        said(phase): {"tried": tried[phase], "survived": tried[phase] - lost[phase], "lost": lost[phase]}
         for phase in Phase
     }
     return {
@@ -55,13 +56,18 @@ def report(trials: list[Trial]) -> dict[str, Any]:
     }
 
 
+def said(phase: Phase) -> str:
+    """Its name in words."""
+    return phase.name.lower().replace("_", " ")
+
+
 def table(figures: dict[str, Any]) -> Table:
     """The report for the terminal."""
     shown = Table("killed in", "tried", "survived", "lost")
     for column in shown.columns[1:]:
         column.justify = "right"
     for name, row in [*figures["kills"].items(), ("all", figures["all"])]:
-        shown.add_row(name.replace("_", " "), *(str(row[kind]) for kind in ("tried", "survived", "lost")))
+        shown.add_row(name, *(str(row[kind]) for kind in ("tried", "survived", "lost")))
     return shown
 
 
@@ -71,9 +77,11 @@ def measure(arguments: argparse.Namespace, console: Console, folder: pathlib.Pat
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("rehearsing", total=arguments.kills)
         campaign = Campaign(
-            folder, seed=arguments.seed, jobs=arguments.jobs,
-            on_kill=lambda phase: progress.update(task, advance=1, description=f"killed in {phase.name.lower()}"),
-        )  # fmt: skip
+            folder,
+            seed=arguments.seed,
+            jobs=arguments.jobs,
+            on_kill=lambda phase: progress.update(task, advance=phase in SHARES, description=f"killed: {said(phase)}"),
+        )
         try:
             campaign.rehearse()
             progress.reset(task)
@@ -105,7 +113,10 @@ def main() -> int:
     figures = measure(arguments, console, folder)
     arguments.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     console.print(table(figures))
-    console.print(f"{figures['runs']} runs in {figures['secs']} s. The same again: {figures['command']}")
+    console.print(
+        f"{figures['runs']} runs in {figures['secs']} s, {figures['at_a_file_operation']} kills at a file operation."
+    )
+    console.print(f"The same again: {figures['command']}", soft_wrap=True)
     if figures["problems"]:
         for name, problem in figures["problems"].items():
             console.print(f"lost: {name}: {problem}")

@@ -4,12 +4,13 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
@@ -68,19 +69,16 @@ class Campaign:
         seed: of the moments to kill at. They repeat; where a kill from outside hits depends on the machine's pace too.
         jobs: processes at a time.
         on_kill: called with the phase of each kill.
-        prepare: called in every process before the command, for breaking the product on purpose.
+
+    Attributes:
+        reference: the folder of the run that is left alone.
+        habits: when phases come, and how long they take.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        seed: int = 0,
-        jobs: int = 2,
-        on_kill: Callable[[Phase], None] = lambda _: None,
-        prepare: Callable[[], None] = nothing,
+        self, folder: Path, *, seed: int = 0, jobs: int = 2, on_kill: Callable[[Phase], None] = lambda _: None
     ) -> None:
-        self._folder, self._seed, self._on_kill, self._prepare = folder, seed, on_kill, prepare
+        self._folder, self._seed, self._on_kill = folder, seed, on_kill
         self._pool = ThreadPoolExecutor(jobs)
         self._processes = multiprocessing.get_context("forkserver")
         self._starting = threading.Lock()  # multiprocessing's list of children is not for several threads
@@ -96,12 +94,16 @@ class Campaign:
         _start_server()
         reference = self._pool.submit(self._run_reference)
         rehearsal = Trial(-1)
-        self._run_killed(rehearsal, [Aim(Phase.WRITE, entry=10, operation=2)], learn=True)
+        for ended in self._processes_of(rehearsal, [Aim(Phase.WRITE, entry=10, operation=2)]):
+            self.habits.learn(ended.told)
         reference.result()
-        self._compare(rehearsal)
+        if ended.status != 0:
+            raise RuntimeError(f"The rehearsal failed: {self._last_words(rehearsal, ended.status)}")
         unseen = [phase.name for phase in Phase if not self.habits.secs[phase]]
-        if rehearsal.problem or unseen:
-            raise RuntimeError(f"The rehearsal failed: {rehearsal.problem or 'not seen: ' + ', '.join(unseen)}.")
+        if unseen:
+            raise RuntimeError(f"The rehearsal has not seen these phases: {', '.join(unseen)}.")
+        if found := self._differences(rehearsal):
+            raise RuntimeError(f"The rehearsal, killed once, is not the undisturbed run: {found}")
 
     def run(self, kills: int) -> list[Trial]:
         """Trials up to so many kills after the first step and the least share of each phase."""
@@ -112,19 +114,25 @@ class Campaign:
             if not targets:
                 return trials
             chance = random.Random(f"{self._seed} from {len(trials)}")
-            runs = plan.deal(targets, len(trials), chance)
-            trials += self._pool.map(self.trial, range(len(trials), len(trials) + len(runs)), runs)
+            runs = dict(enumerate(plan.deal(targets, len(trials), chance), start=len(trials)))
+            aims = [self.habits.aims(phases, number, chance) for number, phases in runs.items()]
+            trials += self._pool.map(self.trial, runs, aims)
         raise RuntimeError(f"The shares were not reached in {_ROUNDS} rounds: {tried}.")
 
-    def trial(self, number: int, phases: list[Phase]) -> Trial:
-        """One run, killed in each of the phases, continued to its end, and compared. It is kept where it was lost."""
-        chance, trial = random.Random(f"{self._seed}/{number}"), Trial(number)
+    def trial(self, number: int, aims: list[Aim], prepare: Callable[[], None] = nothing) -> Trial:
+        """One run, killed at each of the aims, continued to its end, and compared. It is kept where it was lost.
+
+        Args:
+            number: a new one, for the folder's name.
+            aims: one a process. Where a run ends before its process comes to one, the rest is left out.
+            prepare: called in every process before the command, for breaking the product on purpose.
+        """
+        trial = Trial(number)
         try:
-            self._run_killed(trial, self.habits.aims(phases, number, chance))
+            ended = list(self._processes_of(trial, aims, prepare))[-1]
+            trial.problem = self._differences(trial) if ended.status == 0 else self._last_words(trial, ended.status)
         except TimeoutError as error:
             trial.problem = str(error)
-        if not trial.problem:
-            self._compare(trial)
         if not trial.problem:
             shutil.rmtree(self._path(trial))
             self._path(trial).with_suffix(".txt").unlink()
@@ -144,28 +152,23 @@ class Campaign:
         if done.returncode:
             raise RuntimeError(f"The undisturbed run failed: {done.stderr}")
 
-    def _run_killed(self, trial: Trial, aims: list[Aim], *, learn: bool = False) -> None:
-        """The same command until it has ended by itself, with as many of the aims as it comes to."""
-        outset, waiting = Phase.FIRST_START, list(aims)
-        while True:
-            aim = waiting.pop(0) if waiting else None
-            ended = self._process(self._path(trial), outset, aim)
-            if learn:
-                self.habits.learn(ended.told)
-            if Phase.TRAINING in ended.phases:
-                outset = Phase.STARTING
-            if aim is None or ended.status != -9:
-                break
+    def _processes_of(self, trial: Trial, aims: list[Aim], prepare: Callable[[], None] = nothing) -> Iterator[Ended]:
+        """The same command until it has ended by itself; the kills are put down in `trial`."""
+        outset = Phase.FIRST_START
+        for aim in [*aims, None]:
+            ended = self._process(self._path(trial), outset, aim, prepare)
+            yield ended
+            if aim is None or ended.status != -signal.SIGKILL:
+                return
             trial.kills.append((ended.phases[-1], aim.operation is not None))
             self._on_kill(ended.phases[-1])
-        if ended.status != 0:
-            printed = self._path(trial).with_suffix(".txt").read_text(encoding="utf-8").splitlines()
-            trial.problem = f"exit status {ended.status}: {printed[-1] if printed else 'nothing printed'}"
+            if Phase.TRAINING in ended.phases:
+                outset = Phase.STARTING
 
-    def _process(self, path: Path, outset: Phase, aim: Aim | None) -> Ended:
+    def _process(self, path: Path, outset: Phase, aim: Aim | None, prepare: Callable[[], None]) -> Ended:
         """The command once, in a process of its own."""
         reader, writer = self._processes.Pipe(duplex=False)
-        options = {"pipe": writer, "folder": path, "outset": outset, "aim": aim, "prepare": self._prepare}
+        options = {"pipe": writer, "folder": path, "outset": outset, "aim": aim, "prepare": prepare}
         process = self._processes.Process(target=child.run, args=(list(FLAGS),), kwargs=options, daemon=True)
         with self._starting:
             process.start()
@@ -200,14 +203,19 @@ class Campaign:
         kill()
         raise TimeoutError(f"a process fell silent for {_SILENCE_SECS:g} s")
 
-    def _compare(self, trial: Trial) -> None:
-        """Says what is wrong with a run that has ended."""
+    def _differences(self, trial: Trial) -> str:
+        """What is wrong with a run that has ended; nothing, if it is as it should be."""
         path = self._path(trial)
         try:
             found = same_run.differences(self.reference, path) + same_run.differences_in_folder(self.reference, path)
         except Exception as error:  # whatever reading a damaged run raises, the run is lost
             found = [f"it cannot be read: {error}"]
-        trial.problem = "; ".join(found)
+        return "; ".join(found)
+
+    def _last_words(self, trial: Trial, status: int) -> str:
+        """Of a command that failed."""
+        printed = self._path(trial).with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+        return f"exit status {status}: {printed[-1] if printed else 'nothing printed'}"
 
 
 def _start_server() -> None:

@@ -110,7 +110,10 @@ class Habits:
             entry = max(1, times - chance.randint(0, _LATE_TIMES)) if first else chance.randint(1, _LATE_TIMES)
         else:
             entry = chance.randint(1, max(1, 2 * times // (KILLS_PER_RUN + 1)))
-        is_short, has_files = self.usual_secs(phase) < _SHORT_SECS, operations > _ENDS
-        if operations and (is_short or (has_files and chance.random() < 0.5)):
+        if operations and (self._is_told_only(phase) or (operations > _ENDS and chance.random() < 0.5)):
             return Aim(phase, entry, operation=chance.randint(1, operations))
         return Aim(phase, entry, part=chance.random())
+
+    def _is_told_only(self, phase: Phase) -> bool:
+        """Whether a kill from outside would too often miss it: too short, or only at the beginning of a run."""
+        return self.usual_secs(phase) < _SHORT_SECS or phase == Phase.FIRST_START

@@ -51,9 +51,9 @@ def result(run: Path) -> dict[str, Any]:
     return {name: value for name, value in ended.items() if name not in TIMES}
 
 
-def files(run: Path) -> set[str]:
-    """Relative paths; event files, of which every process begins new ones, under one name."""
-    paths = (path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
+def entries(run: Path) -> set[str]:
+    """Relative paths of files and folders; event files, of which every process begins new ones, under one name."""
+    paths = (path.relative_to(run).as_posix() for path in run.rglob("*"))
     return {re.sub(r"/events\.out\.tfevents\..*", "/events", path) for path in paths}
 
 
@@ -67,12 +67,13 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def differences_in_folder(one: Path, other: Path) -> list[str]:
-    """What differs besides: the files that are there, every checkpoint that is kept, and what describes the run."""
-    found = [f"file {path}" for path in sorted(files(one) ^ files(other))]
+    """What differs besides: what is there, every checkpoint that is kept, and what describes the run."""
+    ours, theirs = entries(one), entries(other)
+    found = [f"missing: {path}" for path in sorted(ours - theirs)] + [f"left: {path}" for path in sorted(theirs - ours)]
     for step in sorted({*steps_in(one / "checkpoints")} & {*steps_in(other / "checkpoints")}):
         differing = _differing_variables(variables(one, step), variables(other, step))
         found += [f"{name} at step {step}" for name in differing]
-    texts = [path for path in sorted(files(one) & files(other)) if _DESCRIPTION.fullmatch(path)]
+    texts = [path for path in sorted(ours & theirs) if _DESCRIPTION.fullmatch(path)]
     return found + [path for path in texts if (one / path).read_bytes() != (other / path).read_bytes()]
 
 
