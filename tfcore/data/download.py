@@ -173,7 +173,7 @@ def usable(path: Path, advice: str) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"Cannot use {error.filename or path}: {error.strerror or error}. {advice}") from error
     except MemoryError as error:
-        raise DataError(f"Cannot use {path}: there is not enough memory for what it holds. {advice}") from error
+        raise DataError(f"Cannot use {path}: there is not enough memory for what it holds.") from error
 
 
 def _is_there(path: Path) -> bool:
