@@ -1,4 +1,4 @@
-"""Sources are read without waiting; targets appear whole or not at all, and nothing is overwritten that was not to be."""
+"""Sources are read without waiting; targets appear whole or not at all, and nothing else is overwritten."""
 
 import os
 import resource

@@ -1,11 +1,12 @@
 """What all formats share: arrays that every reader has, and sources that nobody vouches for."""
 
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def intact(path: Path, kind: str) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: Path, kind: str) -> Iterator[BinaryIO]:
+def opened(path: Path, kind: str) -> Iterator[io.BufferedReader]:
     """An exported file, for readers that take what it holds into memory; whatever goes wrong is a DataError."""
     with intact(path, kind), open_file(path) as file:
         found_bytes = os.fstat(file.fileno()).st_size
