@@ -115,6 +115,7 @@ class Session:
                 result["best"] = {"step": self.early_stopping.best_step, "validation": self.early_stopping.best_scores}
             if ended_by != "interrupted":
                 result |= self._test(log, steps)
+        log.flush()  # before the result, after which nothing that is lacking would ever be written
         self.folder.write_result(result)
         self._say_result(result, loop.train_secs)
         return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
