@@ -2,8 +2,10 @@
 
 import random
 import re
+import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from support import sabotage
 
 from benchmarks import faults
-from benchmarks.faulting import plan
+from benchmarks.faulting import plan, same_run
 from benchmarks.faulting.campaign import Campaign, Trial
 from benchmarks.faulting.child import OPERATION, Aim, Phase
 
@@ -50,6 +52,49 @@ def test_what_breaks_resuming_is_found(campaign: Campaign, number: int) -> None:
     assert re.search(problem, trial.problem), trial.problem
     kills = faults.report([trial])["all"]
     assert kills["lost"] == kills["tried"] == (prepare != sabotage.rename_a_hook)
+
+
+def shorten(path: Path, *, keep: float) -> None:
+    """Cuts off the end of a file."""
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
+    "nothing": (lambda _: None, []),
+    "a line doubled": (
+        lambda run: (run / "metrics.jsonl").write_bytes((run / "metrics.jsonl").read_bytes() * 2),
+        ["metrics.jsonl"],
+    ),
+    "no curve": (
+        lambda run: shutil.rmtree(run / "validation"),
+        ["event files of validation", "missing: validation", "missing: validation/events"],
+    ),
+    "another result": (
+        lambda run: (run / "result.json").write_text('{"train_secs": 1.0, "status": "finished"}'),
+        ["result.json"],
+    ),
+    "another configuration": (lambda run: shorten(run / "config.flags", keep=0.5), ["config.flags"]),
+    "a folder that was left": (
+        lambda run: (run / "checkpoints" / ".unfinished-step-0000000001").mkdir(),
+        ["left: checkpoints/.unfinished-step-0000000001"],
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_difference_is_named(campaign: Campaign, tmp_path: Path, damage: str) -> None:
+    make, expected = DAMAGES[damage]
+    other = shutil.copytree(campaign.reference, tmp_path / "run")
+    make(other)
+    assert same_run.all_differences(campaign.reference, other) == expected
+
+
+def test_a_kept_checkpoint_that_cannot_be_read_is_found(campaign: Campaign, tmp_path: Path) -> None:
+    other = shutil.copytree(campaign.reference, tmp_path / "run")
+    oldest = min((other / "checkpoints").iterdir())
+    shorten(oldest / "state.data-00000-of-00001", keep=0.5)
+    (found,) = same_run.all_differences(campaign.reference, other)
+    assert found.startswith("it cannot be read: ")
 
 
 def test_all_kills_of_a_lost_run_are_lost() -> None:

@@ -205,12 +205,7 @@ class Campaign:
 
     def _differences(self, trial: Trial) -> str:
         """What is wrong with a run that has ended; nothing, if it is as it should be."""
-        path = self._path(trial)
-        try:
-            found = same_run.differences(self.reference, path) + same_run.differences_in_folder(self.reference, path)
-        except Exception as error:  # whatever reading a damaged run raises, the run is lost
-            found = [f"it cannot be read: {error}"]
-        return "; ".join(found)
+        return "; ".join(same_run.all_differences(self.reference, self._path(trial)))
 
     def _last_words(self, trial: Trial, status: int) -> str:
         """Of a command that failed."""

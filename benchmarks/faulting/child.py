@@ -43,8 +43,8 @@ class Aim:
 
     Args:
         phase: in which.
-        entry: the how manieth time of it in this process, from 1.
-        operation: the process kills itself before so many file operations of that time, from 1; where they are fewer,
+        entry: which of the times that this process is in it, from 1.
+        operation: the process kills itself before this file operation of that time, from 1; where there are fewer,
             those of the next times count on. None: it is killed from outside.
         part: of the phase's usual length that passes before a kill from outside.
     """

@@ -20,9 +20,9 @@ SHARES = {
 }
 LEAST = {Phase.WRITE: 0.2, Phase.EVALUATION: 0.1, Phase.ROTATION: 0.1}
 KILLS_PER_RUN = 8
-_FIRST_STARTS = 4  # every so manieth run is killed before its first step as well
+_FIRST_STARTS = 4  # one run in so many is killed before its first step as well
 _HAVE_STEPS = (Phase.TRAINING, Phase.EVALUATION, Phase.LOG, Phase.WRITE, Phase.ROTATION)
-_LATE_RUNS = 4  # every so manieth run is killed close to its end only
+_LATE_RUNS = 4  # one run in so many is killed close to its end only
 _LATE_TIMES = 3  # of a phase before its last
 _ONCE_A_PROCESS = (Phase.FIRST_START, Phase.STARTING, Phase.RESUMING)  # though maybe in pieces
 _ENDS = 2  # of a phase, which are told like file operations
@@ -110,10 +110,10 @@ class Habits:
             entry = max(1, times - chance.randint(0, _LATE_TIMES)) if first else chance.randint(1, _LATE_TIMES)
         else:
             entry = chance.randint(1, max(1, 2 * times // (KILLS_PER_RUN + 1)))
-        if operations and (self._is_told_only(phase) or (operations > _ENDS and chance.random() < 0.5)):
+        if operations and (self._is_hard_to_hit(phase) or (operations > _ENDS and chance.random() < 0.5)):
             return Aim(phase, entry, operation=chance.randint(1, operations))
         return Aim(phase, entry, part=chance.random())
 
-    def _is_told_only(self, phase: Phase) -> bool:
-        """Whether a kill from outside would too often miss it: too short, or only at the beginning of a run."""
+    def _is_hard_to_hit(self, phase: Phase) -> bool:
+        """Whether a kill from outside would too often miss it: it is short, or comes but once."""
         return self.usual_secs(phase) < _SHORT_SECS or phase == Phase.FIRST_START

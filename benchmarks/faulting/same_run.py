@@ -13,14 +13,18 @@ from tfcore.training.run_log import SPLITS
 
 RATES = {"examples_per_sec"}
 TIMES = {"train_secs", *RATES}
-_DESCRIPTION = re.compile(r"config\.flags|architecture\.json|checkpoints/step-\d+/about\.json")
+_DESCRIPTION = re.compile(r"config\.flags|architecture\.json")
 
 
 def variables(run: Path, step: int | None = None) -> dict[str, np.ndarray]:
     """Every variable of a checkpoint, by default of the newest. All are read, so a damaged one raises."""
     step = steps_in(run / "checkpoints")[-1] if step is None else step
     reader = tf.train.load_checkpoint(str(run / "checkpoints" / f"step-{step:010d}" / "state"))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name}
+    return {
+        name: np.asarray(reader.get_tensor(name))
+        for name in reader.get_variable_to_shape_map()
+        if "OBJECT_GRAPH" not in name
+    }
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
@@ -57,6 +61,14 @@ def entries(run: Path) -> set[str]:
     return {re.sub(r"/events\.out\.tfevents\..*", "/events", path) for path in paths}
 
 
+def all_differences(one: Path, other: Path) -> list[str]:
+    """What differs in all that two runs leave, or that one cannot be read."""
+    try:
+        return differences(one, other) + _differences_in_folder(one, other)
+    except Exception as error:  # whatever reading a damaged run raises
+        return [f"it cannot be read: {error}"]
+
+
 def differences(one: Path, other: Path) -> list[str]:
     """What differs in the newest checkpoint, both logs and the result, in words; nothing, if it is the same run."""
     found = _differing_variables(variables(one), variables(other))
@@ -66,7 +78,7 @@ def differences(one: Path, other: Path) -> list[str]:
     return found + ([] if result(one) == result(other) else ["result.json"])
 
 
-def differences_in_folder(one: Path, other: Path) -> list[str]:
+def _differences_in_folder(one: Path, other: Path) -> list[str]:
     """What differs besides: what is there, every checkpoint that is kept, and what describes the run."""
     ours, theirs = entries(one), entries(other)
     found = [f"missing: {path}" for path in sorted(ours - theirs)] + [f"left: {path}" for path in sorted(theirs - ours)]

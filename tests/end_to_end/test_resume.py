@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchmarks.faulting.same_run import differences, metrics, variables
+from benchmarks.faulting.same_run import curves, differences, metrics, variables
 from tfcore.commands import builders
 from tfcore.commands.session import Session
 from tfcore.config import RunConfig
@@ -141,6 +141,22 @@ def test_what_a_kill_in_the_last_rotation_left_is_cleared_away(tmp_path: pathlib
     (path / "result.json").unlink()
     train(path, config)
     assert sorted(checkpoints.iterdir()) == kept
+
+
+def test_when_the_result_is_written_the_logs_are_complete(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill right after it is not repaired: the same command says that the run has finished."""
+    path, write, seen = tmp_path / "run", RunFolder.write_result, []
+
+    def look_and_write(folder: RunFolder, result: dict[str, Any]) -> None:
+        seen.append((metrics(path), curves(path)))
+        write(folder, result)
+
+    monkeypatch.setattr(RunFolder, "write_result", look_and_write)
+    train(path, replace(CONFIG, steps=20))
+    assert seen == [(metrics(path), curves(path))]
+    assert seen[0][0][-1]["split"] == "test"
 
 
 FLAGS = ("--model=mlp", "--hidden=16", "--batch_size=70", "--log_every_steps=17", "--validation=1000", "--run_dir=run")
