@@ -80,7 +80,7 @@ def test_an_index_made_by_hand_is_read(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["state.index", "state.data-00000-of-00001", "about.json"])
+@pytest.mark.parametrize("name", ["state.index", "state.data-00000-of-00001"])
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
     path = saved(tmp_path, STATE) / "step-0000000007" / name
@@ -94,7 +94,9 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str, make: Call
 
 @pytest.mark.parametrize("text", [b"\x80\x04\x95garbage", b"[1]", b"[" * 10**5, b"\xff", b"9" * 5000])
 def test_an_about_that_is_no_object_is_one_line(tmp_path: Path, text: bytes) -> None:
-    (saved(tmp_path, {"model.a": 1.0}) / "step-0000000007" / "about.json").write_bytes(text)
+    folder = saved(tmp_path, {"model.a": 1.0}) / "step-0000000007"
+    variables = {"model.a": tf.Variable([1.0, 1.0]), "about": tf.Variable(text)}
+    tf.train.Checkpoint(variables=variables).write(str(folder / "state"))
     with pytest.raises(RunError, match=r"step-0000000007 is damaged: ") as caught:
         Checkpoints(tmp_path, {"model.a": tf.Variable([0.0, 0.0])}).restore(7)
     assert "\n" not in str(caught.value)

@@ -104,11 +104,6 @@ def writes_weights(form: str) -> Callable[[Path], None]:
     return write
 
 
-def restored(path: Path) -> Any:
-    state = {"model.logits.weights": tf.Variable(tf.zeros([16, 2]))}
-    return Checkpoints(path / "checkpoints", state).restore(3, only="model.logits.weights")
-
-
 def own(read: Callable[..., Any], name: str = "", **settings: Any) -> Callable[[Path], Any]:
     return lambda path: read(path / name, **settings)
 
@@ -142,5 +137,4 @@ READERS = {
     "run's events": Reader("train/events.out.tfevents.1", write_run, lambda path: trim(RunFolder(path).path, 1)),
     "checkpoint's index": Reader(f"{_STEP}/state.index", write_run, lambda p: checkpoint.read(p / "checkpoints", 3)),
     "checkpoint's data": Reader(f"{_STEP}/state.data-00000-of-00001", write_run, loading.read_weights),
-    "checkpoint's facts": Reader(f"{_STEP}/about.json", write_run, restored),
 }

@@ -39,5 +39,5 @@ def read(path: Path) -> tuple[Weights, Metadata]:
         weights = {name: file.get_tensor(name) for name in names}
         for name, array in weights.items():
             if array.dtype.kind not in files.NUMBERS:
-                raise ValueError(f"'{name}' holds other than numbers, {array.dtype}")
+                raise ValueError(f"'{name}' is {array.dtype}, which is no type of NumPy's own")
         return weights, dict(file.metadata() or {})

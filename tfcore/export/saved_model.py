@@ -12,7 +12,7 @@ from tfcore.architecture import Architecture
 from tfcore.errors import DataError, RunError
 from tfcore.export import files
 from tfcore.export.files import Weights
-from tfcore.files import appearing, read_text
+from tfcore.files import appearing, read_text, writing
 from tfcore.modules import named_variables
 
 Model = Callable[..., tf.Tensor]  # model(images, training=False) -> logits [N, classes]
@@ -57,10 +57,8 @@ def write(path: Path, module: Any, architecture: Architecture) -> None:
         signature = tf.function(_signature(module, architecture)).get_concrete_function(images)
     _refuse_python(signature)
     with appearing(path) as scratch:
-        try:
+        with writing(path, tf.errors.OpError):
             tf.saved_model.save(served, str(scratch), signatures={_SIGNATURE: signature})
-        except tf.errors.OpError as error:
-            raise RunError(f"{path} cannot be written: {str(error).splitlines()[0]}") from error
         (scratch / _ARCHITECTURE).parent.mkdir()
         (scratch / _ARCHITECTURE).write_text(architecture.to_json(), encoding="utf-8")
 
