@@ -72,7 +72,9 @@ NOT_PLAIN = [
 def test_what_is_not_plain_is_refused(tmp_path: Path, make: Callable[[h5py.File], None]) -> None:
     with h5py.File(tmp_path / "m.h5", "w") as file:
         make(file)
-    with pytest.raises(DataError, match="'a' is not plain, uncompressed numbers"):
+    with pytest.raises(
+        DataError, match=r"'a' (is not plain, uncompressed numbers|has not the size that its shape claims)"
+    ):
         h5.read(tmp_path / "m.h5")
 
 
@@ -115,33 +117,18 @@ def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
         h5.read(tmp_path / "m.h5")
 
 
-def test_links_in_circles_are_not_followed(tmp_path: Path) -> None:
+def test_links_in_circles_are_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file["a"], file["b"] = h5py.SoftLink("/b"), h5py.SoftLink("/a")
-        file["group/mine"] = np.zeros(3)
-        file["group/up"], file["group/same"] = h5py.SoftLink("/"), file["/"]
-    assert list(h5.read(tmp_path / "m.h5")[0]) == ["group/mine"]
+    with pytest.raises(DataError, match="'a' is a link"):
+        h5.read(tmp_path / "m.h5")
 
 
-def deep(file: h5py.File) -> None:
-    group = file
-    for _ in range(600):
-        group = group.create_group("g")
-
-
-def wide(file: h5py.File) -> None:
-    for number in range(31):
-        file.create_dataset(f"a{number}", shape=(0,), dtype="u1")
-
-
-@pytest.mark.parametrize("make", [deep, wide])
-def test_a_tour_without_end_is_ended(
-    tmp_path: Path, make: Callable[[h5py.File], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(h5, "_MOST_ITEMS", 30 if make is wide else 10_000)
+def test_a_group_within_itself_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "m.h5", "w") as file:
-        make(file)
-    with pytest.raises(DataError, match=r"it holds more than \d+ things, or names of more than 1000 characters"):
+        file["group/mine"] = np.zeros(3)
+        file["group/same"] = file["/"]
+    with pytest.raises(DataError, match="its parts claim more bytes than it has"):
         h5.read(tmp_path / "m.h5")
 
 
