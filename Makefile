@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help train test lint wheel clean venv
+.PHONY: help train test lint wheel clean venv lock
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -7,6 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DIST ?= dist
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Only what has a hash in the lock, and nothing that would have to be built, as building runs code on the way in.
+PIP_INSTALL_LOCKED := $(PIP_INSTALL) --require-hashes --only-binary :all: --requirement
+PIP_INSTALL_PROJECT := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -33,7 +36,7 @@ lint: $(VENV)/.installed-test ## check the style and types only
 
 wheel: $(VENV)/.installed-test ## build a wheel into dist/
 	@rm -rf build
-	@$(BIN)/python -m build --wheel --outdir $(DIST) . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
+	@$(BIN)/python -m build --wheel --no-isolation --outdir $(DIST) . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
 	@ls $(DIST)/*.whl
 
 clean: ## remove build products and caches (the runs and .venv stay)
@@ -41,6 +44,11 @@ clean: ## remove build products and caches (the runs and .venv stay)
 	@find tfcore tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv: $(VENV)/.installed-test ## install the project with its test tools into .venv
+
+lock: $(VENV)/.created ## renew requirements/, the newest versions within the bounds of setup.cfg and their hashes
+	@$(PIP_INSTALL) 'uv>=0.13,<0.14'
+	@$(BIN)/uv pip compile --quiet --upgrade setup.cfg --output-file requirements/runtime.txt
+	@$(BIN)/uv pip compile --quiet --upgrade setup.cfg --extra test --constraint requirements/runtime.txt --output-file requirements/test.txt
 
 # The stamps are written last: an interrupted step is done again, a finished one is not.
 $(VENV)/.created:
@@ -54,13 +62,15 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.created setup.cfg pyproject.toml
+$(VENV)/.installed: $(VENV)/.created setup.cfg pyproject.toml requirements/runtime.txt
 	@echo "Installing tfcore into $(VENV). The first time this downloads TensorFlow (over 250 MB) and takes some minutes."
-	@$(PIP_INSTALL) --editable .
+	@$(PIP_INSTALL_LOCKED) requirements/runtime.txt
+	@$(PIP_INSTALL_PROJECT)
 	@touch $@
 
-$(VENV)/.installed-test: $(VENV)/.created setup.cfg pyproject.toml
+$(VENV)/.installed-test: $(VENV)/.created setup.cfg pyproject.toml requirements/test.txt
 	@echo "Installing tfcore and its test tools into $(VENV). The first time this downloads TensorFlow (over 250 MB)" \
 	  "and takes some minutes."
-	@$(PIP_INSTALL) --editable '.[test]'
+	@$(PIP_INSTALL_LOCKED) requirements/test.txt
+	@$(PIP_INSTALL_PROJECT)
 	@touch $(VENV)/.installed $@

@@ -15,12 +15,13 @@ SIZES = {"hidden": (256, 128), "dropout": (0.2,), "activation": "relu", "max_nor
 CIFAR = Architecture("cifar_cnn", (32, 32, 3), ("cat", "dog"), "standardized", "bfloat16", SIZES)
 
 texts = st.text(max_size=8)
+names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), max_size=8)
 numbers = st.one_of(st.integers(), st.floats(allow_nan=False), texts)
 architectures = st.builds(
     Architecture,
     model=texts,
-    image_shape=st.tuples(*[st.integers(1, 10**6)] * 3),
-    class_names=st.lists(texts, min_size=1, max_size=4).map(tuple),
+    image_shape=st.tuples(*[st.integers(1, 645)] * 3),
+    class_names=st.lists(names, min_size=1, max_size=4).map(tuple),
     pixels=texts,
     precision=texts,
     sizes=st.dictionaries(texts, st.one_of(numbers, st.lists(numbers, max_size=3).map(tuple)), max_size=4),
@@ -85,9 +86,9 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
             "precision": [32],
             "image_shape": [
                 None, "323", [32, 32], [32, 32, 3, 1], [32, 32, 0], [32, 32, -3], [32, 32, 3.0], [32, 32, "3"],
-                [32, 32, True], [32, 32, float("inf")], {"0": 1, "1": 1, "2": 1},
+                [32, 32, True], [10**5, 10**5, 1], [32, 32, float("inf")], {"0": 1, "1": 1, "2": 1},
             ],
-            "class_names": [None, [], "cat", [1, 2], [None], {"cat": 0}],
+            "class_names": [None, [], "cat", [1, 2], [None], {"cat": 0}, ["a\nb"], ["\x1b[2J"], ["\ud800"]],
             "sizes": [None, [], "hidden", 3],
         }.items()
         for value in values

@@ -83,6 +83,20 @@ def test_a_gradient_must_match_its_parameter() -> None:
         checks.gradient_matches(tf.ones([2, 3], tf.bfloat16), parameter, "logits.weights")
 
 
+@pytest.mark.parametrize(
+    ("text", "secs"),
+    [("90", 90), ("45s", 45), ("90m", 5400), ("1.5h", 5400), ("1h30m", 5400), ("1h2m3s", 3723), ("0.5", 0.5)],
+)
+def test_durations(text: str, secs: float) -> None:
+    assert checks.duration_secs("max_time", text) == secs
+
+
+@pytest.mark.parametrize("text", ["", "0", "-5", "1x", "h", "5m1h", "1e3", "nan", " 5", "٣"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"`max_time` must be a duration such as .* Received"):
+        checks.duration_secs("max_time", text)
+
+
 def test_a_long_message_loses_its_middle() -> None:
     assert checks.one_line(" a: b\n") == "a: b"
     assert checks.one_line("a" * 2000) == "a" * 2000

@@ -5,9 +5,9 @@ import inspect
 import pytest
 
 from tfcore import errors
-from tfcore.errors import ConfigError, DataError, RunError, ShapeError, TfcoreError
+from tfcore.errors import ConfigError, DataError, DiskError, RunError, ShapeError, TfcoreError
 
-EXIT_STATUS = {TfcoreError: 1, ConfigError: 2, ShapeError: 1, DataError: 1, RunError: 1}
+EXIT_STATUS = {TfcoreError: 1, ConfigError: 2, ShapeError: 1, DataError: 1, RunError: 1, DiskError: 1}
 
 
 def test_every_error_is_in_the_table() -> None:

@@ -1,15 +1,17 @@
-"""Sources are read without waiting; targets appear whole or not at all, and nothing is overwritten."""
+"""Sources are read without waiting; targets appear whole or not at all, and nothing else is overwritten."""
 
 import os
+import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tfcore import files
-from tfcore.errors import RunError
-from tfcore.files import appearing, open_file, read_text
+from tfcore.errors import DiskError, RunError
+from tfcore.files import appearing, open_file, read_text, reason, replacing
 
 
 def test_a_file_appears_with_the_folders_above_it(tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def socket_at(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "reason"),
+    ("make", "told"),
     [
         (pipe, "it is no regular file"),
         (Path.mkdir, "it is no regular file"),
@@ -94,10 +96,10 @@ def socket_at(path: Path) -> None:
 )
 @pytest.mark.parametrize("read", [open_file, read_text])
 def test_what_is_no_file_is_refused_at_once(
-    tmp_path: Path, make: Callable[[Path], None], reason: str, read: Callable[[Path], object]
+    tmp_path: Path, make: Callable[[Path], None], told: str, read: Callable[[Path], object]
 ) -> None:
     make(tmp_path / "x")
-    with pytest.raises(OSError, match=reason):
+    with pytest.raises(OSError, match=told):
         read(tmp_path / "x")
 
 
@@ -121,3 +123,62 @@ def test_a_text_is_read_whole_or_refused(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_bytes(b"\xff")
     with pytest.raises(UnicodeDecodeError):
         read_text(path)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Lets no file grow over 1,000 bytes, which meets what a full disk gives."""
+    own_limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, own_limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, own_limits)
+
+
+@pytest.mark.parametrize("before", [None, "before"])
+def test_a_file_takes_the_place_of_what_was_there(tmp_path: Path, before: str | None) -> None:
+    path = tmp_path / "result.json"
+    if before:
+        path.write_text(before)
+    with replacing(path) as scratch:
+        scratch.write_text("after")
+        assert path.exists() == bool(before)
+    assert path.read_text() == "after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_replaced_is_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text("before")
+    with full_disk(), pytest.raises(DiskError, match=r"result\.json cannot be written: File too large\.$"):
+        with replacing(path) as scratch:
+            scratch.write_text("after" * 1000)
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_of_another_kind_is_let_through(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with replacing(tmp_path / "result.json") as scratch:
+            scratch.write_text("half")
+            raise KeyError("a mistake")
+
+    with pytest.raises(KeyError):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("odd"), "odd"),
+        (OSError(), "OSError"),
+        (RuntimeError("{{node Save}} run/state_temp/part-0; No space left [Op:SaveV2]\nmore"), "No space left"),
+        (RuntimeError("run/events; Read-only file system"), "Read-only file system"),
+        (RuntimeError("Writer not initialized."), "Writer not initialized"),
+    ],
+)
+def test_the_reason_is_what_the_system_said(error: Exception, told: str) -> None:
+    assert reason(error) == told

@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "seeds": ["errors", "checks"],
     "files": ["errors"],
     "npy_header": [],
-    "architecture": ["errors"],
+    "architecture": ["errors", "checks"],
     "history": ["errors", "checks", "files"],
     "config": ["errors", "checks"],
     "modules": GROUND,

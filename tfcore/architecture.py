@@ -1,13 +1,16 @@
 """What a model is, apart from its weights: enough to build it again, as JSON."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from tfcore.checks import is_plain_text
 from tfcore.errors import DataError
 
 FORMAT = "tfcore architecture 1"
+_MOST_VALUES = 1 << 28  # in a picture; the largest that is read from a file has fewer
 
 
 @dataclass(frozen=True)
@@ -16,8 +19,8 @@ class Architecture:
 
     Args:
         model: a name in the table of models, or `path/to/file.py:Name` or `package.module:Name`.
-        image_shape: (H, W, C) of the pictures.
-        class_names: in the order of the logits.
+        image_shape: (H, W, C) of the pictures, at most 2^28 values.
+        class_names: in the order of the logits; text without control characters.
         pixels: the scaling of the first layer.
         precision: `float32` or `bfloat16`, the type it computes in.
         sizes: what else was given to the constructor: `hidden`, `filters`, `dropout` …
@@ -68,6 +71,7 @@ def _has_the_fields(found: dict[str, Any]) -> bool:
         and type(shape) is type(names) is list
         and len(shape) == 3
         and all(type(side) is int and side > 0 for side in shape)
+        and math.prod(shape) <= _MOST_VALUES
         and len(names) > 0
-        and all(type(name) is str for name in names)
+        and all(type(name) is str and is_plain_text(name) for name in names)
     )

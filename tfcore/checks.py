@@ -3,12 +3,15 @@
 import difflib
 import math
 import numbers
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tfcore.errors import ConfigError, ShapeError
 
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?", re.ASCII)
 _LINE = 2000  # characters of a message
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: control, surrogate, line and paragraph separator
 
@@ -41,6 +44,19 @@ def positive_integer(name: str, value: int) -> None:
     """Raises ConfigError unless `value` is an integer (of Python or NumPy, not a bool) above zero."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise ConfigError(f"`{name}` must be an integer of at least 1. Received {value!r}.")
+
+
+def duration_secs(name: str, text: str) -> float:
+    """The seconds that `90`, `45s`, `90m`, `1.5h` or `1h30m` stand for.
+
+    Raises:
+        ConfigError: it is no such duration, or 0.
+    """
+    parts = _DURATION.fullmatch(text)
+    secs = sum(float(part) * unit for part, unit in zip(parts.groups("0"), (3600, 60, 1), strict=True)) if parts else 0
+    if not secs:
+        raise ConfigError(f"`{name}` must be a duration such as 90 (seconds), 90m or 1h30m. Received '{text}'.")
+    return secs
 
 
 def is_plain_text(value: str) -> bool:

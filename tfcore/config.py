@@ -170,6 +170,7 @@ class RunConfig:
     )
     checkpoint_every_epochs: float = _watch(1.0, "Epochs between checkpoints.", checks.positive)
     keep_checkpoints: int = _watch(3, "Newest checkpoints to keep, beside the best. 0: all.", checks.not_negative)
+    keep_best: int = _watch(1, "Checkpoints of the best validation scores to keep.", checks.positive_integer)
     intra_op_threads: int = _watch(0, "Threads within one op. 0: by a fixed rule for the model.", checks.not_negative)
     inter_op_threads: int = _watch(
         0, "Ops that may run side by side. 0: by a fixed rule for the model.", checks.not_negative

@@ -23,3 +23,7 @@ class DataError(TfcoreError):
 
 class RunError(TfcoreError):
     """A run folder that cannot be used: locked, foreign, unwritable or without a checkpoint."""
+
+
+class DiskError(RunError):
+    """A place that cannot be written: the disk is full or read-only, or the folder has vanished."""

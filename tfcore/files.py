@@ -1,4 +1,4 @@
-"""Files that are read without waiting and in bounded memory; and such as appear whole or not at all."""
+"""Files that are read without waiting and in bounded memory, files that appear whole or not at all, and disk errors."""
 
 import errno
 import io
@@ -6,11 +6,14 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tfcore.errors import RunError
+from tfcore.errors import DiskError, RunError
 
+UNFINISHED = ".unfinished-"  # what the name of everything begins with that is not whole yet
+
+MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # of this machine
 TEXT_BYTES = 1 << 24  # more than any text of ours has: flags, a result, an architecture with its names of classes
 
 
@@ -55,24 +58,80 @@ def appearing(path: Path) -> Iterator[Path]:
     """A place beside `path` to write a file or folder to; what is there at the end of the block becomes `path`.
 
     Raises:
-        RunError: something is at `path` already, or it cannot be written; then nothing is left behind.
+        RunError: something is at `path` already.
+        DiskError: it cannot be written; then nothing is left behind.
     """
     refuse_existing(path)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=path.parent) as folder:
             scratch = Path(folder) / path.name
             yield scratch
-            _sync(scratch)
+            for part in (scratch, *scratch.rglob("*")):
+                if part.is_file():
+                    sync(part)
             refuse_existing(path)  # writing took a while, and renaming would replace a file
             scratch.rename(path)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def _sync(path: Path) -> None:
-    """Puts the files on the disk before the rename that declares them complete."""
-    for part in (path, *path.rglob("*")):
-        if part.is_file():
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
+@contextmanager
+def replacing(path: Path, *kinds: type[Exception]) -> Iterator[Path]:
+    """A place beside `path` to write a file to; at the end of the block it becomes `path`, in place of what was there.
+
+    Args:
+        path: the file.
+        kinds: see `writing`.
+
+    Raises:
+        DiskError: it cannot be written; then `path` is as it was, and nothing else is left behind.
+    """
+    scratch = unfinished(path)
+    try:
+        with writing(path, *kinds):
+            yield scratch
+            sync(scratch)
+            os.replace(scratch, path)
+    finally:
+        with suppress(OSError):  # which would hide the error that is on its way
+            scratch.unlink(missing_ok=True)
+
+
+def unfinished(path: Path) -> Path:
+    """Where `replacing` has a file written."""
+    return path.with_name(UNFINISHED + path.name)
+
+
+@contextmanager
+def writing(path: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Turns what the operating system says against writing `path` inside the block into a DiskError about it.
+
+    Args:
+        path: what the message names.
+        kinds: what says it beside OSError, such as TensorFlow's OpError.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, (OSError, *kinds)):
+            raise
+        raise DiskError(f"{path} cannot be written: {reason(error)}.") from error
+
+
+def reason(error: Exception) -> str:
+    """What the operating system said, such as `No space left on device`.
+
+    TensorFlow's errors end in it: `{{function_node …}} PATH; No space left on device [Op:SaveV2]`.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].rpartition("; ")[2].partition(" [Op:")[0].rstrip(".")
+
+
+def sync(path: Path) -> None:
+    """Puts a file, or the names in a folder, on the disk, which may be the first that hears of a disk being full."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -80,7 +80,9 @@ def _entries(run: Path) -> list[dict[str, Any]]:
         raise RunError(f"{run} is not a run folder: it has no config.flags.")
     path = run / "metrics.jsonl"
     try:
-        return list(_whole_lines(path)) if os.path.lexists(path) else []
+        return list(_whole_lines(path))
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}.") from error
 

@@ -72,17 +72,19 @@ def layer_table(model: tf.Module, image_shape: tuple[int, int, int]) -> list[Lay
     return [row for row in rows if row is not None]
 
 
-def outputs(model: tf.Module, images: tf.Tensor) -> dict[str, tf.Tensor]:
+def outputs(model: tf.Module, images: tf.Tensor, *, training: bool = False, key: Any = None) -> dict[str, tf.Tensor]:
     """What each module in `model` gives for `images`, by path in the order in which their first calls return.
 
     Args:
-        model: is called with `training=False`.
+        model: is called with `training` and `key`.
         images: uint8 `[N, H, W, C]`.
+        training: whether the model is to behave as in training.
+        key: of what random layers draw then.
     """
     paths = _named_modules(model)
     calls: dict[int, tf.Tensor] = {}
     with _recorded_calls({type(module) for module, _ in paths.values()}, calls):
-        model(tf.convert_to_tensor(images), training=False)
+        model(tf.convert_to_tensor(images), training=training, **({"key": key} if training else {}))
     return {paths[identity][1]: output for identity, output in calls.items() if identity in paths}
 
 

@@ -23,7 +23,9 @@ def write(path: Path, *lines: str) -> str:
 def test_only_what_was_given_is_given() -> None:
     parsed = flags.parse("train", [])
     assert parsed.given == {}
-    assert parsed.options == {"run_dir": "", "stop_after_steps": 0, "json": False}
+    own = {"run_dir": "", "stop_after_steps": 0, "max_time": "", "json": False}
+    board = {"tensorboard": False, "tensorboard_host": "127.0.0.1", "tensorboard_port": -1}
+    assert parsed.options == own | board
     assert not parsed.wants_help
 
 
@@ -55,8 +57,9 @@ def test_the_later_of_two_counts() -> None:
 
 
 def test_a_commands_options_are_not_the_runs() -> None:
-    parsed = flags.parse("train", ["--run_dir=runs/a", "--json", "--stop_after_steps=5", "--seed=1"])
-    assert parsed.options == {"run_dir": "runs/a", "json": True, "stop_after_steps": 5}
+    parsed = flags.parse("train", ["--run_dir=runs/a", "--json", "--stop_after_steps=5", "--seed=1", "--max_time=1h"])
+    own = {"run_dir": "runs/a", "json": True, "stop_after_steps": 5, "max_time": "1h"}
+    assert {name: parsed.options[name] for name in own} == own
     assert parsed.given == {"seed": 1}
 
 

@@ -1,6 +1,7 @@
 """A model comes back from wherever it was left, is compared before it changes, and never runs a stranger's code."""
 
 import json
+import os
 import pathlib
 import re
 import sys
@@ -208,7 +209,7 @@ def test_code_that_a_file_names_is_not_run(make_run: Any, tmp_path: pathlib.Path
         ),
         ({"class_names": ["a"]}, RunError, "logits.biases: float32 [3] there, float32 [1] in the model"),
         ({"pixels": "unit"}, RunError, "pixels.mean: float32 [3] there, none in the model"),
-        ({"image_shape": [10**9, 10**9, 3], "pixels": "centered"}, DataError, "cannot be built"),
+        ({"image_shape": [10**9, 10**9, 3], "pixels": "centered"}, DataError, "holds no architecture"),
         ({"sizes": {"hidden": [10**30]}}, DataError, "cannot be built"),
         ({"sizes": {"pixels": 3}}, DataError, "cannot be built"),
         ({"sizes": {"hidden": "abc"}}, DataError, "cannot be built: `hidden` must be an integer"),
@@ -224,6 +225,45 @@ def test_an_architecture_that_lies_is_refused_before_memory_is_taken(
     text = json.dumps(json.loads((run / "architecture.json").read_text(encoding="utf-8")) | changes)
     with pytest.raises(error, match=re.escape(message)):
         tfcore.load(exported(run, "safetensors", {"architecture": text}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sizes": {"hidden": [10**10]}}, "are more than this machine's memory"),
+        ({"image_shape": [9000, 9000, 3], "sizes": {"hidden": [10**6]}}, "are more than this machine's memory"),
+        ({"image_shape": [10**6, 10**6, 3], "pixels": "centered"}, "holds no architecture of tfcore"),
+        ({"sizes": {"hidden": [10**30]}}, "cannot be built"),
+        ({"class_names": ["a\nb"]}, "holds no architecture of tfcore"),
+    ],
+)
+def test_an_architecture_alone_that_lies_is_refused_before_memory_is_taken(
+    make_run: Any, changes: dict[str, Any], message: str
+) -> None:
+    path = make_run() / "architecture.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+    with pytest.raises(DataError, match=message) as caught:
+        tfcore.load(path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises((DataError, RunError)):
+        tfcore.load(path.parent)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize("name", ["config.flags", "architecture.json"])
+def test_what_is_no_file_is_not_waited_for(make_run: Any, make: Any, name: str) -> None:
+    run = make_run()
+    (run / name).unlink()
+    make(run / name)
+    with pytest.raises((RunError, DataError), match="readable"):
+        tfcore.load(run)
+
+
+def test_a_pipe_is_no_exported_file(tmp_path: pathlib.Path) -> None:
+    for name in ("a.json", "a.npz", "a.h5", "a.safetensors"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(DataError, match=rf"readable file .*{name}|{name} is no .*it is no regular file"):
+            tfcore.load(tmp_path / name)
 
 
 def test_every_mismatch_is_told_and_nothing_changes() -> None:

@@ -75,7 +75,9 @@ def assert_refused(
         (["eval"], "Name the run to score: --run_dir=runs/NAME."),
         (["eval", "--run_dir=mine", "--split=tset"], "Did you mean 'test'?"),
         (["eval", "--run_dir=mine", "--checkpoint=first"], "`checkpoint` must be best, last or a step"),
+        (["eval", "--run_dir=mine", "--watch", "--checkpoint=best"], "--watch scores every checkpoint"),
         (["eval", "--seed=1"], "Unknown flag --seed"),
+        (["train", "--tensorboard_port=0"], "belong to --tensorboard"),
         (["benchmark", "--secs=0"], "`secs` must be above 0"),
         (["benchmark", "--model=sofmax"], "Did you mean 'softmax'?"),
         (["benchmark", "--run_dir=new"], "Unknown flag --run_dir"),
@@ -133,6 +135,11 @@ def test_a_damaged_configuration_is_one_line(folder: Path, capsys: pytest.Captur
     assert_refused(folder, capsys, started(folder, text), "config.flags cannot be used: ", status=1)
 
 
+def test_averages_that_a_run_does_not_keep_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, run_dir = started(folder, "--steps=50\n")
+    assert_refused(folder, capsys, ["eval", run_dir, "--average"], "it was trained without --average_decay")
+
+
 def test_a_finished_run_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = started(folder, RESOLVED)
     result = '{"status": "finished", "steps": 50, "test": {"loss": 0.5, "accuracy": 0.875}}'
@@ -178,7 +185,7 @@ def test_ctrl_c_before_the_run_is_status_130(monkeypatch: pytest.MonkeyPatch) ->
         (DataError("a\nb\x1b[2J\udce9"), "error: a\\nb\\x1b[2J\\udce9\n"),
         (MemoryError("Unable to allocate 3 GiB"), "error: out of memory. Unable to allocate 3 GiB\n"),
         (MemoryError(), "error: out of memory.\n"),
-        (OSError(28, "No space left on device"), "error: [Errno 28] No space left on device\n"),
+        (OSError(28, "No space left on device"), "error: Standard output cannot be used: No space left on device.\n"),
     ],
 )
 def test_an_error_is_one_line_of_plain_text(
@@ -221,3 +228,37 @@ def test_the_script_has_the_same_statuses() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: Unknown flag --stesp. Did you mean 'steps'?\n"
+
+
+@pytest.mark.parametrize(
+    ("streams", "status", "message"),
+    [
+        (">/dev/full", 1, "error: Standard output cannot be used: No space left on device.\n"),
+        ("> >(exec >&-)", 1, "error: Standard output cannot be used: Broken pipe.\n"),
+        (">&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        (">/dev/full 2>/dev/full", 1, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line(streams: str, status: int, message: str) -> None:
+    """A stream that is closed from the start is one that nobody wants to read."""
+    overview = f"sleep 0.2; exec {sys.executable} -m tfcore --help {streams}"
+    done = subprocess.run(["bash", "-c", overview], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, message)
+
+
+OPENS = """
+import sys
+from tfcore.commands import main
+main._open_standard_streams()
+with open("/dev/null") as file:
+    sys.exit(file.fileno() if file.fileno() < 3 else 0)
+"""
+
+
+def test_no_file_gets_the_number_of_a_stream_that_is_closed() -> None:
+    """TensorFlow's C++ side would print into it."""
+    done = subprocess.run(
+        ["bash", "-c", f"exec {sys.executable} -c '{OPENS}' <&- >&- 2>&-"], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode == 0

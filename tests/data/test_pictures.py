@@ -139,7 +139,7 @@ HEADERS = [
     (png(16_385, 1), "sides of at most 16384 pixels, and 64000000 in all. It has 16385x1"),
     (png(1, 16_385), "It has 1x16385"),
     (png(16_000, 4_001), "It has 16000x4001"),
-    (png(60_000, 60_000), "cannot be used"),
+    (png(60_000, 60_000), "it claims more than 64000000 pixels"),
     (png(0, 5), "cannot be used|none of"),
     (bmp(16_385, 2), "It has 16385x2"),
     (bmp(8_001, 8_000), "It has 8001x8000"),

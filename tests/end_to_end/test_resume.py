@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pytest
-import tensorflow as tf
 from rich.console import Console
 
+from benchmarks.faulting.same_run import curves, differences, metrics, variables
 from tfcore.commands import builders
 from tfcore.commands.session import Session
 from tfcore.config import RunConfig
@@ -37,48 +37,10 @@ CNN = RunConfig(
     learning_rate=0.01,
 )  # fmt: skip
 CONFIGS = {"mlp": CONFIG, "cnn": CNN}
-RATES = {"examples_per_sec"}
-
-
-def variables(run: pathlib.Path) -> dict[str, np.ndarray]:
-    """Every variable of the newest checkpoint."""
-    folder = run / "checkpoints" / f"step-{steps_in(run / 'checkpoints')[-1]:010d}"
-    reader = tf.train.load_checkpoint(str(folder / "state"))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name}
-
-
-def metrics(run: pathlib.Path) -> list[dict[str, Any]]:
-    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [{name: value for name, value in json.loads(line).items() if name not in RATES} for line in lines]
-
-
-def curves(run: pathlib.Path) -> dict[str, list[tuple[str, int, bytes]]]:
-    """Tag, step and value of every scalar in the event files, in the order in which TensorBoard reads them."""
-    found = {}
-    for split in ("train", "validation", "test"):
-        events = found[split] = []
-        for path in sorted((run / split).glob("events.out.tfevents.*")):
-            for record in tf.data.TFRecordDataset(str(path)):
-                event = tf.compat.v1.Event.FromString(record.numpy())
-                events += [
-                    (value.tag, event.step, value.tensor.SerializeToString())
-                    for value in event.summary.value
-                    if value.tag not in RATES
-                ]
-    return found
 
 
 def assert_same_run(one: pathlib.Path, other: pathlib.Path) -> None:
-    ones, others = variables(one), variables(other)
-    assert ones.keys() == others.keys()
-    differing = [name for name in ones if ones[name].tobytes() != others[name].tobytes()]
-    assert not differing
-    assert metrics(one) == metrics(other)
-    assert curves(one) == curves(other)
-    results = [json.loads((run / "result.json").read_text(encoding="utf-8")) for run in (one, other)]
-    for result in results:
-        del result["train_secs"], result["examples_per_sec"]
-    assert results[0] == results[1]
+    assert differences(one, other) == []
 
 
 def train(
@@ -150,6 +112,51 @@ def test_the_test_can_fail_another_seed_is_another_run(whole: Whole, tmp_path: p
     train(tmp_path / "run", replace(whole.config, seed=1))
     with pytest.raises(AssertionError):
         assert_same_run(whole.path, tmp_path / "run")
+
+
+@pytest.mark.parametrize("write", ["write_config", "write_architecture"])
+def test_a_start_that_died_while_it_wrote_what_the_run_is_is_no_obstacle(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    path, config = tmp_path / "run", replace(CONFIG, steps=1)
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, write, die)
+        with pytest.raises(KeyboardInterrupt):
+            train(path, config)
+    train(path, config)
+    assert steps_in(path / "checkpoints") == [1]
+
+
+def test_what_a_kill_in_the_last_rotation_left_is_cleared_away(tmp_path: pathlib.Path) -> None:
+    path, config = tmp_path / "run", replace(CONFIG, steps=60, keep_checkpoints=1)
+    train(path, config)
+    checkpoints = path / "checkpoints"
+    kept = sorted(checkpoints.iterdir())
+    shutil.copytree(kept[-1], checkpoints / "step-0000000001")
+    shutil.copytree(kept[-1], checkpoints / ".unfinished-deleted-step-0000000002")
+    (path / "result.json").unlink()
+    train(path, config)
+    assert sorted(checkpoints.iterdir()) == kept
+
+
+def test_when_the_result_is_written_the_logs_are_complete(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill right after it is not repaired: the same command says that the run has finished."""
+    path, write, seen = tmp_path / "run", RunFolder.write_result, []
+
+    def look_and_write(folder: RunFolder, result: dict[str, Any]) -> None:
+        seen.append((metrics(path), curves(path)))
+        write(folder, result)
+
+    monkeypatch.setattr(RunFolder, "write_result", look_and_write)
+    train(path, replace(CONFIG, steps=20))
+    assert seen == [(metrics(path), curves(path))]
+    assert seen[0][0][-1]["split"] == "test"
 
 
 FLAGS = ("--model=mlp", "--hidden=16", "--batch_size=70", "--log_every_steps=17", "--validation=1000", "--run_dir=run")

@@ -37,7 +37,38 @@ def compound(file: h5py.File) -> None:
     file.create_dataset("a", data=np.zeros(2, [("x", "f4"), ("y", "i4")]))
 
 
-@pytest.mark.parametrize("make", [chunked, claimed, external, virtual, text, compound])
+def filtered(file: h5py.File) -> None:
+    """By a filter that saves no byte; a file may name any, and HDF5 looks for it as a plug-in."""
+    file.create_dataset("a", data=np.arange(1000.0), chunks=(1000,), shuffle=True)
+
+
+def references(file: h5py.File) -> None:
+    file.create_dataset("a", (2,), dtype=h5py.ref_dtype)
+
+
+def region_references(file: h5py.File) -> None:
+    file.create_dataset("a", (2,), dtype=h5py.regionref_dtype)
+
+
+def opaque(file: h5py.File) -> None:
+    file.create_dataset("a", data=np.zeros(2, "V8"))
+
+
+def complex_numbers(file: h5py.File) -> None:
+    file.create_dataset("a", data=np.zeros(2, complex))
+
+
+def huge(file: h5py.File) -> None:
+    file.create_dataset("a", shape=(2**40, 2**40), dtype="f4")
+
+
+NOT_PLAIN = [
+    chunked, claimed, external, virtual, text, compound, filtered, references, region_references, opaque,
+    complex_numbers, huge,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", NOT_PLAIN)
 def test_what_is_not_plain_is_refused(tmp_path: Path, make: Callable[[h5py.File], None]) -> None:
     with h5py.File(tmp_path / "m.h5", "w") as file:
         make(file)
@@ -81,6 +112,36 @@ def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
         file["mine"] = np.zeros(3)
         file["link"] = h5py.ExternalLink("other.h5", "/secret")
     with pytest.raises(DataError, match="holds links"):
+        h5.read(tmp_path / "m.h5")
+
+
+def test_links_in_circles_are_not_followed(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["a"], file["b"] = h5py.SoftLink("/b"), h5py.SoftLink("/a")
+        file["group/mine"] = np.zeros(3)
+        file["group/up"], file["group/same"] = h5py.SoftLink("/"), file["/"]
+    assert list(h5.read(tmp_path / "m.h5")[0]) == ["group/mine"]
+
+
+def deep(file: h5py.File) -> None:
+    group = file
+    for _ in range(600):
+        group = group.create_group("g")
+
+
+def wide(file: h5py.File) -> None:
+    for number in range(31):
+        file.create_dataset(f"a{number}", shape=(0,), dtype="u1")
+
+
+@pytest.mark.parametrize("make", [deep, wide])
+def test_a_tour_without_end_is_ended(
+    tmp_path: Path, make: Callable[[h5py.File], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(h5, "_MOST_ITEMS", 30 if make is wide else 10_000)
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        make(file)
+    with pytest.raises(DataError, match=r"it holds more than \d+ things, or names of more than 1000 characters"):
         h5.read(tmp_path / "m.h5")
 
 

@@ -1,5 +1,6 @@
 """What holds for every format of weights."""
 
+import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,22 @@ def test_what_is_no_such_file_is_named(tmp_path: Path, name: str, content: bytes
     with pytest.raises(DataError, match=rf"model\.{name} is no .* file, or it is damaged") as caught:
         FORMATS[name].read(path)
     assert "\n" not in str(caught.value)
+
+
+@every_format
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+    make(tmp_path / f"model.{name}")
+    with pytest.raises(DataError, match=r"is no .* file, or it is damaged: .*it is no regular file"):
+        FORMATS[name].read(tmp_path / f"model.{name}")
+
+
+@every_format
+def test_a_file_larger_than_memory_is_not_read(tmp_path: Path, name: str) -> None:
+    with (tmp_path / f"model.{name}").open("wb") as file:
+        file.truncate(10**13)  # which takes no room on the disk
+    with pytest.raises(DataError, match=rf"model\.{name} has 10000000000000 bytes, and this machine's memory"):
+        FORMATS[name].read(tmp_path / f"model.{name}")
 
 
 def damages(content: bytes) -> dict[str, bytes]:

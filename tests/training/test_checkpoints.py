@@ -1,6 +1,9 @@
 """Checkpoints: complete or not there, compared before anything changes, and read back to the bit."""
 
+import math
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tfcore.errors import RunError
+from tfcore.training import checkpoint_files as files
 from tfcore.training import checkpoints as module
 from tfcore.training.checkpoints import Checkpoints, steps_in
 
@@ -64,7 +68,7 @@ def test_odd_floats_and_shapes_come_back_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_names_may_have_dots_and_any_letters(tmp_path: Path) -> None:
-    names = ["a.b", "a..b", "größe.ß", "模型.权重", "a b", "_", "a.S"]
+    names = ["a.b", "a..b", "größe.ß", "模型.权重", "a b", "_", "a.S", "a/b", "/", "a./S.b"]
     original = {name: tf.Variable(float(number + 1)) for number, name in enumerate(names)}
     other = {name: tf.Variable(0.0) for name in reversed(names)}
     Checkpoints(tmp_path, original).save(1)
@@ -76,8 +80,10 @@ def test_names_may_have_dots_and_any_letters(tmp_path: Path) -> None:
 
 
 def test_what_was_said_about_the_process_comes_back(tmp_path: Path) -> None:
-    Checkpoints(tmp_path, small_state(), about={"tensorflow": "2.21.0", "threads": 1}).save(3)
-    assert Checkpoints(tmp_path, small_state()).restore(3) == {"step": 3, "tensorflow": "2.21.0", "threads": 1}
+    Checkpoints(tmp_path, small_state(), about=lambda: {"tensorflow": "2.21.0", "threads": 1}).save(3, score=0.5)
+    assert Checkpoints(tmp_path, small_state()).restore(3) == {
+        "step": 3, "score": 0.5, "tensorflow": "2.21.0", "threads": 1,
+    }  # fmt: skip
 
 
 def test_every_difference_is_listed_and_nothing_changes(tmp_path: Path) -> None:
@@ -118,8 +124,8 @@ def test_one_variable_can_be_read_alone(tmp_path: Path) -> None:
     state = small_state()
     assert Checkpoints(tmp_path, state).read(1, "optimizer.step") == 7
     assert values(state) == values(small_state())
-    for step, name in [(1, "optimizer.stop"), (2, "optimizer.step")]:
-        with pytest.raises(RunError, match=f"no readable '{name}'"):
+    for step, name, message in [(1, "optimizer.stop", "no readable 'optimizer.stop'"), (2, "a", "no checkpoint of")]:
+        with pytest.raises(RunError, match=message):
             Checkpoints(tmp_path, state).read(step, name)
 
 
@@ -140,6 +146,28 @@ def test_a_former_best_goes_when_there_is_a_better_one(tmp_path: Path) -> None:
     for step, best in [(1, 1), (2, 1), (3, 3), (4, 3)]:
         checkpoints.save(step, keep_step=best)
     assert checkpoints.steps() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("lower_is_better", "keep_best", "expected"), [(True, 1, [3, 6]), (True, 2, [3, 5, 6]), (False, 2, [2, 4, 6])]
+)
+def test_the_best_stay_and_the_earlier_of_equal_ones(
+    tmp_path: Path, lower_is_better: bool, keep_best: int, expected: list[int]
+) -> None:
+    for step, score in enumerate([math.nan, 0.9, 0.1, 0.8, 0.1, None], start=1):
+        # Each by a process of its own: what was best before is read from the files.
+        checkpoints = Checkpoints(tmp_path, small_state(), keep=1, keep_best=keep_best, lower_is_better=lower_is_better)
+        checkpoints.save(step, score=score)
+    assert checkpoints.steps() == expected
+
+
+@pytest.mark.parametrize(("score", "among"), [(0.4, True), (0.5, False), (0.6, False), (math.nan, False)])
+def test_only_a_better_score_is_among_the_best(tmp_path: Path, score: float, among: bool) -> None:
+    checkpoints = Checkpoints(tmp_path, small_state(), keep_best=2)
+    assert checkpoints.is_among_best(9.0)
+    for step, kept in [(1, 0.5), (2, 0.3)]:
+        checkpoints.save(step, score=kept)
+    assert checkpoints.is_among_best(score) == among
 
 
 def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
@@ -181,22 +209,25 @@ def test_leftovers_are_swept_by_the_next_save(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["step-0000000001"]
 
 
-@pytest.mark.parametrize("moment", ["_sync", "_sync_folder", "_delete"])
+@pytest.mark.parametrize(
+    ("place", "moment", "listed"),
+    [(files, "sync", [1]), (files, "write", [1]), (module, "_delete", [1, 2]), (Checkpoints, "rotate", [1, 2])],
+)
 def test_a_save_that_is_killed_leaves_a_restorable_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Any, moment: str, listed: list[int]
 ) -> None:
     """Whatever the instant, each step listed can be read, and the save before is among them unless it was replaced."""
 
-    def killed(_: Path) -> None:
+    def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     checkpoints = Checkpoints(tmp_path, small_state(3.0), keep=1)
     checkpoints.save(1)
     with monkeypatch.context() as patched:
-        patched.setattr(module, moment, killed)
+        patched.setattr(place, moment, killed)
         with pytest.raises(KeyboardInterrupt):
             checkpoints.save(2)
-    assert checkpoints.steps() == {"_sync": [1], "_sync_folder": [1, 2], "_delete": [1, 2]}[moment]
+    assert checkpoints.steps() == listed
     for step in checkpoints.steps():
         state = small_state()
         Checkpoints(tmp_path, state).restore(step)
@@ -212,7 +243,7 @@ def test_a_full_disk_leaves_the_earlier_ones(tmp_path: Path, monkeypatch: pytest
     def full(_: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "_sync", full)
+    monkeypatch.setattr(files, "sync", full)
     with pytest.raises(RunError, match=r"step 2 could not be written .* No space left on device"):
         checkpoints.save(2)
     assert [path.name for path in tmp_path.iterdir()] == ["step-0000000001"]
@@ -233,13 +264,13 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(bytes(data))
 
 
-@pytest.mark.parametrize("name", ["state.index", "state.data-00000-of-00001", "about.json"])
+@pytest.mark.parametrize("name", ["state.index", "state.data-00000-of-00001"])
 def test_a_missing_file_is_reported(tmp_path: Path, name: str) -> None:
     (saved(tmp_path) / name).unlink()
-    assert_refused_unchanged(tmp_path, small_state(), "is damaged: .* Delete it")
+    assert_refused_unchanged(tmp_path, small_state(), "is damaged: ")
 
 
-@pytest.mark.parametrize("name", ["state.index", "state.data-00000-of-00001", "about.json"])
+@pytest.mark.parametrize("name", ["state.index", "state.data-00000-of-00001"])
 def test_a_truncated_file_is_reported(tmp_path: Path, name: str) -> None:
     folder = saved(tmp_path)
     whole = (folder / name).read_bytes()
@@ -272,3 +303,99 @@ def test_a_large_variable_survives(tmp_path: Path) -> None:
     Checkpoints(tmp_path, {"w": tf.Variable(draw)}).save(1)
     Checkpoints(tmp_path, {"w": variable}).restore(1)
     np.testing.assert_array_equal(variable.numpy(), draw)
+
+
+def cut_data(folder: Path) -> None:
+    os.truncate(folder / "state.data-00000-of-00001", 40)
+
+
+def flip_value(folder: Path) -> None:
+    flip(folder / "state.data-00000-of-00001", 3)
+
+
+def lose_data(folder: Path) -> None:
+    (folder / "state.data-00000-of-00001").unlink()
+
+
+def lose_index(folder: Path) -> None:
+    (folder / "state.index").unlink()
+
+
+def garble_index(folder: Path) -> None:
+    (folder / "state.index").write_bytes(b"\x80\x04K\x01." * 50)
+
+
+def empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def belong_elsewhere(folder: Path) -> None:
+    shutil.copytree(saved(folder.parent / "other", 9.0, step=77), folder, dirs_exist_ok=True)
+    shutil.rmtree(folder.parent / "other")
+
+
+def lose_a_variable(folder: Path) -> None:
+    shutil.rmtree(folder)
+    Checkpoints(folder.parent, {"optimizer.step": tf.Variable(3, dtype=tf.int64)}, keep=None).save(3)
+
+
+DAMAGES = [cut_data, flip_value, lose_data, lose_index, garble_index, empty, belong_elsewhere, lose_a_variable]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_one_is_named_and_the_one_before_used(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    for step in (1, 2, 3):
+        saved(tmp_path, float(step), step=step)
+    damage(tmp_path / "step-0000000003")
+    state = small_state()
+    checkpoints = Checkpoints(tmp_path, state)
+    about, damaged = checkpoints.restore_newest()
+    assert about["step"] == 2
+    assert values(state) == values(small_state(2.0))
+    assert len(damaged) == 1
+    assert str(tmp_path / "step-0000000003") in damaged[0]
+    assert damaged[0].endswith(f"It is now {tmp_path / 'damaged-step-0000000003'}.")
+    assert checkpoints.steps() == [1, 2]  # so that step 3 is saved when the run comes there again
+    assert (tmp_path / "damaged-step-0000000003").is_dir()
+
+
+@pytest.mark.parametrize("damage", DAMAGES[:-1])
+def test_none_usable_is_an_error_and_nothing_is_renamed(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    for step in (1, 2):
+        saved(tmp_path, float(step), step=step)
+        damage(tmp_path / f"step-{step:010d}")
+    state = small_state()
+    with pytest.raises(
+        RunError, match=r"no checkpoint in .* can be read.*step-0000000002 .*step-0000000001 "
+    ) as caught:
+        Checkpoints(tmp_path, state).restore_newest()
+    assert "\n" not in str(caught.value)
+    assert values(state) == values(small_state())
+    assert steps_in(tmp_path) == [1, 2]
+
+
+def test_checkpoints_of_another_model_are_no_damage(tmp_path: Path) -> None:
+    for step in (1, 2):
+        saved(tmp_path, step=step)
+    with pytest.raises(RunError, match="step-0000000002 is of another model"):
+        Checkpoints(tmp_path, {"model.other": tf.Variable(0.0)}).restore_newest()
+    assert steps_in(tmp_path) == [1, 2]
+
+
+def test_a_step_that_was_damaged_before_is_put_aside_again(tmp_path: Path) -> None:
+    saved(tmp_path, 1.0, step=1)
+    for _ in range(2):
+        lose_index(saved(tmp_path, 3.0, step=3))
+        Checkpoints(tmp_path, small_state()).restore_newest()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged-step-0000000003", "step-0000000001"]
+
+
+def test_a_damaged_one_has_no_score_and_is_in_nobodys_way(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, small_state(), keep=1)
+    checkpoints.save(1, score=0.1)
+    lose_index(tmp_path / "step-0000000001")
+    checkpoints = Checkpoints(tmp_path, small_state(), keep=1)
+    assert checkpoints.is_among_best(0.5)
+    checkpoints.save(2, score=0.5)
+    assert checkpoints.steps() == [2]

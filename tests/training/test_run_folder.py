@@ -1,6 +1,7 @@
 """A run's folder: one process at a time, nothing of the user's touched, nothing left by a failing start."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tfcore.errors import RunError
+from tfcore.errors import ConfigError, RunError
 from tfcore.training.run_folder import RunFolder, new_folder, read_config
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,15 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path: Path) -> 
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 
 
+def test_what_a_start_left_that_was_killed_in_writing_its_configuration_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".unfinished-config.flags").write_text("--mod")
+    with RunFolder(tmp_path) as folder:
+        assert not folder.is_started
+        folder.write_config("--seed=1\n")
+    assert set(entries(tmp_path)) - {".lock"} == {"config.flags"}
+
+
 @pytest.mark.parametrize("below", ["file", "file/run", "file/deep/run"])
 def test_a_place_that_is_or_lies_below_a_file_is_refused(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("mine")
@@ -75,6 +85,12 @@ def test_a_place_that_is_or_lies_below_a_file_is_refused(tmp_path: Path, below: 
         pass
     assert "\n" not in str(caught.value)
     assert entries(tmp_path) == ["file"]
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`run_dir` must be UTF-8 text"):
+        RunFolder(tmp_path / "caf\udce9")
+    assert entries(tmp_path) == []
 
 
 def test_what_a_failing_start_made_is_gone_again(tmp_path: Path) -> None:
@@ -89,6 +105,25 @@ def test_what_was_there_before_a_failing_start_stays(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="bad data"), RunFolder(path):
             raise ValueError("bad data")
     assert entries(tmp_path) == ["runs", "runs/empty"]
+
+
+def test_a_start_that_was_killed_over_its_configuration_is_no_obstacle(tmp_path: Path) -> None:
+    for name in (".lock", ".unfinished-config.flags"):
+        (tmp_path / name).write_text("half")
+    with RunFolder(tmp_path):
+        pass
+    assert entries(tmp_path) == []
+
+
+def test_a_folder_that_vanished_does_not_hide_why_the_run_ended(tmp_path: Path) -> None:
+    def lose() -> None:
+        with RunFolder(tmp_path / "run") as folder:
+            shutil.rmtree(folder.path)
+            raise ValueError("bad data")
+
+    with pytest.raises(ValueError, match="bad data"):
+        lose()
+    assert entries(tmp_path) == []
 
 
 def test_a_started_run_stays_whatever_happens_then(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
+from tfcore.errors import DiskError
 from tfcore.training import run_log
 from tfcore.training.run_log import SPLITS, RunLog, trim
 
@@ -127,6 +128,64 @@ def test_what_was_flushed_can_be_read(tmp_path: Path) -> None:
     log.flush()
     assert len(lines(tmp_path)) == len(points(tmp_path, "train")) == 1
     log.close()
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "train", "validation"])
+def test_a_log_that_vanished_is_not_committed(tmp_path: Path, name: str) -> None:
+    """What is written to it meets no error: the file is open, and only its name is gone."""
+    with RunLog(tmp_path) as log:
+        log.write(1, "train", {"loss": 0.5})
+        log.write(1, "validation", {"loss": 0.5})
+        log.commit()
+        gone = tmp_path / name
+        gone = gone if gone.is_file() else event_files(tmp_path, name)[0]
+        gone.unlink()
+        log.write(2, "train", {"loss": 0.5})
+        with pytest.raises(DiskError, match=f"{gone.name} cannot be written: No such file or directory"):
+            log.commit()
+
+
+def test_a_log_that_another_run_has_replaced_is_not_committed(tmp_path: Path) -> None:
+    with RunLog(tmp_path) as log:
+        log.write(1, "train", {"loss": 0.5})
+        (tmp_path / "metrics.jsonl").unlink()
+        (tmp_path / "metrics.jsonl").write_text("another's\n")
+        with pytest.raises(DiskError, match="is no longer the file that this run writes to"):
+            log.commit()
+
+
+def test_a_disk_that_is_full_is_one_error_of_each_method(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    log = RunLog(tmp_path)
+    log.write(1, "train", {"loss": 0.5})
+    for method in (log.flush, log.close):
+        with pytest.raises(DiskError, match=r"metrics\.jsonl cannot be written: No space left on device\.$"):
+            method()
+    assert points(tmp_path, "train") == [("loss", 1, 0.5)]  # closed all the same
+
+
+def test_event_files_on_a_full_disk_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_log, "_new_event_file", lambda _: run_log._EventFile(Path("/dev/full")))
+    log = RunLog(tmp_path)
+    log.write(1, "train", {"loss": 0.5})
+    with pytest.raises(DiskError, match=r"^/dev/full cannot be written: No space left on device\.$"):
+        log.flush()
+    log.close()  # what could not be written is dropped
+
+
+def test_an_error_is_not_hidden_by_one_of_closing(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+
+    def log_and_fail(error: Exception | None) -> None:
+        with RunLog(tmp_path) as log:
+            log.write(1, "train", {"loss": 0.5})
+            if error:
+                raise error
+
+    with pytest.raises(KeyError):
+        log_and_fail(KeyError("a mistake"))
+    with pytest.raises(DiskError):
+        log_and_fail(None)
 
 
 def test_trimming_takes_back_what_lies_after_the_step_in_both_logs(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -50,3 +53,67 @@ def test_afterwards_ctrl_c_interrupts_again() -> None:
         pass
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
+
+
+CHILD = """
+import sys, time
+from tfcore.training.signals import StopSignals
+
+if sys.argv[1] == "call":
+    import tensorflow as tf
+
+    @tf.function(autograph=False)
+    def call():  # of half a minute, in which no handler of Python's is run
+        return tf.while_loop(lambda i, _: i < 30_000, lambda i, x: (i + 1, tf.linalg.matmul(x, x) * 1e-3),
+                             (0, tf.ones([512, 512])), parallel_iterations=1)
+
+with StopSignals() as stop:
+    print("ready", flush=True)
+    if sys.argv[1] == "call":
+        call()
+    while not stop():
+        time.sleep(0.01)
+    time.sleep(1.0)
+    print("saved", stop.received, flush=True)
+"""
+
+
+def child(kind: str) -> subprocess.Popen[str]:
+    """A process that waits for a signal, in a compiled call or in Python, then saves for a second."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD, kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"),
+    [("call", (signal.SIGTERM, signal.SIGTERM)), ("python", (signal.SIGINT, signal.SIGTERM))],
+)
+def test_a_second_signal_ends_at_once(kind: str, numbers: tuple[signal.Signals, ...]) -> None:
+    process = child(kind)
+    if kind == "call":
+        time.sleep(1.0)  # so that the call has begun
+    process.send_signal(numbers[0])
+    time.sleep(0.7)
+    process.send_signal(numbers[1])
+    output, errors = process.communicate(timeout=10)
+    assert process.returncode == 128 + numbers[1]
+    assert output == ""
+    assert [line.split(".")[0] for line in errors.splitlines()][-2:] == [
+        "Stopping: the run is saved first", "Ended at once"
+    ]  # fmt: skip
+
+
+def test_the_same_signal_twice_in_a_moment_is_one() -> None:
+    """GNU timeout sends it to the process and then to its group."""
+    process = child("python")
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    output, errors = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert output == "saved 15\n"
+    assert errors.count("\n") == 1

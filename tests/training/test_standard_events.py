@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcore.errors import RunError
 from tfcore.metrics import Scores
+from tfcore.training.divergence import DivergedError
 from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.events import Moment, Schedule
 from tfcore.training.standard_events import StandardEvents
@@ -33,6 +33,7 @@ class Run:
     ) -> None:
         self.notes: list[tuple[Any, ...]] = []
         self.secs, self._losses = 0.0, list(losses or ())
+        self.observed = OBSERVED
         self._of_epoch = tf.Variable(tf.zeros([4], tf.float64))
         self.early_stopping = EarlyStopping(monitor="loss", patience=patience)
         events = StandardEvents(
@@ -41,13 +42,19 @@ class Run:
             batch_size=BATCH,
             validate=None if losses is None else self._validate,
             early_stopping=self.early_stopping,
-            save=lambda step: self.notes.append(("save", step)),
+            save=lambda step, score: self.notes.append(("save", step, score)),
+            is_among_best=self._is_among_best,
             say=lambda line: self.notes.append(("say", line)),
             per_epoch=Fraction(4),
         )
         names = ("batch_accuracy", "scalars", "evaluation", "epoch", "checkpoint")
         defaults: dict[str, Schedule | None] = {**dict.fromkeys(names, NEVER), "batch_accuracy": None}
         self.events = events.events(**{**defaults, **schedules})  # type: ignore[arg-type]
+
+    def _is_among_best(self, score: float) -> bool:
+        """As where the best checkpoint is kept for its score."""
+        better = [note for note in self.notes if note[0] == "save" and note[2] is not None and note[2] <= score]
+        return not better
 
     def write(self, step: int, split: str, numbers: dict[str, float]) -> None:
         """Stands for RunLog.write."""
@@ -63,7 +70,7 @@ class Run:
             self.secs += 1.0
             self._of_epoch.assign_add([loss * BATCH, (loss + 1) * BATCH, BATCH / 2, BATCH])
             sums = tuple(self._of_epoch.numpy().tolist())
-            moment = Moment(step, last_step, dict(OBSERVED), sums, self.secs)
+            moment = Moment(step, last_step, dict(self.observed), sums, self.secs)
             for event in self.events:
                 if event.schedule.is_due(step, last_step):
                     event.action(moment)
@@ -88,7 +95,7 @@ def test_the_order_is_scalars_evaluation_epoch_checkpoint_best() -> None:
     assert [event.name for event in run.events] == names
     run.play(4)
     kinds = [note[0] if note[0] != "log" else note[2] for note in run.notes]
-    assert kinds == ["train", "validation", "train", "say", "save", "save"]
+    assert kinds == ["train", "validation", "train", "say", "save"]
 
 
 def test_without_validation_there_is_nothing_to_evaluate_nor_a_best() -> None:
@@ -117,7 +124,7 @@ def test_the_rate_counts_examples_since_the_last_point_and_the_first_has_none() 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_fails_the_run_after_it_is_logged(loss: float) -> None:
     run = Run({"scalars": every(2), "checkpoint": every(2)})
-    with pytest.raises(RunError, match=rf"training loss is {loss} at step 2.* smaller --learning_rate"):
+    with pytest.raises(DivergedError, match=rf"training loss is {loss} at step 2\."):
         run.play(4, loss=loss)
     assert [step for step, _ in run.logged("train", "loss")] == [2]
     assert run.saves() == []
@@ -140,7 +147,7 @@ def test_each_evaluation_is_logged() -> None:
 def test_waiting_too_long_ends_the_run_after_its_checkpoint() -> None:
     run = Run({"evaluation": every(2), "checkpoint": every(6)}, [1.0, 2.0, 2.0, 0.5], patience=2)
     assert run.play(20) == "stopped_early"
-    assert run.notes[-1] == ("save", 6)
+    assert run.notes[-1] == ("save", 6, 2.0)
     assert run.saves() == [2, 6]
 
 
@@ -167,3 +174,17 @@ def test_the_accuracy_of_a_batch_counts_steps_from_zero() -> None:
         "Step 0: training accuracy 0.2500",
         "Step 3: training accuracy 0.2500",
     ]
+
+
+@pytest.mark.parametrize("norm", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_fails_the_run_though_the_loss_is(norm: float) -> None:
+    run = Run({"scalars": every(2)})
+    run.observed = {**OBSERVED, "gradient_norm": norm}
+    with pytest.raises(DivergedError, match=rf"norm of the gradients is {norm} at step 2\."):
+        run.play(2)
+
+
+def test_a_score_is_saved_with_the_step_that_it_is_of() -> None:
+    run = Run({"evaluation": every(2), "checkpoint": every(3)}, [3.0, 2.0, 1.0])
+    run.play(6)
+    assert [note[1:] for note in run.notes if note[0] == "save"] == [(2, 3.0), (3, None), (4, 2.0), (6, 1.0)]

@@ -191,11 +191,11 @@ def _no_statistics(plan: Architecture) -> dict[str, Any]:
     import numpy as np
 
     channels = plan.image_shape[2]
-    unchanged: dict[str, dict[str, Any]] = {
-        "centered": {"mean": np.zeros(plan.image_shape)},
-        "standardized": {"mean": np.zeros(channels), "std": np.ones(channels)},
-    }
-    return unchanged.get(plan.pixels, {})
+    if plan.pixels == "centered":
+        return {"mean": np.zeros(plan.image_shape)}
+    if plan.pixels == "standardized":
+        return {"mean": np.zeros(channels), "std": np.ones(channels)}
+    return {}
 
 
 def loss(config: RunConfig) -> Callable[..., Any]:

@@ -23,7 +23,14 @@ def console(*, to_stderr: bool, quiet: bool = False) -> Console:
     stream = sys.stderr if to_stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_COLUMNS
     # Without markup and emoji: [a] or :a: in the name of a class or a folder would be taken for a style or a sign.
-    return Console(file=stream, width=width, highlight=False, soft_wrap=True, quiet=quiet, markup=False, emoji=False)
+    return _Console(file=stream, width=width, highlight=False, soft_wrap=True, quiet=quiet, markup=False, emoji=False)
+
+
+class _Console(Console):
+    """One that lets the error through where nobody reads any more; rich would end the process without a word."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704, what rich is handling
 
 
 def model_table(rows: Sequence[LayerRow]) -> Table:

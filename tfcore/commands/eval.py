@@ -1,6 +1,6 @@
 """`eval`: scores a run's model on one split."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,39 +16,48 @@ _SPLITS = ("test", "validation", "train")
 def run(parsed: flags.Parsed) -> int:
     """Prints the scores, and gives back the exit status."""
     options = parsed.options
-    if not options["run_dir"]:
-        raise ConfigError("Name the run to score: --run_dir=runs/NAME.")
-    checks.one_of("split", options["split"], _SPLITS)
-    loading.check_checkpoint(options["checkpoint"])
+    _check(options)
     folder = Path(options["run_dir"])
     config = flags.of_run(folder)
     config = replace(config, data_dir=options["data_dir"] or config.data_dir)
     builders.check_names(config)
     if options["split"] == "validation" and config.validation == 0:
         raise ConfigError(f"The run in {folder} has no validation split: it was trained with --validation=0.")
+    if options["average"] and config.average_decay is None:
+        raise ConfigError(f"The run in {folder} keeps no averages: it was trained without --average_decay.")
     quiet.import_tensorflow_for_good()
     runtime.set_up(config)
-    _score(folder, config, options)
+    if options["watch"]:
+        from tfcore.commands.watch import watch
+
+        watch(folder, config, options)
+    else:
+        _score(folder, config, options)
     return 0
 
 
-def _score(folder: Path, config: RunConfig, options: dict[str, Any]) -> None:
+def _check(options: Mapping[str, Any]) -> None:
+    """Raises ConfigError where the options are wrong whatever the run is."""
+    if not options["run_dir"]:
+        raise ConfigError("Name the run to score: --run_dir=runs/NAME.")
+    checks.one_of("split", options["split"], _SPLITS)
+    loading.check_checkpoint(options["checkpoint"])
+    if options["watch"] and options["checkpoint"]:
+        raise ConfigError("--watch scores every checkpoint: leave out --checkpoint.")
+
+
+def _score(folder: Path, config: RunConfig, options: Mapping[str, Any]) -> None:
     from tfcore.commands import display
-    from tfcore.data.batches import EvaluationBatches, data_errors
-    from tfcore.training.evaluation import Evaluation
+    from tfcore.commands.scoring import Scorer
 
     step = loading.checkpoint_step(folder, config, options["checkpoint"])
-    model = loading.load(folder, checkpoint=str(step), average=options["average"]).module
-    data = builders.dataset(config)
-    split = options["split"]
-    examples = builders.splits(config, data)[split]
-    with data_errors([examples]):
-        batches = EvaluationBatches(examples, batch_size=config.eval_batch_size)
-        scores = Evaluation(model, builders.loss(config), classes=data.classes)(batches)
+    weights = loading.read_weights(folder, checkpoint=str(step), average=options["average"])
+    scorer = Scorer(folder, config, options["split"])
+    scores = scorer(weights)
     console = display.console(to_stderr=options["json"])
     console.print(f"{config.model} on {config.dataset}, {folder} at step {step}")
-    console.print(display.overall_table(split, scores))
-    console.print(display.class_table(data.class_names, scores))
-    console.print(display.confusion_table(data.class_names, scores))
+    console.print(display.overall_table(options["split"], scores))
+    console.print(display.class_table(scorer.class_names, scores))
+    console.print(display.confusion_table(scorer.class_names, scores))
     if options["json"]:
-        print(json.dumps({"step": step, "split": split, **display.scores_json(scores, data.class_names)}))
+        print(scorer.json_line(step, scores))

@@ -30,10 +30,19 @@ class Option:
 
 RUN_DIR = Option("run_dir", "", "The run's folder. Naming an unfinished one resumes it.")
 STOP_AFTER = Option("stop_after_steps", 0, "Save and leave after so many completed steps, as on a signal. 0: never.")
+MAX_TIME = Option("max_time", "", "Save and leave after so long, as on a signal: seconds, 90m, 1h30m. Default: never.")
+TENSORBOARD = Option("tensorboard", False, "Serve TensorBoard on the run's folder for as long as training goes on.")
+TENSORBOARD_HOST = Option(
+    "tensorboard_host", "127.0.0.1", "The address it listens on. With another than this, others can read the run."
+)
+TENSORBOARD_PORT = Option("tensorboard_port", -1, "The port it listens on, 0: any free one. -1: 6006 or the next free.")
 SPLIT = Option("split", "test", "test, validation or train.")
 CHECKPOINT = Option("checkpoint", "", "best, last or a step. Default: what the run itself was scored with.")
 JSON = Option(
     "json", False, "Print one JSON object as the last line of standard output; the log goes to standard error."
+)
+WATCH = Option(
+    "watch", False, "Score each checkpoint as it comes, until the run has ended: a line each, in --json too."
 )
 DATASET = Option("dataset", "", _RUN_FIELDS["dataset"].metadata["help"])
 DATA_DIR = Option("data_dir", "", _RUN_FIELDS["data_dir"].metadata["help"])
@@ -62,8 +71,8 @@ FEATURES = Option("features", "", "Path of the layer whose output for --example 
 SEED = Option("seed", 0, "Seed of what is drawn at random.")
 
 OPTIONS = {
-    "train": (RUN_DIR, STOP_AFTER, JSON),
-    "eval": (FROM_RUN, SPLIT, CHECKPOINT, AVERAGE, DATA_DIR, JSON),
+    "train": (RUN_DIR, STOP_AFTER, MAX_TIME, TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, JSON),
+    "eval": (FROM_RUN, SPLIT, CHECKPOINT, WATCH, AVERAGE, DATA_DIR, JSON),
     "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),
     "export": (FROM_RUN, EXPORT_FORMAT, OUT, CHECKPOINT, AVERAGE, WEIGHTS_ONLY),
     "convert": (DATASET, CONVERT_FORMAT, OUT, TRAIN_EXAMPLES, TEST_EXAMPLES, DATA_DIR),

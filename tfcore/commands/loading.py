@@ -4,6 +4,8 @@ No data set is needed. Only what a run folder or the caller names is ever run as
 an exported file is not followed.
 """
 
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from tfcore.architecture import Architecture
 from tfcore.commands import builders, flags, lookup, quiet
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, DataError, RunError
+from tfcore.files import MEMORY_BYTES, read_text
 from tfcore.training.run_folder import ARCHITECTURE, CHECKPOINTS
 
 if TYPE_CHECKING:
@@ -144,7 +147,7 @@ def read_architecture(path: Path) -> Architecture:
         DataError: there is none.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError):
         raise DataError(f"There is no readable file {path}.") from None
     return Architecture.from_json(text, str(path))
@@ -174,24 +177,36 @@ def _build(plan: Architecture, model: type | None, path: Path, weights: "Weights
 
     if model is not None:
         return builders.model(plan, cls=model)
-    if not _is_file(path):
+    if ":" in plan.model:
+        if _is_file(path):
+            raise ConfigError(
+                f"The model in {path} is {plan.model}, and code that a file names is not run. "
+                "Give the class: tfcore.load(…, model=TheClass)."
+            )
         lookup.check("model", plan.model, builders.MODELS)
         return builders.model(plan)
-    if ":" in plan.model:
-        raise ConfigError(
-            f"The model in {path} is {plan.model}, and code that a file names is not run. "
-            "Give the class: tfcore.load(…, model=TheClass)."
-        )
     try:  # one of tfcore's own models, of sizes that nobody vouches for
         lookup.check("model", plan.model, builders.MODELS)
-        if weights is not None:
-            with tf.Graph().as_default():  # where variables have shapes and no memory
-                _matched(builders.model(plan), weights, path)
+        with tf.Graph().as_default():  # where variables have shapes and no memory
+            _check_size(builders.model(plan), weights, path)
         return builders.model(plan)
     except RunError:
         raise
     except Exception as error:  # a mistake in the file: these models raise none of their own
-        raise DataError(f"The model that {path} describes cannot be built: {str(error).splitlines()[0]}") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"The model that {path} describes cannot be built: {reason}") from error
+
+
+def _check_size(module: Any, weights: "Weights | None", path: Path) -> None:
+    """Raises unless the module is as large as its weights are; without any, unless it fits into memory."""
+    if weights is not None:
+        _matched(module, weights, path)
+        return
+    from tfcore.modules import named_variables
+
+    size_bytes = sum(math.prod(v.shape) * v.dtype.size for v in named_variables(module).values())
+    if size_bytes > MEMORY_BYTES:
+        raise DataError(f"its {size_bytes} bytes are more than this machine's memory, {MEMORY_BYTES}.")
 
 
 def _is_file(path: Path) -> bool:
@@ -199,12 +214,12 @@ def _is_file(path: Path) -> bool:
     from tfcore.export.weights import FORMATS
 
     endings = [f".{name}" for name in (*FORMATS, "json")]
-    if path.is_file() and path.suffix not in endings:
+    if os.path.isfile(path) and path.suffix not in endings:
         raise ConfigError(
             f"A model is a run's folder, a SavedModel's folder, or a file that ends in {', '.join(endings)}. "
             f"Received {path}."
         )
-    return path.suffix in endings and not path.is_dir()
+    return path.suffix in endings and not os.path.isdir(path)
 
 
 def _read_file(path: Path) -> tuple[Any, dict[str, str]]:

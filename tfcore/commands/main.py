@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from tfcore import __version__, checks
@@ -27,6 +28,7 @@ STARTED = time.monotonic()  # what the time to the first step is counted from
 
 def console(command: str | None = None) -> NoReturn:
     """Runs a command with the process's arguments, and exits with its status."""
+    _open_standard_streams()
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow has to say on pictures that are used or refused
     sys.exit(main(sys.argv[1:] if command is None else [command, *sys.argv[1:]]))
 
@@ -34,24 +36,42 @@ def console(command: str | None = None) -> NoReturn:
 def main(arguments: Sequence[str]) -> int:
     """Runs `COMMAND --flag=value …`; the exit status: 0, 1 (failed), 2 (bad flags), 130 or 143 (stopped)."""
     try:
-        return _dispatch(arguments)
+        status = _dispatch(arguments)
+        sys.stdout.flush()  # here, where it can still be told that nobody takes it
+        return status
     except TfcoreError as error:
-        return _complain(error, error.exit_status)
+        return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
-        return 1
-    except OSError as error:  # a full disk, a folder that vanished
-        return _complain(error, 1)
+    except OSError as error:  # what has no name was printed: the modules tell of the files that they write
+        return _fail(f"{error.filename or 'Standard output'} cannot be used: {error.strerror or error}.", 1)
     except MemoryError as error:
-        return _complain(f"out of memory. {error}", 1)
+        return _fail(f"out of memory. {error}", 1)
 
 
-def _complain(error: object, status: int) -> int:
-    """Prints one line, in which nothing that came out of a file can steer the terminal; gives back `status`."""
-    print(f"error: {checks.one_line(str(error))}", file=sys.stderr)
+def _fail(message: str, status: int) -> int:
+    """Prints one line, in which nothing that came out of a file can steer the terminal; gives back the status.
+
+    What cannot be printed is dropped: Python would retry at exit.
+    """
+    with suppress(OSError):
+        print(f"error: {checks.one_line(message)}", file=sys.stderr, flush=True)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return status
+
+
+def _open_standard_streams() -> None:
+    """Opens to nowhere what the process was started without, as by `>&-`: else the run's first files got its numbers.
+
+    Python has None for such a stream, and TensorFlow's C++ side would print into the file.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, for as long as the process; the lowest number
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

@@ -3,7 +3,6 @@
 import gc
 import os
 import sys
-import tempfile
 
 
 def import_tensorflow_for_good() -> None:
@@ -36,7 +35,7 @@ def import_tensorflow() -> None:
         return
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
+    with os.fdopen(os.memfd_create("stderr"), "w+b") as caught:  # no file: /tmp may be full
         os.dup2(caught.fileno(), 2)
         try:
             import tensorflow

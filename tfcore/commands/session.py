@@ -1,24 +1,26 @@
 """One process's part of a run: everything built, restored, trained, logged, saved and scored."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from rich.console import Console
 
-from tfcore import __version__
-from tfcore.commands import builders, display, loading, runtime
-from tfcore.config import RunConfig, describe
+from tfcore.commands import announcements, builders, diagnosis, display, resuming
+from tfcore.commands.provenance import Provenance
+from tfcore.config import RunConfig
 from tfcore.data.batches import EvaluationBatches, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset
-from tfcore.errors import ConfigError, TfcoreError
+from tfcore.errors import DiskError, TfcoreError
 from tfcore.metrics import Scores
-from tfcore.modules import layer_table, named_variables
-from tfcore.training import run_log
+from tfcore.modules import named_variables
+from tfcore.training import divergence, run_log
 from tfcore.training.checkpoints import Checkpoints
+from tfcore.training.divergence import DivergedError
 from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.evaluation import Evaluation
 from tfcore.training.events import Event, Schedule
@@ -62,6 +64,7 @@ class Session:
     ) -> None:
         self.config, self.folder, self.console = config, folder, console
         self._start, self._max_call_steps, self._own_events = time.monotonic(), max_call_steps, events
+        self._class = model
         self.data = builders.dataset(config) if data is None else data
         self.splits = builders.splits(config, self.data)
         self.architecture = builders.architecture(config, self.data)
@@ -72,39 +75,78 @@ class Session:
         self.evaluation = Evaluation(self.model, builders.loss(config), classes=self.data.classes)
         self.sums = TrainingSums(self.step.sums)
         self.early_stopping = EarlyStopping(monitor=config.monitor, patience=config.patience)
+        self.provenance = Provenance(config, self.data.train)
         self.checkpoints = Checkpoints(
-            folder.checkpoints, self._state(), about=self._about(), keep=config.keep_checkpoints or None
-        )
+            folder.checkpoints, self._state(), about=self.provenance.facts, keep=config.keep_checkpoints or None,
+            keep_best=config.keep_best, lower_is_better=config.monitor == "loss", warn=console.print,
+        )  # fmt: skip
 
-    def run(self, *, pause_step: int | None = None) -> tuple[int, dict[str, Any]]:
-        """Trains to the end, to `pause_step` or to a signal.
+    def twin(self) -> "Session":
+        """The same run with variables of its own, as before its first step; nothing is restored or written."""
+        return Session(self.config, self.folder, Console(quiet=True), data=self.data, model=self._class)
+
+    def run(
+        self, *, pause_step: int | None = None, max_secs: float = math.inf, on_start: Callable[[], None] = lambda: None
+    ) -> tuple[int, dict[str, Any]]:
+        """Trains to the end, to `pause_step`, to a signal, or until `max_secs` are over.
+
+        Args:
+            pause_step: see `Loop.run`.
+            max_secs: looked at after each call, as a signal is.
+            on_start: called once the logs are what the run goes on from, before the first step.
 
         Returns:
             The exit status, and what `result.json` says.
         """
-        self._introduce()
-        first_step = self._restore()
-        self.folder.write_architecture(self.architecture.to_json())
-        self.folder.write_config(self.config.flags())
-        log = run_log.RunLog(self.folder.path)
+        deadline = time.monotonic() + max_secs
+        announcements.introduce(self)
+        self.folder.sweep()
+        self.checkpoints.sweep()
+        first_step = resuming.resume(self)
+        self.checkpoints.rotate(keep_step=self.early_stopping.best_step)  # a kill may have come before the last one
         try:
-            if first_step == 0:
-                log.text("configuration", _as_markdown(self.config))
-            with data_errors(self.splits.values()):
-                return self._train(log, first_step, pause_step)
-        except TfcoreError:
-            self.folder.write_result({"status": "failed", "steps": int(self.step.optimizer.step.numpy())})
+            # The configuration is first: it makes the folder a run's, and takes the result back.
+            self.folder.write_config(self.config.flags())
+            self.folder.write_architecture(self.architecture.to_json())
+            run_log.trim(self.folder.path, first_step or -1)
+            on_start()
+            with run_log.RunLog(self.folder.path) as log, data_errors(self.splits.values()):
+                if first_step == 0:
+                    log.text("configuration", _as_markdown(self.config))
+                return self._diagnosed(log, lambda: self._train(log, first_step, pause_step, deadline))
+        except TfcoreError as error:
+            self._write_failure(error)
+            if isinstance(error, DiskError):
+                raise DiskError(f"{error} {resuming.how_to_go_on(self)}") from error
             raise
-        finally:
-            log.close()
 
-    def _train(self, log: run_log.RunLog, first_step: int, pause_step: int | None) -> tuple[int, dict[str, Any]]:
+    def _diagnosed(self, log: run_log.RunLog, train: Callable[[], tuple[int, dict[str, Any]]]) -> Any:
+        """What `train` gives; where numbers go bad, the error says where that began."""
+        try:
+            return train()
+        except DivergedError as error:
+            raise diagnosis.diagnosed(self, error, log) from error
+
+    def _write_failure(self, error: TfcoreError) -> None:
+        """The result of a run that an error ends; where that cannot be written, the error is what there is to tell."""
+        result: dict[str, Any] = {"status": "failed", "steps": int(self.step.optimizer.step.numpy())}
+        if isinstance(error, DivergedError):
+            result |= {"steps": error.step, **error.found}
+        with suppress(DiskError):
+            if self.folder.is_started:
+                self.folder.write_result(result)
+
+    def _train(
+        self, log: run_log.RunLog, first_step: int, pause_step: int | None, deadline: float
+    ) -> tuple[int, dict[str, Any]]:
         """The loop, and what follows it."""
         bar = display.progress(self.console, first_step, self.total_steps, self.sums.of_epoch)
         with StopSignals() as stop, bar as show_progress:
             loop = self.loop(log, show_progress)
             ended_by = "stopped_early" if self.early_stopping.exhausted else None
-            ended_by = ended_by or loop.run(self.total_steps, pause_step=pause_step, should_stop=stop)
+            ended_by = ended_by or loop.run(
+                self.total_steps, pause_step=pause_step, should_stop=lambda: stop() or time.monotonic() >= deadline
+            )
             steps = int(self.step.optimizer.step.numpy())
             self._save(log, steps)
             result: dict[str, Any] = {"status": ended_by or "finished", "steps": steps, "train_secs": loop.train_secs}
@@ -113,27 +155,32 @@ class Session:
                 result["best"] = {"step": self.early_stopping.best_step, "validation": self.early_stopping.best_scores}
             if ended_by != "interrupted":
                 result |= self._test(log, steps)
+        log.commit()  # before the result says that there is nothing left to do
         self.folder.write_result(result)
-        self._say_result(result, loop.train_secs)
+        announcements.conclude(self, result, loop.train_secs, time.monotonic() - self._start)
         return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
 
     def loop(self, log: run_log.RunLog, show_progress: Callable[[int], None] = lambda _: None) -> Loop:
         """The loop with its events, in the order in which they happen at a step."""
-        batches = TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
         validation = self.evaluation_batches("validation") if "validation" in self.splits else None
         standard = StandardEvents(
             log=log, sums=self.sums, batch_size=self.config.batch_size,
             validate=None if validation is None else lambda: self.evaluation(validation),
             validate_average=None if validation is None else self._with_averages(validation),
-            early_stopping=self.early_stopping, save=lambda step: self._save(log, step),
+            early_stopping=self.early_stopping, save=lambda step, score: self._save(log, step, score),
+            is_among_best=self.checkpoints.is_among_best,
             say=self.console.print, per_epoch=self.config.steps_per_epoch(len(self.splits["train"])),
             print_every_epochs=self.config.print_every_epochs,
         )  # fmt: skip
         config, events = self.config, self._events(standard)
         return Loop(
-            self.step, batches, events, xla=config.xla == "on", max_call_steps=self._max_call_steps,
+            self.step, self.training_batches(), events, xla=config.xla == "on", max_call_steps=self._max_call_steps,
             after_call=show_progress,
         )  # fmt: skip
+
+    def training_batches(self) -> TrainingBatches:
+        """Those of every step."""
+        return TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
 
     def _events(self, standard: StandardEvents) -> list[Event]:
         """The standard events with one's own before the checkpoint, and when each is due."""
@@ -165,11 +212,12 @@ class Session:
 
         return score
 
-    def _save(self, log: run_log.RunLog, step: int) -> None:
-        """The checkpoint is the commit: what it stands for has to be in the logs before."""
-        log.flush()
+    def _save(self, log: run_log.RunLog, step: int, score: float | None = None) -> None:
+        """The checkpoint is the commit: what it stands for has to be in the logs before, and sound."""
+        log.commit()
         if step not in self.checkpoints.steps():
-            self.checkpoints.save(step, keep_step=self.early_stopping.best_step)
+            divergence.check_finite(divergence.state(self.model, self.step), step)
+            self.checkpoints.save(step, score=score, keep_step=self.early_stopping.best_step)
 
     def _test(self, log: run_log.RunLog, step: int) -> dict[str, dict[str, float]]:
         """Scores the test split with the best weights if there was a patience, else the last; averages beside them."""
@@ -196,68 +244,9 @@ class Session:
         }
         return {f"{part}.{name}": variable for part, variables in parts.items() for name, variable in variables.items()}
 
-    def _about(self) -> dict[str, Any]:
-        """What a run must have in common with its resumption to be exact to the bit."""
-        return {"tfcore": __version__, "tensorflow": tf.__version__, "intra_op_threads": self.config.intra_op_threads}
-
-    def _restore(self) -> int:
-        """Goes back to the newest checkpoint, and takes back what was logged after it; the step to go on from."""
-        steps = self.checkpoints.steps()
-        if not steps:
-            run_log.trim(self.folder.path, -1)
-            if self.config.init_from:
-                path = Path(self.config.init_from)
-                loading.assign_weights(self.model, loading.read_weights(path), path)
-                self.console.print(f"Starting from the weights of {path}.")
-            return 0
-        if steps[-1] > self.total_steps:
-            raise ConfigError(
-                f"The run in {self.folder.path} has done {steps[-1]} steps, more than the {self.total_steps} asked for."
-            )
-        about = self.checkpoints.restore(steps[-1])
-        run_log.trim(self.folder.path, steps[-1])
-        changed = {name: (value, about.get(name)) for name, value in self._about().items() if value != about.get(name)}
-        if changed:
-            self.console.print(f"warning: this process differs from the one that saved: {describe(changed)}. "
-                               "The run goes on, but not to the bit as it would have.")  # fmt: skip
-        self.console.print(f"Resuming {self.folder.path} at step {steps[-1]} of {self.total_steps}.")
-        return steps[-1]
-
-    def _introduce(self) -> None:
-        """The start-up block."""
-        config, sizes = self.config, ", ".join(f"{len(part):,} {name}" for name, part in self.splits.items())
-        threads = f"{config.intra_op_threads or 'all'} intra-op, {config.inter_op_threads or 'all'} inter-op threads"
-        self.console.print(
-            f"tfcore: {config.model} on {config.dataset} in {config.precision} ({runtime.why_precision(config)})"
-        )
-        self.console.print(f"runtime: {threads}, XLA {config.xla}")
-        self.console.print(f"data: {sizes} examples of {self.data.classes} classes")
-        self.console.print(
-            f"plan: {self.total_steps:,} steps of {config.batch_size}, {config.optimizer} at {config.learning_rate:g}, "
-            f"{config.schedule} schedule, seed {config.seed}"
-        )
-        self.console.print(f"run folder: {self.folder.path}")
-        rows = layer_table(self.model, self.data.image_shape)
-        self.console.print(display.model_table(rows))
-        self.console.print(display.model_totals(rows))
-
-    def _say_result(self, result: dict[str, Any], train_secs: float) -> None:
-        """The last block."""
-        say, where = self.console.print, self.folder.path
-        if result["status"] == "interrupted":
-            say(f"Stopped and saved at step {result['steps']} of {self.total_steps}. Go on with --run_dir={where}")
-            return
-        if "best" in result:
-            best, step = result["best"]["validation"], result["best"]["step"]
-            say(f"best validation loss {best['loss']:.4f}, accuracy {best['accuracy']:.4f}, at step {step:,}")
-        total = time.monotonic() - self._start
-        how = result["status"].replace("_", " ")
-        say(f"{how} after {result['steps']:,} steps in {total:.1f} s ({train_secs:.1f} s of training)")
-        say(f"test loss {result['test']['loss']:.4f}, test accuracy {result['test']['accuracy']:.4f}")
-        if "test_average" in result:
-            averaged = result["test_average"]
-            say(f"with averaged weights: test loss {averaged['loss']:.4f}, test accuracy {averaged['accuracy']:.4f}")
-        say(f"Look at it: {display.tensorboard_command(where)}")
+    def newest_step(self) -> int:
+        """Of the newest checkpoint; 0 before the first."""
+        return max(self.checkpoints.steps(), default=0)
 
 
 def _as_markdown(config: RunConfig) -> str:

@@ -1,12 +1,16 @@
 """`train`: starts a run, or goes on with one."""
 
 import json
+import math
+import time
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tfcore import checks
-from tfcore.commands import builders, flags, quiet, runtime
+from tfcore.commands import builders, dashboard, flags, quiet, runtime
+from tfcore.commands.dashboard import Dashboard
 from tfcore.config import IDENTITY, RunConfig, describe, spelled
 from tfcore.errors import ConfigError, RunError
 from tfcore.training.run_folder import RESULT, RunFolder, new_folder
@@ -17,20 +21,30 @@ _LENGTH = {"steps", "epochs"}
 
 def run(parsed: flags.Parsed) -> int:
     """Trains, and gives back the exit status."""
-    checks.not_negative("stop_after_steps", parsed.options["stop_after_steps"])
+    start, options = time.monotonic(), parsed.options
+    checks.not_negative("stop_after_steps", options["stop_after_steps"])
+    limit_secs = checks.duration_secs("max_time", options["max_time"]) if options["max_time"] else math.inf
+    dashboard.check(options)
     with RunFolder(_path(parsed)) as folder:
         config = configuration(folder, parsed.given)
         builders.check_names(config)
         if has_ended(folder, config):
-            return _say_ended(folder, as_json=parsed.options["json"])
+            return _say_ended(folder, as_json=options["json"])
         quiet.import_tensorflow_for_good()
         runtime.set_up(config)
         from tfcore.commands import display
         from tfcore.commands.session import Session
 
-        session = Session(config, folder, display.console(to_stderr=parsed.options["json"]))
-        status, result = session.run(pause_step=parsed.options["stop_after_steps"] or None)
-        if parsed.options["json"]:
+        console = display.console(to_stderr=options["json"])
+        session = Session(config, folder, console)
+        host, port = options["tensorboard_host"], options["tensorboard_port"]
+        with Dashboard(folder.path, host=host, port=port, say=partial(console.print, markup=False)) as board:
+            status, result = session.run(
+                pause_step=options["stop_after_steps"] or None,
+                max_secs=start + limit_secs - time.monotonic(),
+                on_start=board.start if options["tensorboard"] else lambda: None,
+            )
+        if options["json"]:
             print(json.dumps(result))
         return status
 

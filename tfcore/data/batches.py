@@ -59,8 +59,12 @@ class Examples:
         They stay bytes: what one core hands to another through memory costs more than the cast, which the model's
         first layer does in the core's own cache.
         """
-        rows = places if self._indices is None else tf.gather(self._indices, places)
+        rows = self.numbers(places)
         return self._pictures(rows), tf.gather(self._labels, rows)
+
+    def numbers(self, places: tf.Tensor) -> tf.Tensor:
+        """int64 [n], which examples of the data set these are."""
+        return places if self._indices is None else tf.gather(self._indices, places)
 
     def block_steps(self, batch_size: int) -> int:
         """How many batches are best taken at once: what costs the pipeline is each element, not its size.
@@ -120,7 +124,7 @@ class TrainingBatches:
 
     def __init__(self, examples: Examples, *, batch_size: int, seed: int) -> None:
         checks.positive("batch_size", batch_size)
-        self.examples, self.batch_size, self._seed = examples, batch_size, seed
+        self.examples, self.batch_size, self.seed = examples, batch_size, seed
         self.block_steps = examples.block_steps(batch_size)
 
     def from_step(self, step: int) -> Iterator[Any]:
@@ -130,9 +134,15 @@ class TrainingBatches:
         """
         return _iterator(tf.data.Dataset.range(step, _ENDLESS, self.block_steps), self._block)
 
+    def numbers(self, step: int) -> list[int]:
+        """Which examples of the data set the batch of `step`, counted from 0, consists of."""
+        first = tf.constant(step * self.batch_size, tf.int64)
+        places = order.indices(self.seed, first, self.batch_size, len(self.examples))
+        return self.examples.numbers(places).numpy().tolist()
+
     def _block(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         steps, size = self.block_steps, self.batch_size
-        places = order.indices(self._seed, step * size, steps * size, len(self.examples))
+        places = order.indices(self.seed, step * size, steps * size, len(self.examples))
         images, labels = self.examples.gather(places)
         return tf.reshape(images, [steps, size, *images.shape[1:]]), tf.reshape(labels, [steps, size])
 

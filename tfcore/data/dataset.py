@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 from tfcore import checks, seeds
 from tfcore.data.lazy import LazyPictures, Pictures
 from tfcore.errors import ConfigError, DataError
+from tfcore.files import MEMORY_BYTES
 
 ALIGNMENT_BYTES = 64
-_MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 _LOG = logging.getLogger(__name__)
 
 
@@ -27,8 +26,8 @@ def aligned_empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
         MemoryError: it is larger than the machine's memory, whatever the operating system would promise.
     """
     size_bytes = math.prod(shape)
-    if size_bytes > _MEMORY_BYTES:
-        raise MemoryError(f"{size_bytes} bytes are more than this machine's {_MEMORY_BYTES}")
+    if size_bytes > MEMORY_BYTES:
+        raise MemoryError(f"{size_bytes} bytes are more than this machine's {MEMORY_BYTES}")
     buffer = np.empty(size_bytes + ALIGNMENT_BYTES, np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT_BYTES
     return buffer[start : start + size_bytes].reshape(shape)

@@ -7,7 +7,6 @@ there are used as they are; what is in them is checked all the same, by the unpa
 
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from platformdirs import user_cache_path
 
 from tfcore.data.archive import PIECE_BYTES, unpack
+from tfcore.data.scratch import scratch_folder
 from tfcore.errors import DataError
 
 if TYPE_CHECKING:
@@ -155,14 +155,13 @@ def obtain(name: str, data_dir: Path) -> Path:
     published = PUBLISHED[name]
     folder = data_dir / published.folder
     with usable(data_dir, "Name a data folder that you may write to in --data_dir or in TFCORE_DATA_DIR."):
-        missing = published.missing(folder)
-        if missing:
-            data_dir.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".scratch-", dir=data_dir) as scratch:
-                made = Path(scratch) / published.folder
-                made.mkdir()
-                published.prepare(made, data_dir)
-                _move(made, folder, missing)
+        if published.missing(folder):
+            with scratch_folder(data_dir) as scratch:
+                if missing := published.missing(folder):  # still, if another process was waited for
+                    made = scratch / published.folder
+                    made.mkdir()
+                    published.prepare(made, data_dir)
+                    _move(made, folder, missing)
     return folder
 
 
@@ -172,16 +171,17 @@ def usable(path: Path, advice: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"Cannot use {path}: {error.strerror or error}. {advice}") from error
+        raise DataError(f"Cannot use {error.filename or path}: {error.strerror or error}. {advice}") from error
     except MemoryError as error:
-        raise DataError(f"Cannot use {path}: there is not enough memory for what it holds. {advice}") from error
+        raise DataError(f"Cannot use {path}: there is not enough memory for what it holds.") from error
 
 
 def _is_there(path: Path) -> bool:
     """Whether a file is there; raises DataError where something else is, which no download should replace."""
-    if os.path.lexists(path) and not path.is_file():
+    is_file = path.is_file()  # or what the operating system complains about
+    if not is_file and os.path.lexists(path):
         raise DataError(f"{path} must be a file. Remove what is there, or put the published file in its place.")
-    return os.path.lexists(path)
+    return is_file
 
 
 def _move(made: Path, folder: Path, names: list[str]) -> None:
@@ -241,6 +241,8 @@ def _fetch(address: str, md5: str, into: Path, advice: str) -> Path:
                 pooch.retrieve(address, f"md5:{md5}", fname=name, path=into, downloader=get)
                 break
             except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # of this machine's disk: what comes of a network has no number
                 # Where nothing came at all, a second attempt would only double the wait.
                 if last or bar.total is None:
                     instead = f"{advice}, or take --dataset=shapes, which needs no network."
@@ -254,5 +256,5 @@ def _reason(error: OSError | ValueError) -> str:
     if response is not None:
         return f"the server answered {response.status_code} {response.reason}"
     if isinstance(error, OSError):
-        return error.strerror or f"no connection ({type(error).__name__})"
+        return f"no connection ({type(error).__name__})"
     return "what came has another checksum than the publisher's file"

@@ -28,7 +28,7 @@ class LazyPictures:
     def __init__(
         self, paths: Sequence[str], image_shape: tuple[int, int, int], read: Callable[[str], NDArray[np.uint8]]
     ) -> None:
-        self._paths, self._read = paths, read
+        self.paths, self._read = paths, read
         self.shape = (len(paths), *image_shape)
         self.nbytes = math.prod(self.shape)  # of the pixels, were they in memory
         # What a read ended with. TensorFlow reports it as an error of its own, with the text of a traceback.
@@ -36,7 +36,7 @@ class LazyPictures:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.paths)
 
     def __getitem__(self, rows: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
         """The pictures of these rows, uint8 [n, H, W, C]; one that is named twice is read once.
@@ -49,7 +49,7 @@ class LazyPictures:
         pictures = np.empty((len(wanted), *self.shape[1:]), np.uint8)
 
         def read(place: int) -> None:
-            pictures[place] = self._read(self._paths[wanted[place]])
+            pictures[place] = self._read(self.paths[wanted[place]])
 
         try:
             for _ in self._pool.map(read, range(len(wanted))):
@@ -64,7 +64,7 @@ class LazyPictures:
 
     def first(self, count: int) -> "LazyPictures":
         """The first `count` pictures, unread as well."""
-        return LazyPictures(self._paths[:count], self.shape[1:], self._read)
+        return LazyPictures(self.paths[:count], self.shape[1:], self._read)
 
 
 Pictures = NDArray[np.uint8] | LazyPictures

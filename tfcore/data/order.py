@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfcore import seeds
 
+ALGORITHM = "index cipher of 16 rounds, BLAKE2b keys"  # whoever changes an order gives it another name
 _ROUNDS = 16  # 4, the op's public default, leaves consecutive epochs almost shifted copies of each other
 # The op's cipher works on an even number of bits. Where N - 1 is an even power of two it yields one index twice.
 _BROKEN_SIZES = frozenset(2**bits + 1 for bits in range(16, 63, 2))

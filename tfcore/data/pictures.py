@@ -194,6 +194,8 @@ def _reason(path: str | Path, error: Exception) -> str:
     """Why, in a few words."""
     if isinstance(error, UnidentifiedImageError):
         return f"it is none of {', '.join(_FORMATS)}" if os.path.getsize(path) else "it is empty"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it claims more than {MAX_PIXELS} pixels"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
 

@@ -1,6 +1,8 @@
 """What all formats share: arrays that every reader has, and sources that nobody vouches for."""
 
+import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.errors import DataError, RunError, TfcoreError
+from tfcore.files import MEMORY_BYTES, open_file
 
 Weights = dict[str, NDArray[Any]]  # by variable path, such as conv_1.weights
 Metadata = dict[str, str]
@@ -48,6 +51,16 @@ def intact(path: Path, kind: str) -> Iterator[None]:
     except Exception as error:  # there is no list of what the parsers raise over damaged files
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{path} is no {kind} file, or it is damaged: {reason}") from error
+
+
+@contextmanager
+def opened(path: Path, kind: str) -> Iterator[io.BufferedReader]:
+    """An exported file, for readers that take what it holds into memory; whatever goes wrong is a DataError."""
+    with intact(path, kind), open_file(path) as file:
+        found_bytes = os.fstat(file.fileno()).st_size
+        if found_bytes > MEMORY_BYTES:
+            raise DataError(f"{path} has {found_bytes} bytes, and this machine's memory {MEMORY_BYTES}.")
+        yield file
 
 
 def size_bytes(path: Path) -> int:

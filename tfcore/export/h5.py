@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tfcore.export import files, plain_hdf5
 from tfcore.export.files import Metadata, Weights
-from tfcore.files import appearing, open_file
+from tfcore.files import appearing
 
 
 def write(path: Path, weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
@@ -40,5 +40,5 @@ def read(path: Path) -> tuple[Weights, Metadata]:
         DataError: it is missing or damaged, or holds anything but groups and plain numbers: links to other files are
             not followed, and what is compressed or only claimed is refused.
     """
-    with files.intact(path, "HDF5"), open_file(path) as file:
+    with files.opened(path, "HDF5") as file:
         return files.without_metadata(plain_hdf5.read(file, os.fstat(file.fileno()).st_size))

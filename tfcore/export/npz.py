@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tfcore.errors import DataError
 from tfcore.export import files
 from tfcore.export.files import Metadata, Weights
-from tfcore.files import appearing, open_file
+from tfcore.files import appearing
 from tfcore.npy_header import read_header
 
 
@@ -39,7 +39,7 @@ def read(path: Path) -> tuple[Weights, Metadata]:
     Raises:
         DataError: it is missing or damaged, compressed, holds anything but numbers, or claims more than it has.
     """
-    with files.intact(path, "npz"), open_file(path) as file, zipfile.ZipFile(file) as archive:
+    with files.opened(path, "npz") as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise DataError(f"{path} is compressed: what it unpacks to is not bounded. Save it with numpy.savez.")

@@ -33,10 +33,11 @@ def read(path: Path) -> tuple[Weights, Metadata]:
     Raises:
         DataError: it is missing or damaged, or its header claims other than what follows.
     """
-    with files.intact(path, "safetensors"), safe_open(path, framework="np") as file:
+    # Opened first, as the library would wait for a pipe's writer, and ends in a panic where memory does.
+    with files.opened(path, "safetensors"), safe_open(path, framework="np") as file:
         names = file.keys()  # which the file object itself cannot be looped over for
         weights = {name: file.get_tensor(name) for name in names}
         for name, array in weights.items():
             if array.dtype.kind not in files.NUMBERS:
-                raise ValueError(f"'{name}' holds other than numbers, {array.dtype}")
+                raise ValueError(f"'{name}' is {array.dtype}, which is no type of NumPy's own")
         return weights, dict(file.metadata() or {})

@@ -1,5 +1,6 @@
 """A SavedModel: the model as a program of TensorFlow's own, for TF Serving and every process without tfcore."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from tfcore.architecture import Architecture
 from tfcore.errors import DataError, RunError
 from tfcore.export import files
 from tfcore.export.files import Weights
-from tfcore.files import appearing
+from tfcore.files import appearing, read_text, writing
 from tfcore.modules import named_variables
 
 Model = Callable[..., tf.Tensor]  # model(images, training=False) -> logits [N, classes]
@@ -56,17 +57,15 @@ def write(path: Path, module: Any, architecture: Architecture) -> None:
         signature = tf.function(_signature(module, architecture)).get_concrete_function(images)
     _refuse_python(signature)
     with appearing(path) as scratch:
-        try:
+        with writing(path, tf.errors.OpError):
             tf.saved_model.save(served, str(scratch), signatures={_SIGNATURE: signature})
-        except tf.errors.OpError as error:
-            raise RunError(f"{path} cannot be written: {str(error).splitlines()[0]}") from error
         (scratch / _ARCHITECTURE).parent.mkdir()
         (scratch / _ARCHITECTURE).write_text(architecture.to_json(), encoding="utf-8")
 
 
 def is_saved_model(path: Path) -> bool:
     """Whether a folder holds one."""
-    return (path / "saved_model.pb").is_file()
+    return os.path.isfile(path / "saved_model.pb")
 
 
 def read(path: Path) -> tuple[Architecture, Model]:
@@ -125,7 +124,7 @@ def _loaded(path: Path) -> Any:
 def _architecture(path: Path) -> Architecture:
     place = path / _ARCHITECTURE
     try:
-        text = place.read_text(encoding="utf-8")
+        text = read_text(place)
     except (OSError, UnicodeDecodeError):
         raise DataError(f"{path} is no SavedModel of tfcore: it has no readable {_ARCHITECTURE}.") from None
     return Architecture.from_json(text, str(place))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfcore.ops.fused import fused
+from tfcore.ops.fused import fused, with_gradient
 
 Function = Callable[[tf.Tensor], tf.Tensor]
 
@@ -21,7 +21,7 @@ def _one_pass(function: Function, derivative: Function) -> Function:
     def backward(x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
         return tf.cast(derivative(tf.cast(x, tf.float32)) * tf.cast(upstream, tf.float32), x.dtype)
 
-    @tf.custom_gradient
+    @with_gradient
     def one_pass(x: tf.Tensor) -> tuple[tf.Tensor, Function]:
         return forward(x), lambda upstream: backward(x, upstream)
 

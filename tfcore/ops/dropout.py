@@ -1,10 +1,11 @@
 """Dropout with a mask that is worked out from the place of each number, and again in the backward pass."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
-from tfcore.ops.fused import fused
+from tfcore.ops.fused import fused, with_gradient
 
 LEVELS = 2**32  # of a random number
 
@@ -33,23 +34,26 @@ def dropout(x: tf.Tensor, words: tf.Tensor, rate: float) -> tf.Tensor:
         `lowbias32`, https://nullprogram.com/blog/2018/07/31, whose rounds these are.
     """
     kept = kept_levels(rate)
-
-    @tf.custom_gradient
-    def masked(x: tf.Tensor) -> tuple[tf.Tensor, object]:
-        return _masked(x, words, kept), lambda upstream: _masked(upstream, words, kept)
-
-    return masked(x) if kept < LEVELS else x
+    return _dropped(x, words, kept) if kept < LEVELS else x
 
 
 def relu_dropout(x: tf.Tensor, words: tf.Tensor, rate: float) -> tf.Tensor:
     """dropout(relu(x)), forward and backward in one pass each; arguments as for `dropout`."""
     kept = kept_levels(rate)
+    return _dropped_where_active(x, words, kept) if kept < LEVELS else tf.nn.relu(x)
 
-    @tf.custom_gradient
-    def masked(x: tf.Tensor) -> tuple[tf.Tensor, object]:
-        return _masked_where_active(x, words, x, kept), lambda upstream: _masked_where_active(upstream, words, x, kept)
 
-    return masked(x) if kept < LEVELS else tf.nn.relu(x)
+@with_gradient
+def _dropped(x: tf.Tensor, words: tf.Tensor, kept: int) -> Any:
+    return _masked(x, words, kept), lambda upstream: (_masked(upstream, words, kept), None)
+
+
+@with_gradient
+def _dropped_where_active(x: tf.Tensor, words: tf.Tensor, kept: int) -> Any:
+    return _masked_where_active(x, words, x, kept), lambda upstream: (
+        _masked_where_active(upstream, words, x, kept),
+        None,
+    )
 
 
 @fused

@@ -42,17 +42,50 @@ def fused(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     Args:
         function: pure; takes tensors, then numbers that are constants to the compiler. A caller gives the gradient.
     """
+    return _by_shape(function, plain=lambda bound: bound, shaped=kernel)
+
+
+def with_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
+    """`tf.custom_gradient(function)`, traced once for each shape.
+
+    TensorFlow never forgets a trace of `tf.custom_gradient`, nor the graph in which it was made. That is a small one
+    here, made where fast paths are taken; else it would be the training step, with the weights of every run of a
+    process. Calls that are left plain, as by `fused`, are traced where they stand.
+
+    Args:
+        function: pure; takes tensors, then numbers. Gives the result, and a function from the upstream gradient to the
+            gradients of all tensors.
+    """
+
+    def trace(bound: Callable[..., Any], *specs: Any) -> Callable[..., tf.Tensor]:
+        with tf.init_scope():
+            return tf.function(tf.custom_gradient(bound), autograph=False).get_concrete_function(*specs)
+
+    return _by_shape(function, plain=tf.custom_gradient, shaped=trace)
+
+
+def _by_shape(
+    function: Callable[..., Any], *, plain: Callable[..., Any], shaped: Callable[..., Any]
+) -> Callable[..., tf.Tensor]:
+    """`shaped(function, *specs)`, made once for each shape, where fast paths can be taken; else `plain(function)`.
+
+    The `function` that those two are given takes the tensors only.
+    """
+
+    def bound(constants: tuple[Any, ...]) -> Callable[..., Any]:
+        return lambda *tensors: function(*tensors, *constants)
 
     @functools.cache
-    def compiled(specs: tuple[tf.TensorSpec, ...], constants: tuple[Any, ...]) -> Callable[..., tf.Tensor]:
-        return kernel(lambda *tensors: function(*tensors, *constants), *specs)
+    def made(specs: tuple[tf.TensorSpec, ...], constants: tuple[Any, ...]) -> Callable[..., tf.Tensor]:
+        return shaped(bound(constants), *specs)
 
     @functools.wraps(function)
     def call(*args: Any) -> tf.Tensor:
         tensors = [arg for arg in args if tf.is_tensor(arg)]
+        constants = args[len(tensors) :]
         if not enabled() or not all(tensor.shape.is_fully_defined() for tensor in tensors):
-            return function(*args)
+            return plain(bound(constants))(*tensors)
         specs = tuple(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors)
-        return compiled(specs, args[len(tensors) :])(*tensors)
+        return made(specs, constants)(*tensors)
 
     return call

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 
-from tfcore.errors import RunError
 from tfcore.metrics import Scores
+from tfcore.training.divergence import DivergedError
 from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.run_log import RunLog
@@ -23,7 +23,8 @@ class StandardEvents:
         validate: scores the validation split; None where there is none.
         validate_average: scores it with the averaged weights; None where there are none.
         early_stopping: takes in each validation.
-        save: saves the state under a step.
+        save: saves the state under a step, with the score of the validation at it, where there was one.
+        is_among_best: whether a checkpoint of this score would be kept for it.
         say: prints a line.
         per_epoch: steps an epoch.
         print_every_epochs: epochs between two lines; a run's last one is always printed.
@@ -38,14 +39,16 @@ class StandardEvents:
         validate: Callable[[], Scores] | None,
         validate_average: Callable[[], Scores] | None = None,
         early_stopping: EarlyStopping,
-        save: Callable[[int], None],
+        save: Callable[[int, float | None], None],
+        is_among_best: Callable[[float], bool],
         say: Callable[[str], None],
         per_epoch: Fraction,
         print_every_epochs: int = 1,
     ) -> None:
         self._log, self._sums, self._batch_size = log, sums, batch_size
         self._validate, self._validate_average, self._early_stopping = validate, validate_average, early_stopping
-        self._save, self._say, self._per_epoch, self._print_every_epochs = save, say, per_epoch, print_every_epochs
+        self._save, self._is_among_best, self._say = save, is_among_best, say
+        self._per_epoch, self._print_every_epochs = per_epoch, print_every_epochs
         self._last_scalars: tuple[int, float] | None = None
         self._validated: tuple[int, dict[str, float]] | None = None
         self._epoch_start = time.monotonic()
@@ -83,10 +86,10 @@ class StandardEvents:
         rate = {"examples_per_sec": steps * self._batch_size / secs} if secs > 0 else {}
         self._log.write(moment.step, "train", {**means, **numbers, **rate})
         if not math.isfinite(means["total_loss"]):
-            raise RunError(
-                f"The training loss is {means['total_loss']} at step {moment.step}: the weights have diverged. "
-                "Try a smaller --learning_rate, or --clip_norm=1."
-            )
+            raise DivergedError(f"The training loss is {means['total_loss']} at step {moment.step}.", moment.step)
+        if not math.isfinite(moment.observed["gradient_norm"]):
+            norm = moment.observed["gradient_norm"]
+            raise DivergedError(f"The norm of the gradients is {norm} at step {moment.step}.", moment.step)
 
     def evaluate(self, moment: Moment) -> None:
         """Scores the validation split; ends the run where that has been waited on for too long."""
@@ -109,8 +112,8 @@ class StandardEvents:
         if not self._is_printed(moment):
             return
         parts = [f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.4f}"]
-        if self._validated is not None and self._validated[0] == moment.step:
-            scores = self._validated[1]
+        scores = self._scores_at(moment.step)
+        if scores is not None:
             parts.append(f"validation loss {scores['loss']:.4f} accuracy {scores['accuracy']:.4f}")
             if "average_loss" in scores:
                 parts.append(f"averaged {scores['average_loss']:.4f} {scores['average_accuracy']:.4f}")
@@ -125,12 +128,18 @@ class StandardEvents:
 
     def save(self, moment: Moment) -> None:
         """Commits the run up to here."""
-        self._save(moment.step)
+        scores = self._scores_at(moment.step)
+        self._save(moment.step, None if scores is None else scores[self._early_stopping.monitor])
 
     def save_best(self, moment: Moment) -> None:
-        """Commits where the evaluation at this step is the best so far."""
-        if self._early_stopping.best_step == moment.step:
-            self._save(moment.step)
+        """Commits where the evaluation at this step is among the best so far."""
+        scores = self._scores_at(moment.step)
+        if scores is not None and self._is_among_best(scores[self._early_stopping.monitor]):
+            self.save(moment)
+
+    def _scores_at(self, step: int) -> dict[str, float] | None:
+        """What the validation at this step gave; None where there was none."""
+        return self._validated[1] if self._validated is not None and self._validated[0] == step else None
 
     def _number(self, step: int) -> str:
         """`3` at the step that completes epoch 3; `3.25` where a run ends within one."""

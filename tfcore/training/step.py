@@ -113,8 +113,7 @@ class TrainingStep:
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> StepResult:
         """Trains on one batch. Python runs this only while TensorFlow traces it."""
-        position = self.optimizer.step * self.batch_size
-        loss_sum, hits, gradients = self._batch_gradients(images, labels, position)
+        loss_sum, hits, gradients = self.gradients(images, labels)
         penalty, gradients = self._with_penalty(gradients)
         self.optimizer.apply(gradients)
         examples = tf.constant(self.batch_size, tf.float64)
@@ -128,8 +127,9 @@ class TrainingStep:
         zero = tf.zeros([], tf.float64)
         return StepResult(zero, zero, zero, tuple(tf.zeros(p.shape) for p in self.optimizer.parameters))
 
-    def _batch_gradients(self, images: tf.Tensor, labels: tf.Tensor, position: tf.Tensor) -> Any:
-        """Loss sum and hits of the batch (float64), and the gradient of its mean loss."""
+    def gradients(self, images: tf.Tensor, labels: tf.Tensor) -> Any:
+        """Loss sum and hits of the next step's batch (float64), and the gradient of its mean loss; no penalty."""
+        position = self.optimizer.step * self.batch_size
         if self._microbatches == 1:
             return self._part_gradients(images, labels, position)
         size = self.batch_size // self._microbatches

@@ -71,9 +71,12 @@ def idx(path: Path) -> Dataset:
     Raises:
         DataError: when a file is missing or not what it should be, or when a class has no training example.
     """
+    advice = "Name a folder with the four files of MNIST."
     for name in (f"{prefix}-{rest}" for prefix in ("train", "t10k") for rest in (IMAGES_FILE, LABELS_FILE)):
-        if not os.path.isfile(_find(path / name)):
-            raise DataError(f"{path} must be a folder with the four files of MNIST. There is no {name} or {name}.gz.")
+        with download.usable(path, advice):
+            is_there = _find(path / name).is_file()
+        if not is_there:
+            raise DataError(f"There is no {name} or {name}.gz in {path}. {advice}")
     train, test = (_read_split(path, prefix, (None, None)) for prefix in ("train", "t10k"))
     return own_dataset(f"idx:{path}", train, test)
 
@@ -99,7 +102,7 @@ def _read_split(folder: Path, prefix: str, size: ItemShape) -> Split:
 
 def _find(path: Path) -> Path:
     """The plain file if it is there, else the compressed one."""
-    return path if os.path.isfile(path) else path.with_name(f"{path.name}.gz")
+    return path if path.is_file() else path.with_name(f"{path.name}.gz")
 
 
 def _read(path: Path, magic: int, item_shape: ItemShape) -> NDArray[np.uint8]:

@@ -1,0 +1,29 @@
+"""Inputs that claim, unpack to or are gigabytes, read by a process to which the system gives a quarter of one."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from support.readers import READERS
+
+TESTS = Path(__file__).parents[1]
+# Their files have no sizes of their own that the first of their kind would not have.
+SAME = {"idx labels", "text file", "checkpoint's data"}
+
+
+def test_every_reader_says_what_is_wrong_before_it_takes_memory() -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent}:{TESTS}"}
+    done = subprocess.run(
+        [sys.executable, str(TESTS / "support" / "huge.py")],
+        check=False, capture_output=True, text=True, env=environment, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    control, *trials = [json.loads(line) for line in done.stdout.splitlines()]
+    assert control["said"].startswith("MemoryError")
+    for trial in trials:
+        assert re.match(r"(DataError|RunError): .*FOLDER", trial["said"]), trial
+        assert "\n" not in trial["said"]
+    assert {trial["reader"] for trial in trials} == READERS.keys() - SAME

@@ -1,0 +1,120 @@
+"""Every reader against every input that is none: one line that names the file, at once, in little memory."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.readers import READERS
+
+from tfcore.errors import TfcoreError
+
+# What a run may be without; and where a part may be read for the whole.
+OPTIONAL = ("class names", "run's result", "run's curves", "run's log", "run's events")
+TEXTS = ("text", "text file", "class names", "cifar names", "run's flags", "run's curves", "run's log", "run's events")
+every_reader = pytest.mark.parametrize("name", READERS)
+
+
+def bind(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(path))  # whose whole path may be too long for a socket
+
+
+NO_FILES: dict[str, Callable[[Path], None]] = {
+    "pipe": os.mkfifo,
+    "socket": bind,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "circle": lambda path: path.symlink_to(path.name),
+    "broken link": lambda path: path.symlink_to("nowhere"),
+}
+
+
+def refused(name: str, folder: Path) -> str:
+    """What the reader says, in one line that names its folder at least; nothing where it reads what is there."""
+    try:
+        READERS[name].read(folder)
+    except TfcoreError as error:
+        message = str(error)
+    else:
+        return ""
+    assert "\n" not in message
+    assert str(folder) in message or "`" in message  # an argument, for a share of one line or a name that is no text
+    return message
+
+
+def assert_refused(name: str, folder: Path) -> None:
+    assert Path(READERS[name].file).parts[0] in refused(name, folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@every_reader
+def test_a_good_input_is_read_also_where_a_folder_is_called_by_no_text(folder: Path, name: str) -> None:
+    (folder / "plain").mkdir()
+    READERS[name].make(folder / "plain")
+    READERS[name].read(folder / "plain")
+    path = (folder / "plain").rename(folder / os.fsdecode(b"caf\xe9"))
+    refusal = refused(name, path)
+    assert not refusal or "UTF-8" in refusal or "codec can't encode" in refusal  # such as TensorFlow itself writes
+
+
+@every_reader
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_file_is_refused_at_once(folder: Path, name: str, kind: str) -> None:
+    path = made(folder, name)
+    path.unlink()
+    NO_FILES[kind](path)
+    if kind != "broken link" or name not in OPTIONAL:
+        assert_refused(name, folder)
+
+
+def made(folder: Path, name: str) -> Path:
+    """A good input, and its file."""
+    READERS[name].make(folder)
+    return folder / READERS[name].file
+
+
+@every_reader
+def test_a_file_that_may_not_be_read_is_named(name: str) -> None:
+    with tempfile.TemporaryDirectory() as place:  # not below a folder that is closed to others, as pytest's are
+        folder = Path(place)
+        folder.chmod(0o777)
+        path = made(folder, name)
+        for closed in (path,) if name == "run's log" else (path, path.parent):  # where a run's lock comes first
+            before = closed.stat().st_mode
+            closed.chmod(0)
+            with unprivileged():
+                assert_refused(name, folder) if closed == path else refused(name, folder)
+            closed.chmod(before)
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """As a user to whom permissions apply, which they do not to root."""
+    own_user = os.geteuid()
+    os.seteuid(own_user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(own_user)
+
+
+@every_reader
+def test_a_file_cut_anywhere_is_read_or_refused_in_one_line(folder: Path, name: str) -> None:
+    path = made(folder, name)
+    whole = path.read_bytes()
+    count = 10 if name.startswith(("run", "checkpoint", "archive")) else 40
+    ends = {*range(min(count, len(whole))), *np.linspace(0, len(whole) - 1, count, dtype=int).tolist()}
+    refusals = []
+    for end in sorted(ends):
+        path.write_bytes(whole[:end])
+        refusals.append(refused(name, folder))
+    assert name in TEXTS or all(refusals[: count // 2])

@@ -1,0 +1,210 @@
+"""Run as a program: reads inputs that claim or unpack to gigabytes, under a limit on memory that the system enforces.
+
+Prints a line of JSON for each: what the reader said.
+"""
+
+import gzip
+import json
+import resource
+import struct
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+from support import tensor_bundle
+from support.readers import PLAN, READERS
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+
+HEADROOM_BYTES = 256 << 20
+BOMB_BYTES = 2 * HEADROOM_BYTES
+GIGABYTES = 3 * 10**9
+
+
+def sparse(path: Path, start: bytes = b"", size_bytes: int = 10**12) -> None:
+    """A file of zeros after its start, which takes no room on the disk."""
+    with path.open("r+b") as file:
+        file.write(start)
+        file.truncate(size_bytes)
+
+
+def npy(shape: str, descr: str = "|u1") -> bytes:
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text
+
+
+def member(path: Path, name: str, start: bytes, zeros_bytes: int = 0, packing: int = zipfile.ZIP_DEFLATED) -> None:
+    """An .npz with a member of that start and so many zeros."""
+    with zipfile.ZipFile(path, "w", packing, compresslevel=1) as archive:
+        archive.writestr("y_train.npy", b"")
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+            file.write(start)
+            for _ in range(zeros_bytes >> 20):
+                file.write(bytes(1 << 20))
+
+
+def png(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), *chunks, (b"IDAT", zlib.compress(b""))]
+    packed = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def bmp(width: int, height: int) -> bytes:
+    return b"BM" + struct.pack("<IHHIIiiHHIIIIII", 54, 0, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+
+
+def jpeg(width: int, height: int) -> bytes:
+    frame = struct.pack(">BHBHHB", 0xC2, 11, 8, height, width, 1) + b"\1\x11\0"
+    return b"\xff\xd8\xff" + frame + b"\xff\xda\0\x08\1\1\0\0?\0" + bytes(99)
+
+
+def gif(width: int, height: int) -> bytes:
+    size = struct.pack("<HH", width, height)
+    return b"GIF89a" + size + bytes(3) + b"," + bytes(4) + size + b"\0\2\0;"
+
+
+def packed_zeros() -> bytes:
+    """A chunk's worth of zeros that a PNG says is text, or a profile of colours."""
+    return b"a\0\0" + zlib.compress(bytes(BOMB_BYTES), 1)
+
+
+def tar_bomb(path: Path, kind: bytes = tarfile.REGTYPE) -> None:
+    """A member of zeros, each megabyte of them in a gzip stream of its own."""
+    info = tarfile.TarInfo("cifar-10-batches-bin/readme.html")
+    info.size, info.type = BOMB_BYTES, kind
+    path.write_bytes(gzip.compress(info.tobuf()) + gzip.compress(bytes(1 << 20)) * (BOMB_BYTES >> 20))
+
+
+def gz_claim(path: Path) -> None:
+    path.unlink()
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(IDX))
+
+
+def gz_bomb(path: Path) -> None:
+    count = BOMB_BYTES >> 20
+    path.unlink()
+    header = gzip.compress(struct.pack(">4I", 2051, count, 1024, 1024))
+    path.with_name(f"{path.name}.gz").write_bytes(header + gzip.compress(bytes(1 << 20)) * count)
+
+
+def h5(path: Path, **settings: object) -> None:
+    path.unlink()
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a", dtype="f4", **settings)
+
+
+def record(length: int) -> bytes:
+    header = struct.pack("<Q", length)
+    return header + struct.pack("<I", masked_crc32c(header)) + b"rest"
+
+
+def wide_plan(path: Path) -> None:
+    path.write_text(replace(PLAN, model="mlp", sizes={"hidden": (10**9,)}).to_json())
+
+
+def safetensors(path: Path, side: int) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [side], "data_offsets": [0, 4 * side]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+
+
+def checkpoint_index(path: Path) -> None:
+    path.write_bytes(tensor_bundle.index({"model.a": (GIGABYTES,)}, {"model.a": 4 * GIGABYTES}))
+
+
+IDX = struct.pack(">4I", 2051, 2**32 - 1, 28, 28)
+HEADER = npy(f"({10**9}, 4, 4)")
+Spoil = Callable[[Path], object]
+CASES: list[tuple[str, str, Spoil]] = [  # the reader, what is tried on it, how its file is spoilt
+    ("cifar", "true size", lambda path: sparse(path, size_bytes=3073 * 10**9)),
+    ("cifar names", "endless line", sparse),
+    ("idx images", "claim", lambda path: path.write_bytes(IDX)),
+    ("idx images", "true size", lambda path: sparse(path, IDX, 16 + 784 * (2**32 - 1))),
+    ("idx images", "packed claim", gz_claim),
+    ("idx images", "bomb", gz_bomb),
+    ("text", "endless line", lambda path: sparse(path, b"0 1 2 3 4\n")),
+    ("text", "endless numbers", lambda path: path.write_bytes(b"0 " + b"10 " * (7 << 20))),
+    ("class names", "endless", sparse),
+    ("npz", "claim", lambda path: member(path, "x_train", npy("(1000000000, 28, 28)"))),
+    ("npz", "bomb", lambda path: member(path, "x_train", npy(f"({BOMB_BYTES >> 20}, 1024, 1024)"), BOMB_BYTES)),
+    ("npz", "bomb of a header", lambda path: member(path, "x_train", b"\x93NUMPY\2\0\xff\xff\xff\x7f", BOMB_BYTES)),
+    ("npz", "names of gigabytes", lambda path: member(path, "class_names", npy("(1,)", "<U500000000"))),
+    ("npz", "sparse", sparse),
+    ("folder", "png", lambda path: path.write_bytes(png(10**5, 10**5))),
+    ("folder", "bmp", lambda path: path.write_bytes(bmp(10**5, 10**5))),
+    ("folder", "jpeg", lambda path: path.write_bytes(jpeg(65500, 65500))),
+    ("folder", "gif", lambda path: path.write_bytes(gif(65535, 65535))),
+    ("picture", "text", lambda path: path.write_bytes(png(4, 4, (b"zTXt", packed_zeros())))),
+    ("picture", "profile", lambda path: path.write_bytes(png(4, 4, (b"iCCP", packed_zeros())))),
+    ("picture", "sparse", lambda path: sparse(path, png(4, 4))),
+    ("pictures", "claim", lambda path: path.write_bytes(HEADER)),
+    ("pictures", "true size", lambda path: sparse(path, HEADER, len(HEADER) + 16 * 10**9)),
+    ("archive", "bomb", tar_bomb),
+    ("archive", "bomb of a header", lambda path: tar_bomb(path, tarfile.XHDTYPE)),
+    ("archive", "bomb of a name", lambda path: tar_bomb(path, tarfile.GNUTYPE_LONGNAME)),
+    ("exported npz", "bomb", lambda path: member(path, "a", npy(f"({BOMB_BYTES},)"), BOMB_BYTES)),
+    ("exported npz", "claim", lambda path: member(path, "a", HEADER, packing=zipfile.ZIP_STORED)),
+    ("exported npz", "sparse", sparse),
+    ("exported h5", "claim", lambda path: h5(path, shape=(GIGABYTES,))),
+    ("exported h5", "bomb", lambda path: h5(path, shape=(1 << 22,), compression="gzip", fillvalue=1)),
+    ("exported h5", "sparse", sparse),
+    ("exported safetensors", "claim", lambda path: safetensors(path, GIGABYTES)),
+    ("exported safetensors", "header", lambda path: path.write_bytes(struct.pack("<Q", GIGABYTES) + b"{}")),
+    ("exported safetensors", "sparse", sparse),
+    ("architecture", "wide model", wide_plan),
+    ("architecture", "sparse", sparse),
+    ("architecture", "brackets", lambda path: path.write_bytes(b"[" * (1 << 24))),
+    ("run's architecture", "wide model", wide_plan),
+    ("run's flags", "sparse", sparse),
+    ("run's result", "sparse", sparse),
+    ("run's curves", "endless line", sparse),
+    ("run's log", "endless line", sparse),
+    ("run's events", "claim", lambda path: path.write_bytes(record(GIGABYTES))),
+    ("checkpoint's index", "claim", checkpoint_index),
+    ("checkpoint's facts", "sparse", sparse),
+]
+
+
+def tried(name: str, spoil: Spoil) -> str:
+    """What reading a spoilt input comes to, under the limit."""
+    with tempfile.TemporaryDirectory() as place:
+        READERS[name].make(Path(place))
+        spoil(Path(place, READERS[name].file))
+        return limited(lambda: READERS[name].read(Path(place))).replace(place, "FOLDER")
+
+
+def limited(work: Callable[[], object]) -> str:
+    """How it ends where there are only so many bytes more."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (mapped_bytes() + HEADROOM_BYTES, limits[1]))
+    try:
+        work()
+        return "done"
+    except BaseException as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def mapped_bytes() -> int:
+    """What this process has of addresses."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def main() -> None:
+    for reader in READERS.values():  # whatever is imported, and every thread, is there before the limit is
+        with tempfile.TemporaryDirectory() as place:
+            reader.make(Path(place))
+            reader.read(Path(place))
+    print(json.dumps({"reader": "none", "trial": "the limit", "said": limited(lambda: bytes(BOMB_BYTES))}))
+    for name, trial, spoil in CASES:
+        print(json.dumps({"reader": name, "trial": trial, "said": tried(name, spoil)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

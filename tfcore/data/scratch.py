@@ -1,0 +1,57 @@
+"""A place in the data folder for what is not whole yet, of one process at a time."""
+
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+_PREFIX = ".scratch-"
+
+
+@contextmanager
+def scratch_folder(data_dir: Path) -> Iterator[Path]:
+    """A new folder in the data folder, gone after the block. Where another process has one, its end is waited for.
+
+    So whatever lies there at the start is of a process that was killed, and goes.
+
+    Args:
+        data_dir: the data folder, made if need be.
+
+    Raises:
+        OSError: the data folder cannot be written.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with _locked(data_dir / ".lock"):
+        for leftover in data_dir.glob(f"{_PREFIX}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=data_dir) as folder:
+            yield Path(folder)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the file's lock, and leaves no file; filelock would leave it among the user's data."""
+    while True:
+        with path.open("w") as file:
+            _wait_for(file)
+            if not os.fstat(file.fileno()).st_nlink:  # its holder has deleted it meanwhile: the next may have another
+                continue
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # of a folder that vanished, or turned read-only
+                    path.unlink()
+            return
+
+
+def _wait_for(file: IO[str]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"Waiting for another process that works in {Path(file.name).parent}.", file=sys.stderr)
+        fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,0 +1,153 @@
+"""One checkpoint on disk: a `tf.train.Checkpoint` of a flat dict from names to variables.
+
+What is said about the process that saved stands among the variables, as JSON, so that all of a checkpoint is under
+TensorFlow's checksums.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfcore.errors import RunError
+from tfcore.files import sync
+
+_PREFIX = "state"
+_ABOUT = "about"  # its name among the variables
+_KEY = re.compile(r"variables/(.+)/\.ATTRIBUTES/VARIABLE_VALUE")
+# What TensorFlow raises over damaged files: no common base class.
+_READ_ERRORS = (tf.errors.OpError, IndexError, KeyError, ValueError, AssertionError, OSError, RecursionError)
+
+
+class DamagedCheckpointError(RunError):
+    """A checkpoint whose files are not what was written."""
+
+
+def write(folder: Path, state: Mapping[str, tf.Variable], about: Mapping[str, Any]) -> None:
+    """Writes the files of a checkpoint into a folder, and puts them on the disk.
+
+    Raises:
+        OSError, tf.errors.OpError: they cannot be written.
+    """
+    facts = tf.Variable(json.dumps(about))
+    tf.train.Checkpoint(variables={**state, _ABOUT: facts}).write(str(folder / _PREFIX))
+    for path in (*folder.iterdir(), folder):
+        sync(path)
+
+
+def restore(folder: Path, wanted: Mapping[str, tf.Variable], *, everything: bool) -> None:
+    """Gives `wanted` their values; names, shapes and dtypes are compared before any variable changes.
+
+    Args:
+        folder: of the checkpoint.
+        wanted: variables by name.
+        everything: the checkpoint must hold no others.
+
+    Raises:
+        DamagedCheckpointError: its files are not what was written.
+        RunError: it is of another model or optimizer; every difference is told.
+    """
+    with _intact(folder):
+        _refuse_others(folder)
+        _compare(folder, wanted, everything=everything)
+        status = tf.train.Checkpoint(variables=dict(wanted)).read(str(folder / _PREFIX))
+        status.assert_existing_objects_matched().expect_partial()  # or what is left over is warned about
+
+
+def about(folder: Path) -> dict[str, Any]:
+    """What was said about the process that saved.
+
+    Raises:
+        DamagedCheckpointError: it cannot be read.
+    """
+    with _intact(folder):
+        facts: dict[str, Any] = json.loads(_read(folder, _ABOUT))
+        if not isinstance(facts, dict):
+            raise ValueError("what it says of itself is no JSON object")
+    return facts
+
+
+def names(folder: Path) -> list[str]:
+    """The names of all variables in a checkpoint, which together claim no more bytes than it has.
+
+    Raises:
+        DamagedCheckpointError: its files are not what was written.
+    """
+    with _intact(folder):
+        _refuse_others(folder)
+        reader = tf.train.load_checkpoint(str(folder / _PREFIX))
+        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        names = {key: _unescaped(match[1]) for key in sorted(shapes) if (match := _KEY.fullmatch(key))}
+        claimed_bytes = sum(math.prod(shapes[key]) * dtypes[key].size for key in names)
+        if claimed_bytes > sum(path.stat().st_size for path in folder.iterdir()):
+            raise ValueError(f"its variables claim {claimed_bytes} bytes, more than it has.")
+    return [name for name in names.values() if name != _ABOUT]
+
+
+def read(folder: Path, name: str) -> Any:
+    """The value of one variable, as NumPy; no variable changes.
+
+    Raises:
+        DamagedCheckpointError: it cannot be read.
+    """
+    try:
+        return _read(folder, name)
+    except _READ_ERRORS as error:
+        raise DamagedCheckpointError(f"The checkpoint {folder} has no readable '{name}': {_reason(error)}") from error
+
+
+def _read(folder: Path, name: str) -> Any:
+    _refuse_others(folder)
+    escaped = name.replace(".", "..").replace("/", ".S")  # as TensorFlow writes a name into a key
+    return tf.train.load_checkpoint(str(folder / _PREFIX)).get_tensor(f"variables/{escaped}/.ATTRIBUTES/VARIABLE_VALUE")
+
+
+def _refuse_others(folder: Path) -> None:
+    """Raises ValueError where there is anything but files: TensorFlow would wait for a pipe's writer."""
+    for path in folder.iterdir():
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path.name} is no file.")
+
+
+def _unescaped(part: str) -> str:
+    return re.sub(r"\.(.)", lambda match: "/" if match[1] == "S" else match[1], part)
+
+
+def _compare(folder: Path, wanted: Mapping[str, tf.Variable], *, everything: bool) -> None:
+    """Raises RunError, listing every difference, unless the file holds `wanted` (if `everything`, and no more)."""
+    reader = tf.train.load_checkpoint(str(folder / _PREFIX))
+    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    stored = {_unescaped(match[1]): key for key in shapes if (match := _KEY.fullmatch(key))}
+    differences = [f"{name}: not in the checkpoint" for name in wanted if name not in stored]
+    if everything:
+        differences += [f"{name}: not in this program" for name in stored if name not in {*wanted, _ABOUT}]
+    for name in wanted.keys() & stored.keys():
+        have, want = (shapes[stored[name]], dtypes[stored[name]]), (wanted[name].shape.as_list(), wanted[name].dtype)
+        if have != want:
+            differences.append(
+                f"{name}: {have[1].name} {have[0]} in the checkpoint, {want[1].name} {want[0]} in this program"
+            )
+    if differences:
+        raise RunError(
+            f"The checkpoint {folder} is of another model or optimizer. " + "; ".join(sorted(differences)) + "."
+        )
+
+
+@contextmanager
+def _intact(folder: Path) -> Iterator[None]:
+    """Turns what reading a damaged checkpoint ends with into one kind of error."""
+    try:
+        yield
+    except _READ_ERRORS as error:
+        raise DamagedCheckpointError(f"The checkpoint {folder} is damaged: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what TensorFlow says, as a sentence."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return text if text.endswith(".") else f"{text}."
