@@ -59,7 +59,7 @@ def complex_numbers(file: h5py.File) -> None:
 
 
 def huge(file: h5py.File) -> None:
-    file.create_dataset("a", shape=(2**40, 2**40), dtype="f4")
+    file.create_dataset("a", shape=(2**30, 2**30), dtype="f4")
 
 
 NOT_PLAIN = [
@@ -116,33 +116,15 @@ def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_links_in_circles_are_not_followed(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "m.h5", "w") as file:
-        file["a"], file["b"] = h5py.SoftLink("/b"), h5py.SoftLink("/a")
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
         file["group/mine"] = np.zeros(3)
-        file["group/up"], file["group/same"] = h5py.SoftLink("/"), file["/"]
-    assert list(h5.read(tmp_path / "m.h5")[0]) == ["group/mine"]
-
-
-def deep(file: h5py.File) -> None:
-    group = file
-    for _ in range(600):
-        group = group.create_group("g")
-
-
-def wide(file: h5py.File) -> None:
-    for number in range(31):
-        file.create_dataset(f"a{number}", shape=(0,), dtype="u1")
-
-
-@pytest.mark.parametrize("make", [deep, wide])
-def test_a_tour_without_end_is_ended(
-    tmp_path: Path, make: Callable[[h5py.File], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(h5, "_MOST_ITEMS", 30 if make is wide else 10_000)
-    with h5py.File(tmp_path / "m.h5", "w") as file:
-        make(file)
-    with pytest.raises(DataError, match=r"it holds more than \d+ things, or names of more than 1000 characters"):
-        h5.read(tmp_path / "m.h5")
+        file["group/same"] = file["/"]
+    assert list(h5.read(path)[0]) == ["group/mine"]
+    with h5py.File(path, "a") as file:
+        file["a"], file["b"] = h5py.SoftLink("/b"), h5py.SoftLink("/a")
+    with pytest.raises(DataError, match="is a link"):
+        h5.read(path)
 
 
 def test_groups_become_part_of_the_name_and_attributes_are_not_read(tmp_path: Path) -> None:
