@@ -25,6 +25,12 @@ def test_aligned_empty_starts_on_a_boundary(shape: tuple[int, ...]) -> None:
     assert array.ctypes.data % 64 == 0
 
 
+def test_no_array_is_promised_that_is_larger_than_the_machines_memory() -> None:
+    """Where the system promises any amount, as it may be told to, writing to it would end some process or other."""
+    with pytest.raises(MemoryError, match=r"1000000000000000 bytes are more than this machine's \d+"):
+        aligned_empty((10**15,))
+
+
 def test_a_dataset_tells_its_shape_and_classes() -> None:
     dataset = Dataset("pair", split([0, 1, 1]), split([1]), ("cat", "dog"))
     assert len(dataset.train) == 3

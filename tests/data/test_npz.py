@@ -111,6 +111,13 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: Any, message
         read(save(tmp_path, **arrays))
 
 
+@pytest.mark.parametrize("codes", [[0x110000, 97, 98], [0xD800, 97, 98], [0x1B, 97, 98]])
+def test_names_that_are_no_plain_text_are_refused(tmp_path: Path, codes: list[int]) -> None:
+    names = np.array(codes, "<u4").view("<U1")
+    with pytest.raises(DataError, match=r"class_names` in .*my\.npz must be text|text without control characters"):
+        read(save(tmp_path, **changed(class_names=names)))
+
+
 def forbidden(shape: tuple[int, ...]) -> np.ndarray:
     raise AssertionError(f"allocated {shape}")
 

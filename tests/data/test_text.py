@@ -206,7 +206,7 @@ def test_a_share_that_leaves_a_split_empty_is_refused(tmp_path: Path, share: flo
 
 def test_names_of_classes_are_read(tmp_path: Path) -> None:
     folder(tmp_path, GOOD)
-    (tmp_path / "class_names.txt").write_text("\ufeffcat \n\ndog, größer\n", encoding="utf-8")
+    (tmp_path / "class_names.txt").write_text("\ufeffcat \n\ndog,\tgrößer\n", encoding="utf-8")
     assert read(tmp_path).class_names == ("cat", "dog, größer")
 
 
@@ -218,6 +218,7 @@ def test_names_of_classes_are_read(tmp_path: Path) -> None:
         (b"\n", "class_names.txt must hold at least one name"),
         (b"a\n" * 600_000, "at most 1048576 bytes"),
         (b"\xff\xfe", "class_names.txt is not UTF-8"),
+        (b"cat\n\x1b[2Jdog\n", r"text without control characters. Received '.x1b\[2Jdog'"),
     ],
 )
 def test_names_that_do_not_fit_are_refused(tmp_path: Path, names: bytes, message: str) -> None:

@@ -2,9 +2,12 @@
 
 import json
 import pathlib
+import struct
+import zlib
 from typing import Any
 
 import pytest
+from PIL import Image
 
 CONVERT = ("--dataset=shapes", "--train_examples=300", "--test_examples=60")
 TRAIN = ("--model=mlp", "--hidden=8", "--epochs=1", "--batch_size=50", "--run_dir=run")
@@ -73,3 +76,26 @@ def test_an_export_of_a_run_without_a_checkpoint_is_one_line(command: Any, tmp_p
     done = command("export", "--run_dir=run", "--format=npz", "--out=model.npz", status=1)
     assert done.stderr == "error: The run in run has no checkpoint yet.\n"
     assert not (tmp_path / "model.npz").exists()
+
+
+def test_what_pillow_has_to_say_stays_off_the_terminal(command: Any, tmp_path: pathlib.Path) -> None:
+    """A camera's notes that are damaged, and a header of a hundred million pixels, are warnings to it."""
+    for name in ("cat", "dog"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(2):
+            path = tmp_path / "pictures" / name / f"{number}.jpg"
+            Image.new("RGB", (8, 8)).save(
+                path, exif=b"Exif\0\0II*\0\10\0\0\0\7\0" + b"\x1a\1\5\0\1\0\0\0\xff\xff\0\0" * 2
+            )
+    with pytest.warns(UserWarning, match="Truncated File Read|EXIF"), Image.open(path) as image:
+        image.getexif()
+    flags = ("--dataset=folder:pictures", "--test_share=0.5", "--format=npz")
+    assert command("convert", *flags, "--out=a.npz").stderr == ""
+    header = struct.pack(">IIBBBBB", 10_000, 10_000, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + bytes(4) + b"IDAT" + bytes(4))
+    with pytest.warns(Image.DecompressionBombWarning), Image.open(path):
+        pass
+    refused = command("convert", *flags, "--out=b.npz", status=1).stderr
+    assert refused.count("\n") == 1
+    assert "1.jpg must have sides of at most 16384 pixels, and 64000000 in all. It has 10000x10000." in refused

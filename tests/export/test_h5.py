@@ -59,7 +59,7 @@ def complex_numbers(file: h5py.File) -> None:
 
 
 def huge(file: h5py.File) -> None:
-    file.create_dataset("a", shape=(2**40, 2**40), dtype="f4")
+    file.create_dataset("a", shape=(2**30, 2**30), dtype="f4")
 
 
 NOT_PLAIN = [
@@ -117,19 +117,16 @@ def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
         h5.read(tmp_path / "m.h5")
 
 
-def test_links_in_circles_are_refused(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "m.h5", "w") as file:
-        file["a"], file["b"] = h5py.SoftLink("/b"), h5py.SoftLink("/a")
-    with pytest.raises(DataError, match="'a' is a link"):
-        h5.read(tmp_path / "m.h5")
-
-
-def test_a_group_within_itself_is_refused(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "m.h5", "w") as file:
+def test_links_in_circles_are_not_followed(tmp_path: Path) -> None:
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
         file["group/mine"] = np.zeros(3)
         file["group/same"] = file["/"]
-    with pytest.raises(DataError, match="its parts claim more bytes than it has"):
-        h5.read(tmp_path / "m.h5")
+    assert list(h5.read(path)[0]) == ["group/mine"]
+    with h5py.File(path, "a") as file:
+        file["a"], file["b"] = h5py.SoftLink("/b"), h5py.SoftLink("/a")
+    with pytest.raises(DataError, match="is a link"):
+        h5.read(path)
 
 
 def test_groups_become_part_of_the_name_and_attributes_are_not_read(tmp_path: Path) -> None:

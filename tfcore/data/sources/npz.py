@@ -68,9 +68,7 @@ def _class_names(file: Npz, path: Path) -> tuple[str, ...]:
     if names.dtype.kind != "U" or names.ndim != 1 or not names.size:
         raise DataError(f"`class_names` in {path} must be text, one for each class. Received {_described(names)}.")
     codes = names.astype(names.dtype.newbyteorder("=")).view(np.uint32)
-    if (
-        codes.max(initial=0) > sys.maxunicode
-    ):  # Python makes a text of most of these, which then breaks what looks at it
+    if codes.max(initial=0) > sys.maxunicode:  # Python makes texts of most of these, which break what looks at them
         raise DataError(f"`class_names` in {path} must be text. Received {codes.max()}, which is no character.")
     return tuple(names.tolist())
 
