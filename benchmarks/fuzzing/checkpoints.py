@@ -20,7 +20,7 @@ from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleH
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from benchmarks.fuzzing import mutate
-from benchmarks.fuzzing.reader import Files, Link, Pipe, Reader, Wrong, mutated, watched
+from benchmarks.fuzzing.reader import Files, Link, Reader, Wrong, mutated, watched
 from tfcore.export import checkpoint as exported
 from tfcore.training import checkpoints
 from tfcore.training.checkpoints import Checkpoints
