@@ -25,6 +25,7 @@ READERS = {
     "export safetensors": Entry("benchmarks.fuzzing.weights:SAFETENSORS", 6),
     "architecture": Entry("benchmarks.fuzzing.runs:ARCHITECTURE", 4),
     "run folder": Entry("benchmarks.fuzzing.runs:RUN", 6),
+    "checkpoint": Entry("benchmarks.fuzzing.checkpoints:CHECKPOINT", 3),
 }
 
 
