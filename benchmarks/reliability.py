@@ -1,6 +1,6 @@
 """Writes what the campaigns found into docs/reliability.md, from their result files.
 
-    python benchmarks/reliability.py
+python benchmarks/reliability.py
 """
 
 import json
@@ -47,7 +47,9 @@ def _killed(found: Figures) -> Iterator[list[str]]:
 
 def _fuzzed(found: Figures) -> list[str]:
     lost = sum(reader["crashes"] + reader["hangs"] for reader in found["readers"].values())
-    return _row("Hostile files", f"files, {found['past_header']:.0%} past the header", found["cases"], lost, found["command"])
+    return _row(
+        "Hostile files", f"files, {found['past_header']:.0%} past the header", found["cases"], lost, found["command"]
+    )
 
 
 def _too_small(found: Figures) -> list[str]:
