@@ -1,11 +1,6 @@
-"""Checkpoints: TensorFlow's index of a bundle of tensors, rebuilt with every checksum right, and what lies beside it.
-
-The index is a sorted table as LevelDB has it: blocks of keys and values, each with a checksum, and a footer. The values
-are protocol buffers, one of the whole and one a tensor, which holds the checksum of the tensor's bytes.
-"""
+"""Checkpoints: what the index says of the tensors, the tensors' bytes, and the graph of objects."""
 
 import json
-import struct
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -15,23 +10,20 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-from benchmarks.fuzzing import mutate
-from benchmarks.fuzzing.reader import Files, Link, Reader, Wrong, mutated, watched
+from benchmarks.fuzzing import bundles, mutate
+from benchmarks.fuzzing.bundles import Entries
+from benchmarks.fuzzing.reader import Files, Link, Pipe, Reader, Wrong, mutated, watched
 from tfcore.export import checkpoint as exported
-from tfcore.training import checkpoints
+from tfcore.training import checkpoint_files
 from tfcore.training.checkpoints import Checkpoints
 
 STEP = 5
 FOLDER = f"step-{STEP:010d}"
-INDEX, DATA, ABOUT = (f"{FOLDER}/{name}" for name in ("state.index", "state.data-00000-of-00001", "about.json"))
-_GRAPH = b"_CHECKPOINTABLE_OBJECT_GRAPH"
-_MAGIC = 0xDB4775248B80FB57
-
-Entries = list[tuple[bytes, bytes]]  # keys and values of the index, in order
+INDEX, DATA = f"{FOLDER}/state.index", f"{FOLDER}/state.data-00000-of-00001"
 
 
 @cache
@@ -51,97 +43,54 @@ def _state() -> dict[str, tf.Variable]:
 def _good() -> Files:
     """What a run saves."""
     with tempfile.TemporaryDirectory() as folder:
-        Checkpoints(Path(folder), _state(), about={"tensorflow": tf.__version__, "threads": [2, 1]}).save(STEP)
-        return {name: (Path(folder) / name).read_bytes() for name in (INDEX, DATA, ABOUT)}
+        about = {"tensorflow": tf.__version__, "threads": [2, 1]}
+        Checkpoints(Path(folder), _state(), about=lambda: about).save(STEP, score=0.5)
+        return {name: (Path(folder) / name).read_bytes() for name in (INDEX, DATA)}
 
 
-def _varint(number: int) -> bytes:
-    text = b""
-    while number > 127:
-        text, number = text + bytes([number & 127 | 128]), number >> 7
-    return text + bytes([number])
-
-
-def _number(data: bytes, place: int) -> tuple[int, int]:
-    """A varint and the place behind it."""
-    number = shift = 0
-    while True:
-        byte, place = data[place], place + 1
-        number, shift = number | (byte & 127) << shift, shift + 7
-        if byte < 128:
-            return number, place
-
-
-def _entries(index: bytes) -> Entries:
-    """What stands in the only block of a small index."""
-    entries: Entries = []
-    key, place = b"", 0
-    end = index.index(b"\x00\x00\x00\x00\x01\x00\x00\x00")  # the block's list of where to begin
-    while place < end:
-        shared, place = _number(index, place)
-        own, place = _number(index, place)
-        size, place = _number(index, place)
-        key = key[:shared] + index[place : place + own]
-        place += own + size
-        entries.append((key, index[place - size : place]))
-    return entries
-
-
-def _block(entries: Entries) -> bytes:
-    text = b"".join(b"\x00" + _varint(len(key)) + _varint(len(value)) + key + value for key, value in entries)
-    text += struct.pack("<II", 0, 1) + b"\x00"  # not packed
-    return text + struct.pack("<I", masked_crc32c(text))
-
-
-def _index(entries: Entries) -> bytes:
-    """An index whose checksums and addresses are right."""
-    body, none = _block(entries), _block([])
-    directory = _block([(b"\xff", _varint(0) + _varint(len(body) - 5))])
-    footer = b"".join(
-        _varint(place) + _varint(size - 5)
-        for place, size in ((len(body), len(none)), (len(body) + len(none), len(directory)))
-    )
-    return body + none + directory + footer.ljust(40, b"\x00") + struct.pack("<Q", _MAGIC)
+def _changed(files: tuple[bytes, bytes]) -> Files:
+    return dict(zip((INDEX, DATA), files, strict=True))
 
 
 def _files(draw: Random, bad: bool) -> Files:
     files = dict(_good())
     if not bad:
         return files
-    index, data, about = files[INDEX], files[DATA], files[ABOUT]
+    index, data = files[INDEX], files[DATA]
     assert isinstance(index, bytes)
     assert isinstance(data, bytes)
-    assert isinstance(about, bytes)
-    entries = _entries(index)
-    match draw.randrange(11):
+    entries = bundles.entries(index)
+    match draw.randrange(14):
         case 0:
-            return {**files, ABOUT: mutate.json_text(draw, json.loads(about))}
+            about = mutate.json_text(draw, json.loads(bundles.text(entries, data, bundles.ABOUT)))
+            return _changed(bundles.with_text(entries, data, bundles.ABOUT, about))
         case 1:
             return mutated(draw, files, lambda _, content: mutate.damage(draw, content))
         case 2:
             return _without(draw, files)
         case 3:
-            return {**files, INDEX: _index(_other_names(draw, entries))}
+            return {**files, INDEX: bundles.index(_other_names(draw, entries))}
         case 4:
-            return {**files, INDEX: _index([(b"", _odd_header(draw, entries[0][1])), *entries[1:]])}
+            return {**files, INDEX: bundles.index([(b"", _odd_header(draw, entries[0][1])), *entries[1:]])}
         case 5:
-            return {**files, **_changed_graph(draw, entries, data)}
-        case 6:
+            graph = _odd_graph(draw, bundles.text(entries, data, bundles.GRAPH))
+            return _changed(bundles.with_text(entries, data, bundles.GRAPH, graph))
+        case 6 | 7 | 8 | 9:
             place = draw.randrange(len(data))
             changed = data[:place] + draw.randbytes(8) + data[place + 8 :]
-            return {**files, DATA: changed, INDEX: _index([_summed(entry, changed) for entry in entries])}
+            return {**files, DATA: changed, INDEX: bundles.index([bundles.summed(entry, changed) for entry in entries])}
     for _ in range(draw.choice((1, 1, 2))):
         entries[1:] = mutate.replace(draw, entries[1:], lambda entry: (entry[0], _odd_entry(draw, entry[1])))
     if draw.random() < 0.5:
-        entries = [_summed(entry, data) for entry in entries]
-    return {**files, INDEX: _index(entries)}
+        entries = [bundles.summed(entry, data) for entry in entries]
+    return {**files, INDEX: bundles.index(entries)}
 
 
 def _without(draw: Random, files: Files) -> Files:
     """The files with one missing, empty, or something else in its place."""
     name = draw.choice(list(files))
     del files[name]
-    what = draw.choice((None, b"", Link("/dev/zero"), Link("nowhere"), Link(".")))
+    what = draw.choice((None, b"", Pipe(), Link("/dev/zero"), Link("nowhere"), Link(".")))
     return files if what is None else {**files, name: what}
 
 
@@ -167,7 +116,10 @@ def _odd_header(draw: Random, value: bytes) -> bytes:
 
 def _odd_entry(draw: Random, value: bytes) -> bytes:
     """What the index says of a tensor, with a field that lies."""
-    entry = BundleEntryProto.FromString(value)
+    try:
+        entry = BundleEntryProto.FromString(value)
+    except DecodeError:  # a second change of the same
+        return value
     match draw.randrange(9):
         case 0:
             entry.dtype = draw.choice((*range(30), 101, 127, 200))
@@ -197,26 +149,9 @@ def _signed(draw: Random, true: int, bits: int) -> int:
     return number - (1 << bits) if number >> bits - 1 else number
 
 
-def _summed(item: tuple[bytes, bytes], data: bytes) -> tuple[bytes, bytes]:
-    """An entry with the checksum of the bytes that it names."""
-    key, value = item
-    try:
-        entry = BundleEntryProto.FromString(value)
-    except Exception:  # it is no entry any more
-        return item
-    if not key or key == _GRAPH or entry.offset < 0 or not 0 <= entry.size <= len(data):
-        return item
-    entry.crc32c = masked_crc32c(data[entry.offset : entry.offset + entry.size])
-    return key, entry.SerializeToString()
-
-
-def _changed_graph(draw: Random, entries: Entries, data: bytes) -> Files:
-    """Index and data whose graph of objects lies about its nodes."""
-    (place,) = [place for place, (key, _) in enumerate(entries) if key == _GRAPH]
-    entry = BundleEntryProto.FromString(entries[place][1])
-    text = data[entry.offset : entry.offset + entry.size]
-    length, start = _number(text, 0)
-    graph = TrackableObjectGraph.FromString(text[start + 4 : start + 4 + length])
+def _odd_graph(draw: Random, text: bytes) -> bytes:
+    """A graph of objects that lies about its nodes."""
+    graph = TrackableObjectGraph.FromString(text)
     node = draw.choice(graph.nodes)
     match draw.randrange(5):
         case 0:
@@ -233,23 +168,18 @@ def _changed_graph(draw: Random, entries: Entries, data: bytes) -> Files:
         case 4:
             slot = node.slot_variables.add()
             slot.original_variable_node_id, slot.slot_variable_node_id = _signed(draw, 0, 32), _signed(draw, 0, 32)
-    changed = graph.SerializeToString() if draw.random() < 0.8 else mutate.damage(draw, graph.SerializeToString())
-    told = struct.pack("<I", len(changed))
-    check = struct.pack("<I", masked_crc32c(told))
-    stored = _varint(len(changed)) + check + changed
-    entry.offset, entry.size, entry.crc32c = len(data), len(stored), masked_crc32c(told + check + changed)
-    entries[place] = (_GRAPH, entry.SerializeToString())
-    return {INDEX: _index(entries), DATA: data + stored}
+    changed = graph.SerializeToString()
+    return changed if draw.random() < 0.8 else mutate.damage(draw, changed)
 
 
 def _read(folder: Path, draw: Random, past: Callable[[], None]) -> None:
     if draw.random() < 0.3:
-        with watched(tf.train, "load_checkpoint", past, after=True):
+        with watched(checkpoint_files, "_reader", past, after=True):
             exported.read(folder, STEP)
         return
     before = {name: variable.numpy() for name, variable in _state().items()}
     # The names are compared behind the index and the state in front of the tensors.
-    with watched(checkpoints, "_compare", past, after=True):
+    with watched(checkpoint_files, "_compare", past, after=True):
         about = Checkpoints(folder, _state()).restore(STEP)
     if type(about) is not dict:
         raise Wrong(f"what is told about the checkpoint is {type(about).__name__}")

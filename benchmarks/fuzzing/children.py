@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -97,13 +97,13 @@ def run(shift: Shift, *, limit_secs: float, keep: Path | None = None, told: Call
         while tally.cases < shift.end - shift.first:
             rest = replace(shift, first=shift.first + tally.cases)
             with tempfile.TemporaryFile() as errors, _started(rest, keep or Path(scratch), keep, errors) as child:
-                lost = _follow(child, rest, tally, limit_secs, told)
+                end = _follow(child, rest, tally, limit_secs, told)
                 case = shift.first + tally.cases
-                if lost == "never ready" or (lost and case == shift.end):
-                    raise RuntimeError(f"A child for {shift.name} failed: {_end(errors)}")
-                if lost:
+                if end == "never ready" or (case == shift.end and end != "exit 0"):
+                    raise RuntimeError(f"A child for {shift.name} failed, {end}: {_end(errors)}")
+                if case < shift.end:
                     tally.cases += 1
-                    tally.failed(shift, case, "hang" if lost == "hang" else "death", f"{lost}: {_end(errors)}")
+                    tally.failed(shift, case, "hang" if end == "hang" else "death", f"{end}: {_end(errors)}")
     tally.secs = time.monotonic() - start
     return tally
 
@@ -132,14 +132,14 @@ def _started(shift: Shift, folder: Path, keep: Path | None, errors: IO[bytes]) -
 def _follow(
     child: subprocess.Popen[bytes], shift: Shift, tally: Tally, limit_secs: float, told: Callable[[], None]
 ) -> str:
-    """Counts what a child says to its end; gives back how it was lost, if it was."""
-    lost = "never ready"
+    """Counts what a child says to its end, and gives back how that came."""
+    ready = False
     try:
         for message in _messages(child, limit_secs):
             match message:
                 case ["ready", base_bytes]:
                     tally.base_memory_bytes = max(tally.base_memory_bytes, base_bytes)
-                    lost = ""
+                    ready = True
                 case ["peak", peak_bytes]:
                     tally.peak_memory_bytes = max(tally.peak_memory_bytes, peak_bytes)
                 case ["done", number, outcome, past, what]:
@@ -149,10 +149,12 @@ def _follow(
                     told()
     except TimeoutError:
         child.send_signal(signal.SIGABRT)  # upon which it says where it was
-        child.wait(timeout=limit_secs)
-        return lost or "hang"
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=limit_secs)
+        return "hang" if ready else "never ready"
     status = child.wait()
-    return lost or (f"signal {signal.Signals(-status).name}" if status < 0 else f"exit {status}" if status else "")
+    end = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit {status}"
+    return end if ready else "never ready"
 
 
 def _messages(child: subprocess.Popen[bytes], limit_secs: float) -> Iterator[list[Any]]:
@@ -172,9 +174,10 @@ def _messages(child: subprocess.Popen[bytes], limit_secs: float) -> Iterator[lis
 def _end(errors: IO[bytes]) -> str:
     """The end of what a child wrote on standard error: what a library said, or the stack it died with."""
     errors.seek(0)
-    lines = [line.strip() for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
-    stack = [line for line in lines if "/tfcore/" in line]
-    return " | ".join([*lines[:1], *(stack or lines)[-3:]] or ["nothing"])
+    lines = [line.strip() for line in errors.read().decode(errors="replace").splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("WARNING: All log", "Extension modules"))]
+    own = [line for line in lines if "/tfcore/" in line]
+    return " | ".join(dict.fromkeys([*lines[:4], *own[:2], *lines[-1:]])) or "nothing"
 
 
 def _in_memory() -> str | None:

@@ -62,10 +62,8 @@ def odd_npy(draw: Random, array: np.ndarray) -> bytes:
             other = array.reshape(draw.choice(((-1,), (1, *array.shape), (*array.shape, 1), array.shape[::-1])))
             return good_npy(other)
         case 6:
-            kind = draw.choice(
-                (np.int64, np.uint8, np.uint64, np.int8, np.float32, np.bool_, ">u2", np.str_, np.bytes_)
-            )
-            return good_npy(array.astype(kind))
+            kind = draw.choice(("<i8", "|u1", "<u8", "|i1", "<f4", "|b1", ">u2", "<U2", "|S3"))
+            return good_npy(array if array.dtype.kind == "U" else array.astype(kind))
         case 7:
             edges = [value for value in mutate.EDGES if value < 2**63]
             values = np.array([draw.choice((*edges, -1, -(2**31), -(2**63))) for _ in range(array.size)])

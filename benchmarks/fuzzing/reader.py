@@ -23,6 +23,7 @@ class Link:
     target: str
 
 
+@dataclass(frozen=True)
 class Pipe:
     """Stands where a file would: a pipe that nobody writes to, or a reader would wait for ever."""
 

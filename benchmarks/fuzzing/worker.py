@@ -10,6 +10,7 @@ was at when it fell silent.
 import faulthandler
 import importlib
 import json
+import logging
 import os
 import resource
 import shutil
@@ -136,6 +137,7 @@ def main() -> None:
         out.write(json.dumps(message) + "\n")
 
     faulthandler.enable()
+    logging.disable()  # what the readers say of pictures that they leave out
     threading.stack_size(STACK_BYTES)
     warnings.simplefilter("always")
     warnings.filterwarnings("ignore", module=r"PIL\.")  # as the commands do

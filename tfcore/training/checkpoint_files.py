@@ -16,12 +16,11 @@ import tensorflow as tf
 
 from tfcore.errors import RunError
 from tfcore.files import sync
+from tfcore.training import checkpoint_index
 
 _PREFIX = "state"
 _ABOUT = "about"  # its name among the variables
 _KEY = re.compile(r"variables/(.+)/\.ATTRIBUTES/VARIABLE_VALUE")
-# What TensorFlow raises over damaged files: no common base class.
-_READ_ERRORS = (tf.errors.OpError, IndexError, KeyError, ValueError, AssertionError, OSError, RecursionError)
 
 
 class DamagedCheckpointError(RunError):
@@ -53,7 +52,6 @@ def restore(folder: Path, wanted: Mapping[str, tf.Variable], *, everything: bool
         RunError: it is of another model or optimizer; every difference is told.
     """
     with _intact(folder):
-        _refuse_others(folder)
         _compare(folder, wanted, everything=everything)
         status = tf.train.Checkpoint(variables=dict(wanted)).read(str(folder / _PREFIX))
         status.assert_existing_objects_matched().expect_partial()  # or what is left over is warned about
@@ -79,8 +77,7 @@ def names(folder: Path) -> list[str]:
         DamagedCheckpointError: its files are not what was written.
     """
     with _intact(folder):
-        _refuse_others(folder)
-        reader = tf.train.load_checkpoint(str(folder / _PREFIX))
+        reader = _reader(folder)
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         names = {key: _unescaped(match[1]) for key in sorted(shapes) if (match := _KEY.fullmatch(key))}
         claimed_bytes = sum(math.prod(shapes[key]) * dtypes[key].size for key in names)
@@ -97,21 +94,22 @@ def read(folder: Path, name: str) -> Any:
     """
     try:
         return _read(folder, name)
-    except _READ_ERRORS as error:
+    except Exception as error:
         raise DamagedCheckpointError(f"The checkpoint {folder} has no readable '{name}': {_reason(error)}") from error
 
 
 def _read(folder: Path, name: str) -> Any:
-    _refuse_others(folder)
     escaped = name.replace(".", "..").replace("/", ".S")  # as TensorFlow writes a name into a key
-    return tf.train.load_checkpoint(str(folder / _PREFIX)).get_tensor(f"variables/{escaped}/.ATTRIBUTES/VARIABLE_VALUE")
+    return _reader(folder).get_tensor(f"variables/{escaped}/.ATTRIBUTES/VARIABLE_VALUE")
 
 
-def _refuse_others(folder: Path) -> None:
-    """Raises ValueError where there is anything but files: TensorFlow would wait for a pipe's writer."""
+def _reader(folder: Path) -> Any:
+    """TensorFlow's reader, for files that it neither waits for nor ends the process over."""
     for path in folder.iterdir():
         if path.exists() and not path.is_file():
             raise ValueError(f"{path.name} is no file.")
+    checkpoint_index.check(folder / _PREFIX)
+    return tf.train.load_checkpoint(str(folder / _PREFIX))
 
 
 def _unescaped(part: str) -> str:
@@ -120,7 +118,7 @@ def _unescaped(part: str) -> str:
 
 def _compare(folder: Path, wanted: Mapping[str, tf.Variable], *, everything: bool) -> None:
     """Raises RunError, listing every difference, unless the file holds `wanted` (if `everything`, and no more)."""
-    reader = tf.train.load_checkpoint(str(folder / _PREFIX))
+    reader = _reader(folder)
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     stored = {_unescaped(match[1]): key for key in shapes if (match := _KEY.fullmatch(key))}
     differences = [f"{name}: not in the checkpoint" for name in wanted if name not in stored]
@@ -143,7 +141,9 @@ def _intact(folder: Path) -> Iterator[None]:
     """Turns what reading a damaged checkpoint ends with into one kind of error."""
     try:
         yield
-    except _READ_ERRORS as error:
+    except (RunError, MemoryError):
+        raise
+    except Exception as error:  # what TensorFlow raises over damaged files has no common base class
         raise DamagedCheckpointError(f"The checkpoint {folder} is damaged: {_reason(error)}") from error
 
 

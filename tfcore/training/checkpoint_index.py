@@ -1,0 +1,123 @@
+"""The index of a checkpoint, looked at before TensorFlow does, which ends the process over entries that lie.
+
+It is a table as LevelDB has it: blocks of sorted keys and values, a block that lists those, and a footer. The first
+value tells of the whole, each other one of a tensor: its type, its shape, and where its bytes lie.
+
+Source: tensorflow/core/util/tensor_bundle, and LevelDB's table_format.md.
+"""
+
+import math
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
+
+from tfcore.files import open_file
+
+_LARGEST_BYTES = 1 << 26  # more than the index of any model has
+_FOOTER = struct.Struct("<40sQ")  # two places of blocks, padded; the magic number
+_MAGIC = 0xDB4775248B80FB57
+_MOST_AXES = 254  # of TensorFlow's shapes
+
+
+def check(prefix: Path) -> None:
+    """Looks at every entry of the index.
+
+    Args:
+        prefix: what the names of the checkpoint's files begin with.
+
+    Raises:
+        ValueError: an entry is no tensor that lies whole in the one file of data.
+        OSError: a file cannot be read.
+    """
+    data_bytes = prefix.with_name(f"{prefix.name}.data-00000-of-00001").stat().st_size
+    with open_file(prefix.with_name(f"{prefix.name}.index")) as file:
+        index = file.read(_LARGEST_BYTES + 1)
+    if not _FOOTER.size <= len(index) <= _LARGEST_BYTES:
+        raise ValueError(f"its index has {len(index)} bytes, which no index has")
+    for key, value in _entries(index):
+        try:
+            if key:
+                _check_tensor(key, BundleEntryProto.FromString(value), data_bytes)
+            elif BundleHeaderProto.FromString(value).num_shards != 1:
+                raise ValueError("its data are not in one file")
+        except DecodeError as error:
+            raise ValueError(f"its index has no readable entry {key!r}") from error
+
+
+def _check_tensor(key: bytes, entry: BundleEntryProto, data_bytes: int) -> None:
+    """Raises ValueError unless the entry is of a whole tensor whose bytes are there."""
+    axes = [axis.size for axis in entry.shape.dim]
+    whole = not (entry.shape.unknown_rank or entry.slices or entry.shard_id) and len(axes) <= _MOST_AXES
+    if not whole or min(axes, default=0) < 0 or math.prod(max(1, axis) for axis in axes) >= 2**62:
+        raise ValueError(f"its index has no sound shape for {key!r}")
+    if not 0 <= entry.offset <= entry.offset + entry.size <= data_bytes:
+        raise ValueError(f"its index claims bytes for {key!r} that are not there")
+    try:
+        dtype = tf.as_dtype(entry.dtype)
+    except TypeError:
+        raise ValueError(f"its index has no type for {key!r}") from None
+    count = math.prod(axes)
+    fits = count <= entry.size if dtype == tf.string else dtype.size and count * dtype.size == entry.size
+    if not fits:
+        raise ValueError(f"its index claims {count} times {dtype.name} for {key!r}, in {entry.size} bytes")
+
+
+def _entries(index: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """All keys and values."""
+    places, magic = _FOOTER.unpack(index[-_FOOTER.size :])
+    if magic != _MAGIC:
+        raise ValueError("its index does not end like one")
+    _, _, at = _place(places, 0)
+    start, size, _ = _place(places, at)
+    for _, value in _block(index, start, size):
+        yield from _block(index, *_place(value, 0)[:2])
+
+
+def _block(index: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]:
+    """The keys and values of one block, which need not be packed, and may be entered where its end says."""
+    block = index[start : start + size]
+    if len(block) < max(size, 8) or index[start + size : start + size + 1] != b"\x00":
+        raise ValueError("a block of its index is cut short or packed")
+    (count,) = struct.unpack("<I", block[-4:])
+    end = len(block) - 4 - 4 * count
+    if end < 0:
+        raise ValueError("a block of its index is damaged")
+    entrances = set(struct.unpack_from(f"<{count}I", block, end))
+    place, key = 0, b""
+    while place < end:
+        begin = place
+        shared, place = _number(block, place)
+        own, place = _number(block, place)
+        length, place = _number(block, place)
+        if shared > len(key) or place + own + length > end:
+            raise ValueError("a block of its index is damaged")
+        if not shared:
+            entrances.discard(begin)
+        key, place = key[:shared] + block[place : place + own], place + own + length
+        yield key, block[place - length : place]
+    if entrances - {0}:
+        raise ValueError("a block of its index is entered where no entry begins")
+
+
+def _place(data: bytes, at: int) -> tuple[int, int, int]:
+    """Start and size of a block, and where what says so ends."""
+    start, at = _number(data, at)
+    size, at = _number(data, at)
+    return start, size, at
+
+
+def _number(data: bytes, place: int) -> tuple[int, int]:
+    """A number in pieces of seven bits, and the place behind it."""
+    number = 0
+    for shift in range(0, 64, 7):
+        if place >= len(data):
+            break
+        byte, place = data[place], place + 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, place
+    raise ValueError("a number in its index has no end")
