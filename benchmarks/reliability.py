@@ -26,9 +26,9 @@ def figures(name: str) -> Figures:
     return loaded
 
 
-def text(faults: Figures, fuzz: Figures, disks: Figures, lives: Figures) -> str:
+def text(faults: Figures, fuzz: Figures, disks: Figures) -> str:
     """The campaigns in a table, and below it one of the fuzzed readers."""
-    rows = [*_killed(faults), _fuzzed(fuzz), _too_small(disks), _flat(lives)]
+    rows = [*_killed(faults), _fuzzed(fuzz), _too_small(disks)]
     lines = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
     about = f"Measured on {faults['date']}: {faults['machine']}; {faults['versions']}.\n\n"
     return about + HEAD + lines + "\n" + _readers(fuzz)
@@ -56,11 +56,6 @@ def _too_small(found: Figures) -> list[str]:
     return _row("Disks", "disks that are too small", found["tried"], found["lost"], "python benchmarks/disks.py")
 
 
-def _flat(found: Figures) -> list[str]:
-    growing = sum(not row["flat"] for row in found["quantities"])
-    return _row("Long lives", "quantities that stay flat", len(found["quantities"]), growing, found["command"])
-
-
 def _readers(found: Figures) -> str:
     lines = ["| reader | files | accepted | refused | crashes | hangs |", "|---|--:|--:|--:|--:|--:|"]
     for name, reader in found["readers"].items():
@@ -71,7 +66,7 @@ def _readers(found: Figures) -> str:
 
 def main() -> None:
     """Rewrites the table."""
-    tables.put(PAGE, BEGIN, END, text(*(figures(name) for name in ("faults", "fuzz", "disks", "lives"))))
+    tables.put(PAGE, BEGIN, END, text(*(figures(name) for name in ("faults", "fuzz", "disks"))))
 
 
 if __name__ == "__main__":
