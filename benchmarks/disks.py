@@ -106,7 +106,8 @@ def trials(campaign: Campaign, limit: str, values: Iterable[int]) -> Iterator[di
     for value in values:
         place, problem = campaign.trial(limit, value)
         print(f"{limit}={value}: {place or 'enough'}{': ' + problem if problem else ''}", file=sys.stderr)
-        yield {"limit": f"{limit}={value}", "ended_at": place or "the end", "problem": problem}
+        if place or problem:
+            yield {"limit": f"{limit}={value}", "ended_at": place or "the end", "problem": problem}
         if not place:
             return
 

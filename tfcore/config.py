@@ -105,6 +105,9 @@ class RunConfig:
         "Compile the training steps by XLA. auto: for mlp on MNIST and its like, and for every model on a GPU.",
         choices=("auto", "on", "off"),
     )
+    deterministic: bool = _flag(
+        False, "Only ops that repeat themselves to the bit on every device; on a CPU those that tfcore uses always do."
+    )
 
     loss: str = _flag("cross_entropy", "What is minimised.", choices=("cross_entropy", "mean_squared_error"))
     label_smoothing: float = _flag(0.0, "Share of each label spread evenly over all classes.", checks.below_one)

@@ -25,7 +25,7 @@ class Phase(enum.IntEnum):
     RESUMING = 2  # restores, sweeps, trims the logs
     TRAINING = 3  # and all that is none of the others
     EVALUATION = 4
-    LOG = 5  # both logs are flushed
+    LOG = 5  # both logs are put on the disk
     WRITE = 6  # of a checkpoint, up to the deletion of the first old one
     ROTATION = 7  # old checkpoints are deleted
     RESULT = 8  # the run's end is written down
@@ -88,7 +88,7 @@ class Reporter:
         self._wrap(Checkpoints, "sweep", lambda: self._within(Phase.RESUMING, only=Phase.STARTING))
         self._wrap(run_log, "trim", lambda: self._within(Phase.RESUMING, only=Phase.STARTING))
         self._wrap(run_log.RunLog, "write", self._after_a_step)
-        self._wrap(run_log.RunLog, "flush", lambda: self._within(Phase.LOG))
+        self._wrap(run_log.RunLog, "commit", lambda: self._within(Phase.LOG))
         self._wrap(Evaluation, "__call__", lambda: self._within(Phase.EVALUATION))
         self._wrap(Checkpoints, "save", lambda: self._within(Phase.WRITE))
         self._wrap(RunFolder, "write_result", lambda: self._within(Phase.RESULT))

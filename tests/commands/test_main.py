@@ -1,5 +1,6 @@
 """The front door: bad input is one line on standard error, an exit status, and nothing changed on disk."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -243,7 +244,8 @@ def test_the_script_has_the_same_statuses() -> None:
 def test_output_that_cannot_be_written_is_one_line(streams: str, status: int, message: str) -> None:
     """A stream that is closed from the start is one that nobody wants to read."""
     overview = f"sleep 0.2; exec {sys.executable} -m tfcore --help {streams}"
-    done = subprocess.run(["bash", "-c", overview], cwd=ROOT, capture_output=True, text=True, check=False)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(["bash", "-c", overview], cwd=ROOT, capture_output=True, text=True, check=False, env=buffered)
     assert (done.returncode, done.stderr) == (status, message)
 
 

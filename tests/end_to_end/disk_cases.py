@@ -47,6 +47,11 @@ def test_a_disk_that_is_too_small(campaign: Campaign, limit: str, value: int, pl
     assert campaign.trial(limit, value) == (place, "")
 
 
+def test_a_disk_without_room_for_the_result(campaign: Campaign) -> None:
+    """All but one of what there is in the end, which counts the disk's own folder."""
+    assert campaign.trial("nr_inodes", len(list(campaign.whole.rglob("*")))) == ("result.json", "")
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that happens to the disk that a run is on, what the error line says, and how it is put right."""

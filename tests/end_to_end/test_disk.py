@@ -1,8 +1,11 @@
 """Disks that are too small, turn read-only or vanish: one error, nothing lost, and the same command goes on."""
 
+import json
 import pathlib
 import subprocess
 import sys
+
+from benchmarks import disks
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Small file systems need a namespace, and one thread for whoever enters it, so the cases have a process of their own.
@@ -20,3 +23,11 @@ def test_the_cases_that_need_disks_of_their_own() -> None:
     command = [sys.executable, "-c", ENTER, "-p", "no:cacheprovider", "--capture=no", str(cases)]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr.strip().rpartition("\n")[2]
+
+
+def test_the_figures_are_of_this_run_and_end_in_every_place() -> None:
+    measured = json.loads(disks.FIGURES.read_text(encoding="utf-8"))
+    assert measured["flags"] == list(disks.FLAGS)
+    assert measured["ended_at"].keys() == disks.PLACES.keys()
+    assert sum(measured["ended_at"].values()) == measured["tried"] == measured["survived"]
+    assert (measured["lost"], measured["problems"]) == (0, {})

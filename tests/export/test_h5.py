@@ -72,7 +72,9 @@ NOT_PLAIN = [
 def test_what_is_not_plain_is_refused(tmp_path: Path, make: Callable[[h5py.File], None]) -> None:
     with h5py.File(tmp_path / "m.h5", "w") as file:
         make(file)
-    with pytest.raises(DataError, match="'a' is not plain, uncompressed numbers"):
+    with pytest.raises(
+        DataError, match=r"'a' (is not plain, uncompressed numbers|has not the size that its shape claims)"
+    ):
         h5.read(tmp_path / "m.h5")
 
 

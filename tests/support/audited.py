@@ -29,6 +29,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import tensorflow as tf
 from numpy.lib import _format_impl
 from support.readers import PLAN, READERS, RNG
 
@@ -56,8 +57,9 @@ class Hook:
         if event in FORBIDDEN:
             wrong = not (event == "compile" and _is_of_header(sys._getframe(1)))
         elif event == "open":
-            nameless = os.path.isdir(arguments[0]) if isinstance(arguments[0], str) else False  # a temporary file
-            wrong = bool((arguments[2] or 0) & _WRITES) and not nameless and self._is_outside(arguments[0])
+            # A descriptor has had its event; and a folder that is written to is a temporary file without a name.
+            known = isinstance(arguments[0], int) or os.path.isdir(arguments[0])
+            wrong = bool((arguments[2] or 0) & _WRITES) and not known and self._is_outside(arguments[0])
         else:
             wrong = event in _CHANGES and self._is_outside(arguments[0], arguments[-1])
         if wrong:
@@ -67,11 +69,11 @@ class Hook:
         """Whether a path lies elsewhere than in the input's own folder, where archives are unpacked and logs trimmed.
 
         Args:
-            path: absolute, relative, or a descriptor.
+            path: absolute or relative.
             at: the descriptor of the folder that a relative path begins at; -1 for the working directory.
         """
         start = f"/proc/self/fd/{at}" if isinstance(at, int) and at >= 0 else "."
-        place = os.path.realpath(f"/proc/self/fd/{path}" if isinstance(path, int) else os.path.join(start, path))
+        place = os.path.realpath(os.path.join(start, path))
         return place != self.folder and not place.startswith(f"{self.folder}{os.sep}")
 
 
@@ -130,6 +132,11 @@ def pickled_cifar(path: Path) -> None:
     (inner / "data_batch_1").write_bytes(PICKLE)
 
 
+def pickled_facts(path: Path) -> None:
+    """A checkpoint that is sound, but for what it says of itself."""
+    tf.train.Checkpoint(variables={"about": tf.Variable(PICKLE)}).write(str(path.with_name("state")))
+
+
 Spoil = Callable[[Path], object]
 TRICKS: list[tuple[str, Spoil]] = [  # the reader, and what is done to its file
     *((name, lambda path: path.write_bytes(PICKLE)) for name in READERS),
@@ -144,6 +151,7 @@ TRICKS: list[tuple[str, Spoil]] = [  # the reader, and what is done to its file
     ("exported npz", lambda path: np.savez(path, **{"logits.weights": object_array()})),
     ("exported npz", lambda path: np.savez(path, __metadata__=object_array())),
     ("exported h5", h5_tricks),
+    ("checkpoint's facts", pickled_facts),
     ("class names", lambda path: path.write_text(f"{COMMAND}\n{COMMAND}\n")),
     ("archive", lambda path: path.write_bytes(packed(("../executed", tarfile.REGTYPE, b"")))),
     ("archive", lambda path: path.write_bytes(packed(("/tmp/executed", tarfile.REGTYPE, b"")))),
@@ -168,6 +176,8 @@ def tried(hook: Hook, folder: Path, work: Callable[[], object]) -> dict[str, Any
     try:
         work()
         said = "read"
+    except TfcoreError as error:
+        said = f"refused: {error}"
     except BaseException as error:
         said = f"{type(error).__name__}: {error}"
     finally:

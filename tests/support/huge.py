@@ -20,6 +20,8 @@ from support import tensor_bundle
 from support.readers import PLAN, READERS
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
+from tfcore.errors import TfcoreError
+
 HEADROOM_BYTES = 256 << 20
 BOMB_BYTES = 2 * HEADROOM_BYTES
 GIGABYTES = 3 * 10**9
@@ -166,7 +168,8 @@ CASES: list[tuple[str, str, Spoil]] = [  # the reader, what is tried on it, how 
     ("run's log", "endless line", sparse),
     ("run's events", "claim", lambda path: path.write_bytes(record(GIGABYTES))),
     ("checkpoint's index", "claim", checkpoint_index),
-    ("checkpoint's facts", "sparse", sparse),
+    ("checkpoint's data", "claim", lambda path: checkpoint_index(path.with_name("state.index"))),
+    ("checkpoint's facts", "claim", lambda path: checkpoint_index(path.with_name("state.index"))),
 ]
 
 
@@ -185,6 +188,8 @@ def limited(work: Callable[[], object]) -> str:
     try:
         work()
         return "done"
+    except TfcoreError as error:
+        return f"refused: {error}"
     except BaseException as error:
         return f"{type(error).__name__}: {error}"
     finally:

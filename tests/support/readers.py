@@ -137,4 +137,7 @@ READERS = {
     "run's events": Reader("train/events.out.tfevents.1", write_run, lambda path: trim(RunFolder(path).path, 1)),
     "checkpoint's index": Reader(f"{_STEP}/state.index", write_run, lambda p: checkpoint.read(p / "checkpoints", 3)),
     "checkpoint's data": Reader(f"{_STEP}/state.data-00000-of-00001", write_run, loading.read_weights),
+    "checkpoint's facts": Reader(
+        f"{_STEP}/state.data-00000-of-00001", write_run, lambda p: Checkpoints(p / "checkpoints", {}).about(3)
+    ),
 }

@@ -77,7 +77,7 @@ def _compute_capability() -> float:
 
 
 def set_up(config: RunConfig) -> None:
-    """Applies thread counts (0: TensorFlow's own default) and lets GPUs take memory as they need it.
+    """Applies thread counts (0: TensorFlow's own default), determinism, and lets GPUs take memory as they need it.
 
     To be called before TensorFlow's first op.
 
@@ -92,6 +92,8 @@ def set_up(config: RunConfig) -> None:
             "--require_gpu: TensorFlow sees no GPU. Install the driver and `tensorflow[and-cuda]`, look at "
             "CUDA_VISIBLE_DEVICES, or leave the flag out."
         )
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, enable=True)
     tf.config.threading.set_intra_op_parallelism_threads(config.intra_op_threads)
