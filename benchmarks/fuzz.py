@@ -16,7 +16,9 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -57,11 +59,15 @@ def campaign(
         for name, count in counts.items()
         for first in range(0, count, SHIFT_CASES)
     ]
-    tallies = {name: Tally() for name in counts}
+    tallies, stop = {name: Tally() for name in counts}, threading.Event()
     with ThreadPoolExecutor(jobs) as pool:
-        done = pool.map(lambda shift: children.run(shift, limit_secs=LIMIT_SECS, told=told), shifts)
-        for shift, tally in zip(shifts, done, strict=True):
-            tallies[shift.name].add(tally)
+        try:
+            done = pool.map(lambda shift: children.run(shift, limit_secs=LIMIT_SECS, told=told, stop=stop), shifts)
+            for shift, tally in zip(shifts, done, strict=True):
+                tallies[shift.name].add(tally)
+        except BaseException:  # such as Ctrl-C
+            stop.set()
+            raise
     return tallies
 
 
@@ -126,6 +132,7 @@ def main() -> None:
         if len(arguments.reader or ()) != 1:
             parser.error("--case needs one --reader")
         sys.exit(again(arguments.reader[0], arguments.seed, arguments.case, arguments.keep))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no child and no file stays
     names = arguments.reader or list(READERS)
     counts = divided(arguments.cases, names)
     start = time.monotonic()

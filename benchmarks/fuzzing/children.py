@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECS = 300.0  # until a child is ready: TensorFlow may be among what it imports
+LOOK_SECS = 0.5  # between two looks at whether to stop
+KILL_SECS = 10.0  # for a child to say where it hangs
 # The address space is limited: threads must not reserve it by the 64 MB.
 SETTINGS = {
     "MALLOC_ARENA_MAX": "1",
@@ -80,25 +83,36 @@ class Tally:
         self.failures.append({"reader": shift.name, "case": case, "kind": kind, "what": what[:600]})
 
 
-def run(shift: Shift, *, limit_secs: float, keep: Path | None = None, told: Callable[[], None] = lambda: None) -> Tally:
+def run(
+    shift: Shift,
+    *,
+    limit_secs: float,
+    keep: Path | None = None,
+    told: Callable[[], None] = lambda: None,
+    stop: threading.Event | None = None,
+) -> Tally:
     """Runs the cases, in a new child after each that was lost.
 
     Args:
         shift: which cases.
         limit_secs: how long one may take.
         keep: a folder in which the files of the cases stay.
-        told: is called whenever cases have ended.
+        told: is called whenever a case has ended.
+        stop: when set, the cases that are left are not run.
 
     Raises:
         RuntimeError: a child could not start; this is no finding about the reader.
     """
-    tally, start = Tally(), time.monotonic()
+    tally, start, stop = Tally(), time.monotonic(), stop or threading.Event()
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_in_memory()) as scratch:
-        while tally.cases < shift.end - shift.first:
+        while tally.cases < shift.end - shift.first and not stop.is_set():
             rest = replace(shift, first=shift.first + tally.cases)
             with tempfile.TemporaryFile() as errors, _started(rest, keep or Path(scratch), keep, errors) as child:
-                end = _follow(child, rest, tally, limit_secs, told)
+                messages = _messages(child, limit_secs, stop)
+                end = _follow(child, messages, rest, tally, told)
                 case = shift.first + tally.cases
+                if stop.is_set():
+                    break
                 if end == "never ready" or (case == shift.end and end != "exit 0"):
                     raise RuntimeError(f"A child for {shift.name} failed, {end}: {_end(errors)}")
                 if case < shift.end:
@@ -130,12 +144,12 @@ def _started(shift: Shift, folder: Path, keep: Path | None, errors: IO[bytes]) -
 
 
 def _follow(
-    child: subprocess.Popen[bytes], shift: Shift, tally: Tally, limit_secs: float, told: Callable[[], None]
+    child: subprocess.Popen[bytes], messages: Iterator[list[Any]], shift: Shift, tally: Tally, told: Callable[[], None]
 ) -> str:
     """Counts what a child says to its end, and gives back how that came."""
     ready = False
     try:
-        for message in _messages(child, limit_secs):
+        for message in messages:
             match message:
                 case ["ready", base_bytes]:
                     tally.base_memory_bytes = max(tally.base_memory_bytes, base_bytes)
@@ -150,24 +164,26 @@ def _follow(
     except TimeoutError:
         child.send_signal(signal.SIGABRT)  # upon which it says where it was
         with suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=limit_secs)
+            child.wait(timeout=KILL_SECS)
         return "hang" if ready else "never ready"
     status = child.wait()
     end = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit {status}"
     return end if ready else "never ready"
 
 
-def _messages(child: subprocess.Popen[bytes], limit_secs: float) -> Iterator[list[Any]]:
-    """What a child says; TimeoutError when it is silent for longer than a case may take."""
+def _messages(child: subprocess.Popen[bytes], limit_secs: float, stop: threading.Event) -> Iterator[list[Any]]:
+    """What a child says; TimeoutError when it is silent for longer than a case may take, or is to stop."""
     assert child.stdout is not None
-    pending, wait_secs = b"", START_SECS
-    while select.select([child.stdout], [], [], wait_secs)[0]:
+    pending, deadline = b"", time.monotonic() + START_SECS
+    while not stop.is_set() and time.monotonic() < deadline:
+        if not select.select([child.stdout], [], [], min(limit_secs, LOOK_SECS))[0]:
+            continue
         data = os.read(child.stdout.fileno(), 1 << 16)
         if not data:
             return
         *lines, pending = (pending + data).split(b"\n")
         yield from map(json.loads, lines)
-        wait_secs = limit_secs
+        deadline = time.monotonic() + limit_secs
     raise TimeoutError
 
 

@@ -30,7 +30,7 @@ def check(prefix: Path) -> None:
         prefix: what the names of the checkpoint's files begin with.
 
     Raises:
-        ValueError: an entry is no tensor that lies whole in the one file of data.
+        ValueError: an entry is no tensor that lies whole in the one file of data, or they claim more than that has.
         OSError: a file cannot be read.
     """
     data_bytes = prefix.with_name(f"{prefix.name}.data-00000-of-00001").stat().st_size
@@ -38,10 +38,20 @@ def check(prefix: Path) -> None:
         index = file.read(_LARGEST_BYTES + 1)
     if not _FOOTER.size <= len(index) <= _LARGEST_BYTES:
         raise ValueError(f"its index has {len(index)} bytes, which no index has")
+    tensors = dict(_tensors(index))
+    claimed_bytes = sum(max(0, entry.size) for entry in tensors.values())
+    if claimed_bytes > data_bytes:
+        raise ValueError(f"its variables claim {claimed_bytes} bytes, more than it has")
+    for key, entry in tensors.items():
+        _check_tensor(key, entry, data_bytes)
+
+
+def _tensors(index: bytes) -> Iterator[tuple[bytes, BundleEntryProto]]:
+    """What the index says of each tensor."""
     for key, value in _entries(index):
         try:
             if key:
-                _check_tensor(key, BundleEntryProto.FromString(value), data_bytes)
+                yield key, BundleEntryProto.FromString(value)
             elif BundleHeaderProto.FromString(value).num_shards != 1:
                 raise ValueError("its data are not in one file")
         except DecodeError as error:
