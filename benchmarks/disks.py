@@ -135,7 +135,7 @@ def main() -> int:
         measured = report([trial for limit, values in limits.items() for trial in trials(campaign, limit, values)])
     print(json.dumps(measured))
     if limits is everything:
-        dated = {"date": time.strftime("%Y-%m-%d"), "flags": FLAGS, **measured}
+        dated = {"date": time.strftime("%Y-%m-%d"), "command": "python benchmarks/disks.py", "flags": FLAGS, **measured}
         FIGURES.write_text(json.dumps(dated, indent=2) + "\n", encoding="utf-8")
     return 1 if measured["lost"] else 0
 

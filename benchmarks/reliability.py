@@ -6,7 +6,7 @@ python benchmarks/reliability.py
 import json
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -16,57 +16,52 @@ from benchmarks import tables  # noqa: E402
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- campaigns: begin -->\n", "<!-- campaigns: end -->\n"
-HEAD = "| promise | trials | tried | survived | lost | command |\n|---|---|--:|--:|--:|---|\n"
+HEAD = "| promise | trials | tried | survived | lost | date | command |\n|---|---|--:|--:|--:|---|---|\n"
 Figures = dict[str, Any]
 
 
-def figures(name: str) -> Figures:
-    """The result file of a campaign."""
-    loaded: Figures = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
-    return loaded
-
-
-def text(faults: Figures, fuzz: Figures, disks: Figures) -> str:
-    """The campaigns in a table, and below it one of the fuzzed readers."""
-    rows = [*_killed(faults), _fuzzed(fuzz), _too_small(disks)]
-    lines = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
-    about = f"Measured on {faults['date']}: {faults['machine']}; {faults['versions']}.\n\n"
-    return about + HEAD + lines + "\n" + _readers(fuzz)
-
-
-def _row(promise: str, trials: str, tried: int, lost: int, command: str) -> list[str]:
-    return [promise, trials, f"{tried:,}", f"{tried - lost:,}", f"{lost:,}", f"`{command}`" if command else ""]
+def _row(found: Figures, promise: str, trials: str, tried: int, lost: int, *, is_first: bool = True) -> list[str]:
+    where = [found["date"], f"`{found['command']}`"] if is_first else ["", ""]
+    return [promise, trials, f"{tried:,}", f"{tried - lost:,}", f"{lost:,}", *where]
 
 
 def _killed(found: Figures) -> Iterator[list[str]]:
     total = found["all"]
-    yield _row("Kill it anywhere", "kills", total["tried"], total["lost"], found["command"])
+    yield _row(found, "Kill it anywhere", "kills", total["tried"], total["lost"])
     for phase, row in found["kills"].items():
-        yield _row("", f"in: {phase}", row["tried"], row["lost"], "")
+        yield _row(found, "", f"of them in: {phase}", row["tried"], row["lost"], is_first=False)
 
 
-def _fuzzed(found: Figures) -> list[str]:
+def _fuzzed(found: Figures) -> Iterator[list[str]]:
     lost = sum(reader["crashes"] + reader["hangs"] for reader in found["readers"].values())
-    return _row(
-        "Hostile files", f"files, {found['past_header']:.0%} past the header", found["cases"], lost, found["command"]
-    )
-
-
-def _too_small(found: Figures) -> list[str]:
-    return _row("Disks", "disks that are too small", found["tried"], found["lost"], "python benchmarks/disks.py")
-
-
-def _readers(found: Figures) -> str:
-    lines = ["| reader | files | accepted | refused | crashes | hangs |", "|---|--:|--:|--:|--:|--:|"]
+    yield _row(found, "Hostile files", f"files, {found['past_header']:.0%} past the header", found["cases"], lost)
     for name, reader in found["readers"].items():
-        counts = (reader[kind] for kind in ("cases", "accepted", "refused", "crashes", "hangs"))
-        lines.append(f"| {name} | {' | '.join(f'{count:,}' for count in counts)} |")
-    return "\n".join(lines) + "\n"
+        trials = f"{name}: {reader['accepted']:,} accepted, {reader['refused']:,} refused"
+        yield _row(found, "", trials, reader["cases"], reader["crashes"] + reader["hangs"], is_first=False)
+
+
+def _too_small(found: Figures) -> Iterator[list[str]]:
+    yield _row(found, "Disks", "disks that are too small", found["tried"], found["lost"])
+
+
+CAMPAIGNS: dict[str, Callable[[Figures], Iterator[list[str]]]] = {  # by the name of the result file
+    "faults": _killed,
+    "disks": _too_small,
+    "fuzz": _fuzzed,
+}
+
+
+def table() -> str:
+    """A row for each campaign that has a result file, and below it what that consists of."""
+    files = {name: ROOT / "benchmarks" / f"{name}.json" for name in CAMPAIGNS}
+    found = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in files.items() if path.exists()}
+    rows = [row for name, figures in found.items() for row in CAMPAIGNS[name](figures)]
+    return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def main() -> None:
     """Rewrites the table."""
-    tables.put(PAGE, BEGIN, END, text(*(figures(name) for name in ("faults", "fuzz", "disks"))))
+    tables.put(PAGE, BEGIN, END, table())
 
 
 if __name__ == "__main__":
