@@ -26,6 +26,7 @@ READERS = {
     "architecture": Entry("benchmarks.fuzzing.runs:ARCHITECTURE", 4),
     "run folder": Entry("benchmarks.fuzzing.runs:RUN", 6),
     "checkpoint": Entry("benchmarks.fuzzing.checkpoints:CHECKPOINT", 3),
+    "logs": Entry("benchmarks.fuzzing.logs:LOGS", 3),
 }
 
 
