@@ -18,14 +18,15 @@ READERS = {
     "text": Entry("benchmarks.fuzzing.plain:TEXT", 10),
     "npz": Entry("benchmarks.fuzzing.numpy_files:NPZ", 10),
     "npy": Entry("benchmarks.fuzzing.numpy_files:NPY", 4),
-    "folder": Entry("benchmarks.fuzzing.folders:FOLDER", 20),
+    "folder": Entry("benchmarks.fuzzing.folders:FOLDER", 15),
     "archive": Entry("benchmarks.fuzzing.archives:ARCHIVE", 10),
     "export npz": Entry("benchmarks.fuzzing.numpy_files:EXPORT_NPZ", 6),
     "export h5": Entry("benchmarks.fuzzing.weights:H5", 6),
     "export safetensors": Entry("benchmarks.fuzzing.weights:SAFETENSORS", 6),
     "architecture": Entry("benchmarks.fuzzing.runs:ARCHITECTURE", 4),
-    "run folder": Entry("benchmarks.fuzzing.runs:RUN", 6),
+    "run folder": Entry("benchmarks.fuzzing.runs:RUN", 4),
     "checkpoint": Entry("benchmarks.fuzzing.checkpoints:CHECKPOINT", 3),
+    "logs": Entry("benchmarks.fuzzing.logs:LOGS", 3),
 }
 
 

@@ -63,12 +63,13 @@ def _result(draw: Random) -> dict[str, Any]:
     return {"status": "finished", "steps": draw.randrange(1000), "test": score, "train_secs": draw.random()}
 
 
-def _entry(draw: Random, step: int) -> dict[str, Any]:
+def entry(draw: Random, step: int) -> dict[str, Any]:
+    """A line of the log."""
     split = draw.choice(("train", "validation", "test"))
     return {"step": step, "split": split, "loss": draw.choice((0.5, None, 1e300)), "accuracy": draw.random()}
 
 
-def _odd_curves(draw: Random, text: bytes) -> bytes:
+def odd_curves(draw: Random, text: bytes) -> bytes:
     """The lines of the log with some that are not as they should be, seldom the first."""
     lines = text.split(b"\n")[:-1]
     place = draw.randint(0 if draw.random() < 0.2 else 1, len(lines) - 1)
@@ -85,16 +86,16 @@ def _odd_curves(draw: Random, text: bytes) -> bytes:
 
 
 def _run_files(draw: Random, bad: bool) -> Files:
-    entries = [_entry(draw, step) for step in range(0, 40, 10)]
+    made = [entry(draw, step) for step in range(0, 40, 10)]
     files: Files = {
         run_folder.CONFIG: _flags(draw),
         run_folder.RESULT: json.dumps(_result(draw), indent=2).encode(),
-        "metrics.jsonl": b"".join(json.dumps(entry).encode() + b"\n" for entry in entries),
+        "metrics.jsonl": b"".join(json.dumps(line).encode() + b"\n" for line in made),
     }
     odd: dict[str, Callable[[bytes], bytes]] = {
         run_folder.CONFIG: lambda text: _odd_flags(draw, text),
         run_folder.RESULT: lambda text: mutate.json_text(draw, json.loads(text)),
-        "metrics.jsonl": lambda text: _odd_curves(draw, text),
+        "metrics.jsonl": lambda text: odd_curves(draw, text),
     }
     return mutated(draw, files, lambda name, content: odd[name](content)) if bad else files
 
