@@ -93,7 +93,7 @@ class Session:
         Args:
             pause_step: see `Loop.run`.
             max_secs: looked at after each call, as a signal is.
-            on_start: called once the logs are what the run goes on from, before the first step.
+            on_start: called once the logs are what the run goes on from; of a new run before it has left a trace.
 
         Returns:
             The exit status, and what `result.json` says.
@@ -104,12 +104,16 @@ class Session:
         self.checkpoints.sweep()
         first_step = resuming.resume(self)
         self.checkpoints.rotate(keep_step=self.early_stopping.best_step)  # a kill may have come before the last one
+        is_new = not self.folder.is_started
+        if is_new:
+            on_start()
         try:
             # The configuration is first: it makes the folder a run's, and takes the result back.
             self.folder.write_config(self.config.flags())
             self.folder.write_architecture(self.architecture.to_json())
             run_log.trim(self.folder.path, first_step or -1)
-            on_start()
+            if not is_new:
+                on_start()
             with run_log.RunLog(self.folder.path) as log, data_errors(self.splits.values()):
                 if first_step == 0:
                     log.text("configuration", _as_markdown(self.config))
