@@ -1,6 +1,7 @@
 """What a reader is to the campaign: where its files come from, how it reads them, what must be true of what came."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 from tfcore.data.dataset import Dataset, Split
 
 MIB = 1 << 20
-OUTSIDE = Path("/tmp/tfcore-fuzz-outside")  # where absolute paths in hostile files point
+OUTSIDE = Path(tempfile.gettempdir(), "tfcore-fuzz-outside")  # where absolute paths in hostile files point
 
 
 @dataclass(frozen=True)
