@@ -20,8 +20,8 @@ TEXT = "must be UTF-8 text without control characters."
 NAN, INF = math.nan, math.inf
 
 PASS: list[tuple[Callable[[str, Any], None], list[Any]]] = [
-    (checks.positive, [1e-300, 1, np.float32(2)]),
-    (checks.not_negative, [0, 0.0, 3]),
+    (checks.positive, [1e-300, 1, 10**400, np.float32(2)]),
+    (checks.not_negative, [0, 0.0, 3, 10**400]),
     (checks.below_one, [0, 0.999]),
     (checks.share, [1e-300, 0.5, np.float32(0.999)]),
     (checks.positive_integer, [1, np.int64(7)]),

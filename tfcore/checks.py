@@ -18,13 +18,13 @@ _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: control, surrog
 
 def positive(name: str, value: float) -> None:
     """Raises ConfigError unless `value` is a finite number above zero."""
-    if not (math.isfinite(value) and value > 0):
+    if not 0 < value < math.inf:
         raise ConfigError(f"`{name}` must be above 0. Received {value!r}.")
 
 
 def not_negative(name: str, value: float) -> None:
     """Raises ConfigError unless `value` is a finite number of at least zero."""
-    if not (math.isfinite(value) and value >= 0):
+    if not 0 <= value < math.inf:  # a whole number too large for a float has no isfinite
         raise ConfigError(f"`{name}` must be at least 0. Received {value!r}.")
 
 
