@@ -20,6 +20,7 @@ from tfcore.files import open_file
 _LARGEST_BYTES = 1 << 26  # more than the index of any model has
 _FOOTER = struct.Struct("<40sQ")  # two places of blocks, padded; the magic number
 _MAGIC = 0xDB4775248B80FB57
+_LAST_VALUE = 100  # of TensorFlow's types; above it are references to variables
 _MOST_AXES = 254  # of TensorFlow's shapes
 
 
@@ -69,7 +70,9 @@ def _check_tensor(key: bytes, entry: BundleEntryProto, data_bytes: int) -> None:
     try:
         dtype = tf.as_dtype(entry.dtype)
     except TypeError:
-        raise ValueError(f"its index has no type for {key!r}") from None
+        dtype = None
+    if dtype is None or entry.dtype > _LAST_VALUE:
+        raise ValueError(f"its index has no type for {key!r}")
     count = math.prod(axes)
     fits = count <= entry.size if dtype == tf.string else dtype.size and count * dtype.size == entry.size
     if not fits:
