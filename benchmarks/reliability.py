@@ -44,10 +44,21 @@ def _too_small(found: Figures) -> Iterator[list[str]]:
     yield _row(found, "Disks", "disks that are too small", found["tried"], found["lost"])
 
 
+def _lived(found: Figures) -> Iterator[list[str]]:
+    for number, case in enumerate(found["results"]):
+        gained = case["slopes"]["memory_bytes"] / 1e3
+        is_long = case["trainings"] == 1
+        what = f"training of {case['steps']:,} steps" if is_long else "trainings in one process"
+        trials = f"{case['case']}: {what}, memory {gained:+,.0f} kB in a {'tenth' if is_long else 'training'}"
+        lost = case["trainings"] if case["growing"] else 0
+        yield _row(found, "" if number else "Long lives", trials, case["trainings"], lost, is_first=not number)
+
+
 CAMPAIGNS: dict[str, Callable[[Figures], Iterator[list[str]]]] = {  # by the name of the result file
     "faults": _killed,
     "disks": _too_small,
     "fuzz": _fuzzed,
+    "lives": _lived,
 }
 
 

@@ -88,3 +88,12 @@ def test_an_event_may_end_the_run(tmp_path: pathlib.Path) -> None:
 def test_threads_that_can_no_longer_be_set_are_told_as_they_are() -> None:
     config = runtime.set_up_if_possible(RunConfig(intra_op_threads=7, inter_op_threads=9))  # TensorFlow runs already
     assert (config.intra_op_threads, config.inter_op_threads) != (7, 9)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_determinism_is_the_process_s(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, first: bool) -> None:
+    monkeypatch.setattr(runtime, "_process", {"deterministic": first})
+    config = RunConfig(**{**vars(CONFIG), "deterministic": not first})
+    with pytest.raises(ConfigError, match=rf"^--deterministic={str(not first).lower()}: a run of this process"):
+        tfcore.train(config, run_dir=tmp_path / "run", data=DATA, quietly=True)
+    assert not (tmp_path / "run").exists()

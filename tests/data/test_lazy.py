@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -136,21 +137,34 @@ def test_the_first_ones_are_read_no_sooner() -> None:
 
 
 def test_nothing_piles_up() -> None:
-    """Neither threads nor what TensorFlow keeps of Python functions."""
-    examples = Examples(pictures(), tf.constant(LABELS))
+    """Neither threads, nor what TensorFlow keeps of Python functions, nor the pictures of one run after another."""
+    alive: list[weakref.ref[LazyPictures]] = []
 
-    def kept() -> tuple[int, int]:
-        gc.collect()
+    def run() -> None:
+        lazy = pictures()
+        alive.append(weakref.ref(lazy))
+        examples = Examples(lazy, tf.constant(LABELS))
         for _ in EvaluationBatches(examples, batch_size=6):
             pass
         next(TrainingBatches(examples, batch_size=6, seed=0).from_step(0))
-        return threading.active_count(), len(script_ops._py_funcs._funcs)
+
+    def kept() -> tuple[int, int, int]:
+        threads = set(threading.enumerate())
+        run()
+        gc.collect()
+        for thread in set(threading.enumerate()) - threads:
+            if thread.name.startswith("pictures"):
+                thread.join(10)  # they are told to end when their pictures go
+        left = sum(reference() is not None for reference in alive)
+        reading = sum(thread.name.startswith("pictures") for thread in threading.enumerate())
+        return reading, script_ops._py_funcs.size(), left
 
     kept()
     before = kept()
     for _ in range(5):
         after = kept()
     assert after == before
+    assert after[2] == 0
 
 
 CHILD = """

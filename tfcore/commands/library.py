@@ -29,7 +29,8 @@ def train(
 ) -> dict[str, Any]:
     """Trains a run, or goes on with the one in `run_dir`, as `train.py` does.
 
-    Threads can only be set before TensorFlow's first operation; after it they stay as they are.
+    Threads can only be set before TensorFlow's first operation; after it they stay as they are. `deterministic` is for
+    all runs of a process.
 
     Args:
         config: what `train.py` takes as flags.

@@ -17,6 +17,7 @@ _XLA_PAYS = ("mlp",)
 _SMALL_PICTURES = ("mnist", "fashion_mnist", "kmnist")
 # Models whose time goes into convolutions; with one matrix product after another, the casts cost what is gained.
 _BFLOAT16_PAYS = ("mnist_cnn", "cifar_cnn")
+_process: dict[str, bool] = {}  # what the first run of this process chose for all of them
 _AMPERE = 8.0  # compute capability of the first GPUs that multiply bfloat16
 
 
@@ -82,7 +83,8 @@ def set_up(config: RunConfig) -> None:
     To be called before TensorFlow's first op.
 
     Raises:
-        ConfigError: a GPU is required and TensorFlow sees none.
+        ConfigError: a GPU is required and TensorFlow sees none, or an earlier run of this process chose otherwise about
+            determinism, which holds for the process.
     """
     import tensorflow as tf
 
@@ -91,6 +93,11 @@ def set_up(config: RunConfig) -> None:
         raise ConfigError(
             "--require_gpu: TensorFlow sees no GPU. Install the driver and `tensorflow[and-cuda]`, look at "
             "CUDA_VISIBLE_DEVICES, or leave the flag out."
+        )
+    if config.deterministic != _process.setdefault("deterministic", config.deterministic):
+        raise ConfigError(
+            f"--deterministic={str(config.deterministic).lower()}: a run of this process has chosen otherwise, and ops "
+            "that have run stay as they are. Start a new process."
         )
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -3,6 +3,7 @@
 Indices are batched before anything is touched: one gather a batch, never an element at a time.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.data import order
-from tfcore.data.lazy import LazyPictures
+from tfcore.data.lazy import LazyPictures, read_rows
 from tfcore.errors import DataError
 
 _ALIGNMENT = 64  # bytes; TensorFlow aborts the process on a borrowed buffer that is not aligned so
@@ -45,8 +46,6 @@ class Examples:
 
     def __init__(self, images: tf.Tensor | LazyPictures, labels: tf.Tensor, indices: np.ndarray | None = None) -> None:
         self._images, self._labels = images, labels
-        # One graph for all pipelines: TensorFlow keeps the Python function of every graph in a table that only grows.
-        self._read = tf.function(self._read_files, autograph=False)
         self._indices = None if indices is None else tf.constant(indices, tf.int64)
         self.count = int(labels.shape[0]) if indices is None else len(indices)
 
@@ -78,17 +77,30 @@ class Examples:
 
     def _pictures(self, rows: tf.Tensor) -> tf.Tensor:
         """uint8 pictures `[n, H, W, C]`."""
-        return self._read(rows) if isinstance(self._images, LazyPictures) else tf.gather(self._images, rows)
-
-    def _read_files(self, rows: tf.Tensor) -> tf.Tensor:
-        """The same out of files, one call of Python a batch."""
-        pictures = tf.numpy_function(self._images.__getitem__, [rows], tf.uint8, stateful=False)
+        if not isinstance(self._images, LazyPictures):
+            return tf.gather(self._images, rows)
+        pictures = _reader()(tf.constant(self._images.number, tf.int64), rows)
         return tf.ensure_shape(pictures, [*rows.shape, *self._images.shape[1:]])
 
     @property
     def error(self) -> DataError | None:
         """What reading a picture ended with, if it did; TensorFlow reports it as an error of its own."""
         return self._images.error if isinstance(self._images, LazyPictures) else None
+
+
+@functools.cache
+def _reader() -> Callable[..., tf.Tensor]:
+    """Pictures out of files, by one call of Python; from (number int64 [], rows int64 [n]).
+
+    One graph for the process: TensorFlow keeps the Python function of every graph that calls one, for ever.
+    """
+
+    def read(number: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        return tf.numpy_function(read_rows, [number, rows], tf.uint8, stateful=False)
+
+    with tf.init_scope():
+        specs = tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int64)
+        return tf.function(read, autograph=False).get_concrete_function(*specs)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Pictures that stay in their files until a batch wants them: the memory of labels and paths, not of pixels."""
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ class LazyPictures:
         paths: N files.
         image_shape: (H, W, C) of what `read` returns.
         read: the pixels of one file, uint8 [H, W, C]; called from several threads.
+
+    Attributes:
+        number: what `read_rows` finds them by.
     """
 
     ndim = 4
@@ -34,6 +39,8 @@ class LazyPictures:
         # What a read ended with. TensorFlow reports it as an error of its own, with the text of a traceback.
         self.error: DataError | None = None
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")
+        self.number = next(_numbers)
+        _alive[self.number] = self
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -65,6 +72,15 @@ class LazyPictures:
     def first(self, count: int) -> "LazyPictures":
         """The first `count` pictures, unread as well."""
         return LazyPictures(self.paths[:count], self.shape[1:], self._read)
+
+
+_numbers = itertools.count()
+_alive: WeakValueDictionary[int, LazyPictures] = WeakValueDictionary()
+
+
+def read_rows(number: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Rows of the pictures of that number: what a graph calls, which must not keep the pictures alive."""
+    return _alive[int(number)][rows]
 
 
 Pictures = NDArray[np.uint8] | LazyPictures

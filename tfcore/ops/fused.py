@@ -42,15 +42,15 @@ def fused(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     Args:
         function: pure; takes tensors, then numbers that are constants to the compiler. A caller gives the gradient.
     """
-    return _by_shape(function, plain=lambda bound: bound, shaped=kernel)
+    return _by_shape(function, plain=lambda bound: bound, shaped=kernel, needs_sizes=True)
 
 
 def with_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
     """`tf.custom_gradient(function)`, traced once for each shape.
 
-    TensorFlow never forgets a trace of `tf.custom_gradient`, nor the graph in which it was made. That is a small one
-    here, made where fast paths are taken; else it would be the training step, with the weights of every run of a
-    process. Calls that are left plain, as by `fused`, are traced where they stand.
+    TensorFlow never forgets a trace of `tf.custom_gradient`, nor the graph in which it was made. Here that is a small
+    one; else it would be the training step, with the weights of every run of a process. Eager calls, which leave
+    nothing, and those under `plain` are as TensorFlow has them.
 
     Args:
         function: pure; takes tensors, then numbers. Gives the result, and a function from the upstream gradient to the
@@ -61,11 +61,11 @@ def with_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
         with tf.init_scope():
             return tf.function(tf.custom_gradient(bound), autograph=False).get_concrete_function(*specs)
 
-    return _by_shape(function, plain=tf.custom_gradient, shaped=trace)
+    return _by_shape(function, plain=tf.custom_gradient, shaped=trace, needs_sizes=False)
 
 
 def _by_shape(
-    function: Callable[..., Any], *, plain: Callable[..., Any], shaped: Callable[..., Any]
+    function: Callable[..., Any], *, plain: Callable[..., Any], shaped: Callable[..., Any], needs_sizes: bool
 ) -> Callable[..., tf.Tensor]:
     """`shaped(function, *specs)`, made once for each shape, where fast paths can be taken; else `plain(function)`.
 
@@ -83,7 +83,8 @@ def _by_shape(
     def call(*args: Any) -> tf.Tensor:
         tensors = [arg for arg in args if tf.is_tensor(arg)]
         constants = args[len(tensors) :]
-        if not enabled() or not all(tensor.shape.is_fully_defined() for tensor in tensors):
+        is_known = all(tensor.shape.is_fully_defined() for tensor in tensors)
+        if not enabled() or (needs_sizes and not is_known):
             return plain(bound(constants))(*tensors)
         specs = tuple(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors)
         return made(specs, constants)(*tensors)

@@ -1,0 +1,141 @@
+"""What a process holds on to does not grow: from training to training, nor with the steps of one; short lives."""
+
+import gc
+import json
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from rich.console import Console
+
+import tfcore
+from benchmarks import lives
+from benchmarks.lives import MEMORY, Case, Sample
+from tfcore.data.dataset import Dataset, Split
+from tfcore.training.events import Event, Schedule
+
+WARM_UP, TRAININGS = 3, 10
+STEPS = 5000
+# TensorFlow's pools still fill up, and so do the allocator's. Far less than what is told of when it leaks, see below.
+NOISE_BYTES = 12_000_000
+
+
+def split(examples: int) -> Split:
+    draw = np.random.default_rng(examples)
+    images = draw.integers(0, 256, (examples, 12, 12, 3), np.uint8)
+    return Split(images, (np.arange(examples) % 2).astype(np.int32))
+
+
+DATA = Dataset("noise", split(200), split(50), ("one", "other"))
+TINY = {"train_examples": None, "test_examples": None, "batch_size": 20, "steps": 10}
+SMALL = {
+    "softmax": Case(replace(lives.SHORT, **TINY), data=DATA),
+    "cifar_cnn": Case(replace(lives.CNN, **TINY, filters=(4,), hidden=(8,)), data=DATA),
+}
+
+
+def counts(sample: Sample) -> Sample:
+    """Without memory, and without the system's threads, which TensorFlow starts when it first needs them."""
+    return {name: value for name, value in sample.items() if name not in (MEMORY, "threads")}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_trainings_in_one_process_leave_nothing(name: str) -> None:
+    lives.trainings(SMALL[name], WARM_UP)
+    first, *_, last = lives.trainings(SMALL[name], TRAININGS)
+    assert counts(last) == counts(first)
+    assert last["threads"] <= first["threads"] + 1
+    assert last[MEMORY] - first[MEMORY] < NOISE_BYTES
+
+
+def test_the_steps_of_a_training_leave_nothing() -> None:
+    samples = lives.long_training(SMALL["softmax"], STEPS)
+    assert len(samples) == lives.POINTS
+    early, last = samples[1], samples[-1]  # of steps 1,000 and 5,000
+    assert counts(last) == counts(early)
+    assert last[MEMORY] - early[MEMORY] < NOISE_BYTES
+
+
+class Leak:
+    """Events that hold on to what a training should give up."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self._file, self._held = tmp_path / "file", []
+
+    def __call__(self, _: Any) -> Sequence[Event]:
+        def leak(__: Any) -> None:
+            self._held += [self._file.open("w"), bytearray(2 * NOISE_BYTES // TRAININGS)]
+            self._held.append(tf.function(lambda x: x + 1).get_concrete_function(tf.TensorSpec([])))
+
+        return [Event("leak", Schedule(5, offset=5), leak)]
+
+    def close(self) -> None:
+        for thing in self._held:
+            if hasattr(thing, "close"):
+                thing.close()
+
+
+def test_what_is_left_shows(tmp_path: Path) -> None:
+    leak = Leak(tmp_path)
+    case = replace(SMALL["softmax"], memory_bytes=NOISE_BYTES / TRAININGS)
+    samples = lives.trainings(case, 6, leak)
+    leak.close()
+    found = lives.growing(lives.slopes(samples), case)
+    assert {"open_files", "graphs", "functions", MEMORY} <= set(found)
+    assert counts(samples[-1]) != counts(samples[0])
+
+
+def test_a_training_gives_up_its_data_and_its_model(tmp_path: Path) -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    def events(run: Any) -> Sequence[Event]:
+        alive.extend(weakref.ref(thing) for thing in (run, run.model, run.data, run.data.train.images))
+        alive.extend(weakref.ref(variable) for variable in run.step.optimizer.variables.values())
+        return []
+
+    own = replace(DATA, train=split(200))
+    tfcore.train(SMALL["cifar_cnn"].config, run_dir=tmp_path / "run", data=own, quietly=True, events=events)
+    del own
+    assert len(alive) > 4
+    gc.collect()
+    assert [reference() for reference in alive if reference() is not None] == []
+
+
+def test_the_verdict_is_by_the_second_half() -> None:
+    flat = dict.fromkeys(lives.BOUNDS, 7.0)
+    samples = [{**flat, "graphs": min(number, 5), MEMORY: 30_000.0 * number} for number in range(10)]
+    assert lives.growing(lives.slopes(samples), SMALL["softmax"]) == []
+    samples[-1]["open_files"] += 1
+    assert lives.growing(lives.slopes(samples), SMALL["softmax"]) == ["open_files"]
+    assert lives.growing({**flat, MEMORY: 2e5}, replace(SMALL["softmax"], memory_bytes=3e5))[0] == "python_threads"
+
+
+def test_the_figures_stand_and_nothing_grows() -> None:
+    report = json.loads(lives.FIGURES.read_text(encoding="utf-8"))
+    assert {row["case"] for row in report["results"] if row["trainings"] >= 300} == set(lives.CASES)
+    assert {row["case"] for row in report["results"] if row["trainings"] == 1} == set(lives.LONG_CASES)
+    assert max(row["steps"] for row in report["results"]) == 100_000
+    assert [row["growing"] for row in report["results"]] == [[]] * len(report["results"])
+
+
+def test_a_case_is_measured_and_told() -> None:
+    result = lives.measured("softmax", 4, 0)
+    assert (result["trainings"], result["steps"], result["slopes"].keys()) == (4, 20, lives.BOUNDS.keys())
+    result |= {
+        "growing": ["graphs"],
+        "half": {**result["half"], "graphs": 3.0},
+        "last": {**result["last"], "graphs": 8},
+    }
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(lives.table([result]))
+    text = shown.get()
+    assert "softmax" in text
+    assert "3.0 → 8" in text
+    assert "growing: graphs" in text
+    assert json.loads(json.dumps(lives.report([result])))["results"] == [result]
