@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfcore.commands import drawing, flags, library, loading, show
+from tfcore.commands import drawing, flags, library, loading, sheets, show
 from tfcore.commands.drawing import GAP_PIXELS, LINE_PIXELS, MARGIN_PIXELS
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, RunError, TfcoreError
@@ -188,8 +188,8 @@ def test_deeper_filters_have_a_row_each(home: Path, folder: Path) -> None:
 
 def test_of_many_deep_filters_the_first_are_shown() -> None:
     filters = np.random.default_rng(0).normal(size=(40, 3, 3, 36)).astype(np.float32)
-    many = show._filter_sheet("", filters, tuple(map(str, range(40))))
-    just = show._filter_sheet("", filters[:32, ..., :32], tuple(map(str, range(32))))
+    many = sheets._filter_sheet("", filters, tuple(map(str, range(40))))
+    just = sheets._filter_sheet("", filters[:32, ..., :32], tuple(map(str, range(32))))
     np.testing.assert_array_equal(np.asarray(many)[TOP:, : just.width], np.asarray(just)[TOP:])
     assert many.height == just.height
 
@@ -209,20 +209,20 @@ def test_the_weights_of_softmax_are_pictures_of_the_classes(
         corner = (CAPTIONED + row * LINE_PIXELS, MARGIN_PIXELS)
         np.testing.assert_array_equal(tile(image, row, column, size, corner), expected)
     filters = np.moveaxis(weights, 3, 0)
-    named = show._filter_sheet("logits of softmax: 4 filters of 5x4x3", filters, ("cat", "dog", "eel", "emu"))
+    named = sheets._filter_sheet("logits of softmax: 4 filters of 5x4x3", filters, ("cat", "dog", "eel", "emu"))
     np.testing.assert_array_equal(image, np.asarray(named))
 
 
 def test_only_the_first_layer_can_be_on_the_pixels() -> None:
     model = Mlp((8, 6, 1), 4, pixels=Pixels(), seed=0, hidden=(5, 48))  # 48 is the number of pixels, too
-    found, last = show._all_filters(model, (8, 6, 1))
+    found, last = sheets._all_filters(model, (8, 6, 1))
     assert (list(found), last) == (["hidden_1"], "logits")
     np.testing.assert_array_equal(found["hidden_1"][3, :, :, 0], model.hidden_1.weights.numpy()[:, 3].reshape(8, 6))
 
 
 def test_of_many_filters_the_first_are_shown() -> None:
     filters = np.random.default_rng(0).normal(size=(300, 2, 2, 1)).astype(np.float32)
-    image = show._filter_sheet("", filters, ("",) * 300)
+    image = sheets._filter_sheet("", filters, ("",) * 300)
     side = 16 * (48 + GAP_PIXELS) - GAP_PIXELS
     assert image.size == (MARGIN_PIXELS + side + MARGIN_PIXELS, TOP + side + MARGIN_PIXELS)
 
