@@ -46,6 +46,18 @@ def positive_integer(name: str, value: int) -> None:
         raise ConfigError(f"`{name}` must be an integer of at least 1. Received {value!r}.")
 
 
+def some_of(name: str, value: str, choices: Sequence[str]) -> tuple[str, ...]:
+    """The choices that `value` names with commas between; "all" and "none" are what they say."""
+    if value in ("all", "none"):
+        return tuple(choices) if value == "all" else ()
+    named = tuple(part.strip() for part in value.split(","))
+    for part in named:
+        one_of(name, part, ("all", "none", *choices))
+    if len(named) > 1 and set(named) & {"all", "none"}:
+        raise ConfigError(f"`{name}` takes all or none by itself. Received '{value}'.")
+    return named
+
+
 def duration_secs(name: str, text: str) -> float:
     """The seconds that `90`, `45s`, `90m`, `1.5h` or `1h30m` stand for.
 

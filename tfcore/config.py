@@ -15,7 +15,7 @@ from tfcore.errors import ConfigError
 
 IDENTITY, WATCHING = "identity", "watching"
 Choices = tuple[str, ...]
-Check = Callable[[str, Any], None] | None  # raises ConfigError; None as a value is never checked
+Check = Callable[[str, Any], Any] | None  # raises ConfigError; None as a value is never checked
 _OPTIMIZERS_WITH = {  # which optimizers have each setting
     "momentum": ("momentum", "rmsprop"),
     "nesterov": ("momentum",),
@@ -29,6 +29,7 @@ _OPTIMIZERS_WITH = {  # which optimizers have each setting
 }
 SOURCE_SETTINGS = ("test_share", "image_shape", "image_size", "skip_bad_pictures")  # of text:, npz:, idx:, folder:
 MODEL_SIZES = ("hidden", "filters", "dropout", "activation", "pooling", "max_norm", "initializer")
+SUMMARIES = ("norms", "histograms", "images", "pr_curves", "graph", "hparams", "text")
 SCHEDULES = ("constant", "step_wise", "exponential", "polynomial", "cosine")
 
 
@@ -168,6 +169,16 @@ class RunConfig:
     )
     print_every_epochs: int = _watch(1, "Epochs between two lines on the terminal.", checks.positive_integer)
     log_every_steps: int = _watch(100, "Steps between two points of the training curves.", checks.positive_integer)
+    summaries: str = _watch(
+        "all",
+        "What TensorBoard gets beside the curves: all, none, or some of norms, histograms, images, pr_curves, graph, "
+        "hparams and text, with commas between.",
+        lambda name, value: checks.some_of(name, value, SUMMARIES),
+    )
+    observe_every_steps: int = _watch(
+        2000, "Steps between two looks at norms, histograms and pr_curves; images come every fifth time.",
+        checks.positive_integer,
+    )  # fmt: skip
     batch_accuracy_every_steps: int | None = _watch(
         None, "Print a batch's accuracy before its update, every so often.", checks.positive_integer
     )
@@ -211,6 +222,11 @@ class RunConfig:
     def depends_on_length(self) -> bool:
         """Whether the learning rate at a step depends on the run's length: such a run cannot be extended."""
         return self.schedule in ("exponential", "polynomial", "cosine") and self.decay_steps is None
+
+    @property
+    def summary_parts(self) -> frozenset[str]:
+        """What `summaries` names."""
+        return frozenset(checks.some_of("summaries", self.summaries, SUMMARIES))
 
     def flags(self) -> str:
         """Every effective flag, one a line; `--flagfile` of it repeats the run."""

@@ -65,11 +65,19 @@ def layer_table(model: tf.Module, image_shape: tuple[int, int, int]) -> list[Lay
     """
     paths = _named_modules(model)
     calls: dict[int, tf.Tensor] = {}
-    with _recorded_calls({type(module) for module, _ in paths.values()}, calls):
+    with _recorded_calls(paths, calls):
         images = tf.TensorSpec([None, *image_shape], tf.uint8)
         tf.function(lambda x: model(x, training=False), autograph=False).get_concrete_function(images)
     rows = (_row(*paths[identity], output) for identity, output in calls.items() if identity in paths)
     return [row for row in rows if row is not None]
+
+
+def graph(model: tf.Module, image_shape: tuple[int, int, int]) -> Any:
+    """The model's graph, as a GraphDef for a batch of any size: each module is a scope, inside that which calls it."""
+    with _recorded_calls(_named_modules(model), {}):
+        images = tf.TensorSpec([None, *image_shape], tf.uint8, name="images")
+        traced = tf.function(lambda images: model(images, training=False), autograph=False)
+        return traced.get_concrete_function(images).graph.as_graph_def()
 
 
 def outputs(model: tf.Module, images: tf.Tensor, *, training: bool = False, key: Any = None) -> dict[str, tf.Tensor]:
@@ -83,7 +91,7 @@ def outputs(model: tf.Module, images: tf.Tensor, *, training: bool = False, key:
     """
     paths = _named_modules(model)
     calls: dict[int, tf.Tensor] = {}
-    with _recorded_calls({type(module) for module, _ in paths.values()}, calls):
+    with _recorded_calls(paths, calls):
         model(tf.convert_to_tensor(images), training=training, **({"key": key} if training else {}))
     return {paths[identity][1]: output for identity, output in calls.items() if identity in paths}
 
@@ -108,17 +116,20 @@ def _row(module: tf.Module, path: str, output: tf.Tensor) -> LayerRow | None:
 
 
 @contextmanager
-def _recorded_calls(classes: set[type], calls: dict[int, tf.Tensor]) -> Iterator[None]:
-    """While it lasts, the first result of every instance of `classes` goes into `calls`, by identity.
+def _recorded_calls(paths: dict[int, tuple[tf.Module, str]], calls: dict[int, tf.Tensor]) -> Iterator[None]:
+    """While it lasts, the first result of each module in `paths` goes into `calls`, by identity; its ops have its name.
 
     Python finds `__call__` on the class, so that is where it has to be replaced, and is put back.
     """
+    classes = {type(module) for module, _ in paths.values()}
     originals = {cls: cls.__call__ for cls in classes if "__call__" in dir(cls)}  # a module need not have one
     inherited = {cls for cls in originals if "__call__" not in vars(cls)}
 
     def recording(original: Callable[..., Any]) -> Callable[..., Any]:
         def call(module: tf.Module, *args: Any, **kwargs: Any) -> Any:
-            output = original(module, *args, **kwargs)
+            name = paths[id(module)][1].rpartition(".")[2] if id(module) in paths else module.name
+            with tf.name_scope(name):
+                output = original(module, *args, **kwargs)
             calls.setdefault(id(module), output)
             return output
 
@@ -126,11 +137,11 @@ def _recorded_calls(classes: set[type], calls: dict[int, tf.Tensor]) -> Iterator
 
     try:
         for cls, original in originals.items():
-            cls.__call__ = recording(original)  # type: ignore[method-assign]
+            cls.__call__ = recording(original)
         yield
     finally:
         for cls, original in originals.items():
             if cls in inherited:
                 del cls.__call__
             else:
-                cls.__call__ = original  # type: ignore[method-assign]
+                cls.__call__ = original

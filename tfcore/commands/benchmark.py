@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tfcore import checks, files
 from tfcore.commands import builders, flags, quiet, runtime
-from tfcore.commands.machine import bare_import_secs, peak_bytes, processor
+from tfcore.commands.machine import bare_import_secs, machine, peak_bytes
 from tfcore.commands.main import STARTED
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
@@ -128,7 +126,7 @@ def _setting(config: RunConfig) -> Figures:
         "xla": config.xla,
         "intra_op_threads": config.intra_op_threads,
         "inter_op_threads": config.inter_op_threads,
-        "machine": _machine(),
+        "machine": machine(),
     }
 
 
@@ -172,10 +170,3 @@ def _profile(measurement: "Measurement", steps: int, folder: Path, stream: TextI
         table = measurement.profile(scratch, steps)
     print(f"{table}\nLook at it: {display.tensorboard_command(folder)}\n"
           f"or open {folder / 'trace.json.gz'} in https://ui.perfetto.dev", file=stream)  # fmt: skip
-
-
-def _machine() -> str:
-    """Processor and count, and the versions that matter."""
-    import tensorflow as tf
-
-    return f"{os.cpu_count()} × {processor()}; TensorFlow {tf.__version__}, Python {platform.python_version()}"

@@ -41,9 +41,13 @@ def model_table(rows: Sequence[LayerRow]) -> Table:
     table.add_column("output shape")
     table.add_column("parameters", justify="right")
     for row in rows:
-        shape = ", ".join("N" if size is None else str(size) for size in row.output_shape)
-        table.add_row(row.path, row.kind, f"({shape})", f"{row.parameters:,}")
+        table.add_row(row.path, row.kind, shape(row.output_shape), f"{row.parameters:,}")
     return table
+
+
+def shape(sizes: Sequence[int | None]) -> str:
+    """`(N, 28, 28, 1)`, N for a size that is open."""
+    return f"({', '.join('N' if size is None else str(size) for size in sizes)})"
 
 
 def model_totals(rows: Sequence[LayerRow]) -> str:

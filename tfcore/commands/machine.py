@@ -1,5 +1,6 @@
 """What the machine is, how much memory this process has taken, and how fast the processor can multiply."""
 
+import os
 import platform
 import resource
 import subprocess
@@ -22,6 +23,13 @@ def processor() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def machine() -> str:
+    """Processor and count, and the versions that matter."""
+    import tensorflow as tf
+
+    return f"{os.cpu_count()} × {processor()}; TensorFlow {tf.__version__}, Python {platform.python_version()}"
 
 
 def peak_bytes() -> int:

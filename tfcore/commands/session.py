@@ -11,6 +11,8 @@ import tensorflow as tf
 from rich.console import Console
 
 from tfcore.commands import announcements, builders, diagnosis, display, resuming
+from tfcore.commands.machine import machine
+from tfcore.commands.observer import Observer
 from tfcore.commands.provenance import Provenance
 from tfcore.config import RunConfig
 from tfcore.data.batches import EvaluationBatches, TrainingBatches, data_errors
@@ -116,7 +118,7 @@ class Session:
                 on_start()
             with run_log.RunLog(self.folder.path) as log, data_errors(self.splits.values()):
                 if first_step == 0:
-                    log.text("configuration", _as_markdown(self.config))
+                    Observer(self, log).begin()
                 return self._diagnosed(log, lambda: self._train(log, first_step, pause_step, deadline))
         except TfcoreError as error:
             self._write_failure(error)
@@ -154,6 +156,7 @@ class Session:
             steps = int(self.step.optimizer.step.numpy())
             self._save(log, steps)
             result: dict[str, Any] = {"status": ended_by or "finished", "steps": steps, "train_secs": loop.train_secs}
+            result["machine"] = machine()
             result["examples_per_sec"] = (steps - first_step) * self.config.batch_size / max(loop.train_secs, 1e-9)
             if self.early_stopping.best_step is not None:
                 result["best"] = {"step": self.early_stopping.best_step, "validation": self.early_stopping.best_scores}
@@ -176,7 +179,7 @@ class Session:
             say=self.console.print, per_epoch=self.config.steps_per_epoch(len(self.splits["train"])),
             print_every_epochs=self.config.print_every_epochs,
         )  # fmt: skip
-        config, events = self.config, self._events(standard)
+        config, events = self.config, self._events(standard, Observer(self, log))
         return Loop(
             self.step, self.training_batches(), events, xla=config.xla == "on", max_call_steps=self._max_call_steps,
             after_call=show_progress,
@@ -186,8 +189,8 @@ class Session:
         """Those of every step."""
         return TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
 
-    def _events(self, standard: StandardEvents) -> list[Event]:
-        """The standard events with one's own before the checkpoint, and when each is due."""
+    def _events(self, standard: StandardEvents, observer: Observer) -> list[Event]:
+        """The standard events; looks and one's own events before the checkpoint; and when each is due."""
         config = self.config
         per_epoch = config.steps_per_epoch(len(self.splits["train"]))
         every = config.batch_accuracy_every_steps
@@ -199,7 +202,7 @@ class Session:
             checkpoint=Schedule(Fraction(str(config.checkpoint_every_epochs)) * per_epoch),
         )
         place = next(number for number, event in enumerate(events) if event.name == "checkpoint")
-        return [*events[:place], *self._own_events(self), *events[place:]]
+        return [*events[:place], *observer.events(), *self._own_events(self), *events[place:]]
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
         """All of a split, padded to the evaluation's batch size."""
@@ -230,7 +233,9 @@ class Session:
             for part in ("model.", "optimizer.average."):
                 self.checkpoints.restore(best, only=part)
         batches = self.evaluation_batches("test")
-        found = {"test": display.headline(self.evaluation(batches))}
+        scores = self.evaluation(batches)
+        found = {"test": display.headline(scores)}
+        Observer(self, log).conclude(step, scores)
         averaged = self._with_averages(batches)
         if averaged is not None:
             found["test_average"] = display.headline(averaged())
@@ -251,8 +256,3 @@ class Session:
     def newest_step(self) -> int:
         """Of the newest checkpoint; 0 before the first."""
         return max(self.checkpoints.steps(), default=0)
-
-
-def _as_markdown(config: RunConfig) -> str:
-    """Flags as an indented block."""
-    return "".join(f"    {line}\n" for line in config.flags().splitlines())

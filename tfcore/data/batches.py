@@ -65,6 +65,11 @@ class Examples:
         """int64 [n], which examples of the data set these are."""
         return places if self._indices is None else tf.gather(self._indices, places)
 
+    def first(self, count: int) -> "Examples":
+        """The first so many of them."""
+        numbers = self.numbers(tf.range(min(count, self.count), dtype=tf.int64))
+        return Examples(self._images, self._labels, numbers.numpy())
+
     def block_steps(self, batch_size: int) -> int:
         """How many batches are best taken at once: what costs the pipeline is each element, not its size.
 
@@ -148,9 +153,15 @@ class TrainingBatches:
 
     def numbers(self, step: int) -> list[int]:
         """Which examples of the data set the batch of `step`, counted from 0, consists of."""
+        return self.examples.numbers(self._places(step)).numpy().tolist()
+
+    def batch(self, step: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The batch of `step`, counted from 0, by itself: `(images uint8 [B, H, W, C], labels int32 [B])`."""
+        return self.examples.gather(self._places(step))
+
+    def _places(self, step: int) -> tf.Tensor:
         first = tf.constant(step * self.batch_size, tf.int64)
-        places = order.indices(self.seed, first, self.batch_size, len(self.examples))
-        return self.examples.numbers(places).numpy().tolist()
+        return order.indices(self.seed, first, self.batch_size, len(self.examples))
 
     def _block(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         steps, size = self.block_steps, self.batch_size

@@ -18,6 +18,8 @@ RESULT = "result.json"
 _LOCK = ".lock"
 CHECKPOINTS = "checkpoints"
 ARCHITECTURE = "architecture.json"
+TEST = "test.json"  # all scores of the test split
+PICTURES = "pictures"
 
 
 def new_folder(root: Path, name: str, now: datetime) -> Path:

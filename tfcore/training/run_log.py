@@ -5,7 +5,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,19 +15,15 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event as EventProto
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.compat.proto.tensor_pb2 import TensorProto
-from tensorboard.compat.proto.types_pb2 import DT_FLOAT
-from tensorboard.plugins.scalar.metadata import create_summary_metadata
-from tensorboard.plugins.text.summary_v2 import text_pb
 
 from tfcore.errors import DiskError
 from tfcore.files import replacing, sync, writing
-from tfcore.training import log_files
+from tfcore.training import log_files, summaries
 
-_SCALAR = create_summary_metadata(display_name=None, description=None)
 _FLUSH_SECS = 10.0  # how old the curves may be that TensorBoard shows
 _METRICS = "metrics.jsonl"
 SPLITS = ("train", "validation", "test")
+_RUN = "."  # the folder itself: TensorBoard takes what is said there to be of all splits
 
 
 class RunLog:
@@ -62,13 +58,21 @@ class RunLog:
         line = {"step": step, "split": split, **{name: _finite(value) for name, value in numbers.items()}}
         with writing(self._path):
             self._metrics.write(json.dumps(line) + "\n")
-        self._add(split, step, _scalars(numbers))
+        self.add(step, split, [summaries.scalar(name, value) for name, value in numbers.items()])
         if time.monotonic() - self._flushed > _FLUSH_SECS:
             self.flush()
 
-    def text(self, name: str, markdown: str) -> None:
-        """A page under TensorBoard's Text tab."""
-        self._add("train", 0, text_pb(name, markdown))
+    def add(self, step: int, split: str, values: Iterable[Summary.Value]) -> None:
+        """What only TensorBoard shows, made by `summaries`."""
+        self._file(split).append(step=step, summary=Summary(value=values))
+
+    def describe(self, values: Iterable[Summary.Value]) -> None:
+        """What holds for the run as a whole."""
+        self.add(0, _RUN, values)
+
+    def graph(self, definition: Any) -> None:
+        """The model as a GraphDef."""
+        self._file("train").append(step=0, graph_def=definition.SerializeToString())
 
     def flush(self) -> None:
         """Hands everything to the operating system: a killed process loses nothing that was flushed."""
@@ -98,10 +102,10 @@ class RunLog:
             stack.enter_context(writing(self._path))
             stack.callback(self._metrics.close)
 
-    def _add(self, split: str, step: int, summary: Summary) -> None:
+    def _file(self, split: str) -> "_EventFile":
         if split not in self._event_files:
             self._event_files[split] = _new_event_file(self._folder / split)
-        self._event_files[split].append(step=step, summary=summary)
+        return self._event_files[split]
 
 
 class _EventFile:
@@ -144,7 +148,7 @@ def trim(folder: Path, step: int) -> None:
         lines = log_files.lines(metrics)
         with replacing(metrics) as scratch:
             scratch.write_text("".join(f"{line}\n" for line in lines if _stays(line, step)), encoding="utf-8")
-    for split in SPLITS:
+    for split in (_RUN, *SPLITS):
         for path in sorted((folder / split).glob("events.out.tfevents.*")):
             _trim_events(path, -1 if split == "test" else step)
 
@@ -187,15 +191,6 @@ def _new_event_file(folder: Path) -> _EventFile:
     file = _EventFile(folder / f"events.out.tfevents.{secs:010d}.{nanosecs:09d}.{socket.gethostname()}.{os.getpid()}")
     file.append(file_version="brain.Event:2")
     return file
-
-
-def _scalars(numbers: Mapping[str, float]) -> Summary:
-    """All the scalars in one event, each as `tf.summary.scalar` has it."""
-    values = [
-        Summary.Value(tag=name, metadata=_SCALAR, tensor=TensorProto(dtype=DT_FLOAT, float_val=[value]))
-        for name, value in numbers.items()
-    ]
-    return Summary(value=values)
 
 
 def _finite(value: float) -> float | None:

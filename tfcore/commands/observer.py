@@ -1,0 +1,191 @@
+"""What a run shows beside its curves: in TensorBoard while it trains, and as pictures when it has ended."""
+
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from PIL import Image
+
+from tfcore.commands import display, findings, sheets
+from tfcore.commands.machine import machine
+from tfcore.config import IDENTITY, RunConfig, spelled
+from tfcore.data.batches import EvaluationBatches, Examples
+from tfcore.files import replacing, writing
+from tfcore.metrics import Scores
+from tfcore.modules import graph, layer_table
+from tfcore.training import observation, summaries
+from tfcore.training.events import Event, Moment, Schedule
+from tfcore.training.observation import Observed
+from tfcore.training.run_folder import PICTURES, TEST
+from tfcore.training.run_log import RunLog
+
+if TYPE_CHECKING:
+    from tfcore.commands.session import Session
+
+_IMAGES_EVERY = 5  # looks
+_VALIDATION_EXAMPLES = 1000  # that are predicted at a look
+_METRICS = [("test", "accuracy"), ("validation", "accuracy"), ("test", "loss"), ("validation", "loss"),
+            ("train", "epoch_loss")]  # fmt: skip
+
+
+class Observer:
+    """Looks at a run, and writes down what it sees.
+
+    Args:
+        session: the run.
+        log: its logs.
+    """
+
+    def __init__(self, session: "Session", log: RunLog) -> None:
+        self._session, self._log = session, log
+        self._parts = session.config.summary_parts
+        self._every = session.config.observe_every_steps
+        self._names = session.data.class_names
+
+    def begin(self) -> None:
+        """What holds for all of the run: its configuration, model and machine, the graph, its row of HParams."""
+        config, model, shape = self._session.config, self._session.model, self._session.data.image_shape
+        if "text" in self._parts:
+            pages = {"configuration": _as_block(config.flags()), "model": _model_page(model, shape),
+                     "machine": f"{machine()}\n"}  # fmt: skip
+            self._log.add(0, "train", [summaries.text(name, page) for name, page in pages.items()])
+        if "graph" in self._parts:
+            self._log.graph(graph(model, shape))
+        if "hparams" in self._parts:
+            name = self._session.folder.path.resolve().name
+            self._log.describe(summaries.hparams(name, _settings(config), _METRICS))
+
+    def events(self) -> list[Event]:
+        """After the first step, after every so many, and after the last."""
+        if not self._parts & {"norms", "histograms", "images", "pr_curves"}:
+            return []
+        return [Event("observation", Schedule(self._every, offset=1, also_last=True), self.observe)]
+
+    def observe(self, moment: Moment) -> None:
+        """Looks at the step that comes next, and at predictions on validation examples."""
+        session, step = self._session, moment.step
+        observed = observation.observe(session.model, session.step, session.training_batches())
+        if "norms" in self._parts:
+            self._log.write(step, "train", observation.norms(observed))
+        if "histograms" in self._parts:
+            self._log.add(step, "train", _histograms(observed))
+        with_images = "images" in self._parts and (
+            step == moment.last_step or (step - 1) % (_IMAGES_EVERY * self._every) == 0
+        )
+        if with_images:
+            self._show(step, "train", self._sheets(observed))
+        if "validation" in session.splits:
+            part = session.splits["validation"].first(_VALIDATION_EXAMPLES)
+            self._look_at_predictions(step, "validation", part, with_images=with_images)
+
+    def conclude(self, step: int, scores: Scores) -> None:
+        """The test split with the weights that were scored; writes `test.json` and the pictures beside it.
+
+        Args:
+            step: completed steps.
+            scores: of the test split.
+        """
+        session = self._session
+        folder = session.folder.path
+        with replacing(folder / TEST) as scratch:
+            scratch.write_text(json.dumps(display.scores_json(scores, self._names), indent=2) + "\n", encoding="utf-8")
+        if not self._parts & {"images", "pr_curves"}:
+            return
+        images = self._look_at_predictions(step, "test", session.splits["test"], with_images="images" in self._parts)
+        if "images" not in self._parts:
+            return
+        images |= self._sheets(observation.observe(session.model, session.step, session.training_batches()))
+        with writing(folder / PICTURES):
+            os.makedirs(folder / PICTURES, exist_ok=True)
+        for name, image in images.items():
+            with replacing(folder / PICTURES / f"{name}.png") as scratch:
+                scratch.write_bytes(_png(image))
+
+    def _sheets(self, observed: Observed) -> dict[str, Image.Image]:
+        """The batch, filters, and feature maps of the batch's first picture."""
+        model, plan = self._session.model, self._session.architecture
+        names = [self._names[label] for label in observed.labels]
+        seen = next((a for a in observed.activations.values() if a.shape == observed.images.shape), observed.images)
+        found = {"batch": findings.batch(seen, names)}
+        filters = sheets.filters(model, plan)
+        if filters is not None:
+            found["filters"] = filters.image
+        if any(array.ndim == 4 for array in observed.activations.values()):
+            found["feature_maps"] = sheets.feature_maps(model, plan, observed.images[0], names[0]).image
+        return found
+
+    def _look_at_predictions(
+        self, step: int, split: str, examples: Examples, *, with_images: bool
+    ) -> dict[str, Image.Image]:
+        """PR curves of the examples; the confusion matrix and the wrong ones as pictures, which are given back."""
+        batches = EvaluationBatches(examples, batch_size=self._session.config.eval_batch_size)
+        found, labels = observation.probabilities(self._session.model, batches)
+        if "pr_curves" in self._parts:
+            self._log.add(step, split, _pr_curves(found, labels, self._names))
+        if not with_images:
+            return {}
+        matrix = np.zeros([len(self._names)] * 2, np.int64)
+        np.add.at(matrix, (labels, found.argmax(1)), 1)
+        images = {"confusion": findings.confusion(matrix, self._names), "wrong": self._wrong(examples, found, labels)}
+        shown = {f"{name}_{split}": image for name, image in images.items() if image is not None}
+        self._show(step, split, shown)
+        return shown
+
+    def _wrong(self, examples: Examples, found: NDArray[Any], labels: NDArray[Any]) -> Image.Image | None:
+        """The most confidently wrong ones; None where all are right."""
+        numbers = findings.most_wrong(found, labels)
+        if not len(numbers):
+            return None
+        pictures, _ = examples.gather(tf.constant(numbers))
+        count = int((found.argmax(1) != labels).sum())
+        title = f"{count:,} of {len(labels):,} are wrong; the most confident of them"
+        return findings.wrong(title, pictures.numpy(), found[numbers], labels[numbers], self._names)
+
+    def _show(self, step: int, split: str, images: dict[str, Image.Image]) -> None:
+        self._log.add(step, split, [summaries.image(n, _png(image), image.size) for n, image in images.items()])
+
+
+def _histograms(observed: Observed) -> list[Any]:
+    parts = {"weights": observed.weights, "gradients": observed.gradients, "activations": observed.activations}
+    return [
+        summaries.histogram(f"{name}/{path}", array) for name, arrays in parts.items() for path, array in arrays.items()
+    ]
+
+
+def _pr_curves(found: NDArray[Any], labels: NDArray[Any], names: Sequence[str]) -> list[Any]:
+    return [summaries.pr_curve(name, labels == number, found[:, number]) for number, name in enumerate(names)]
+
+
+def _png(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def _settings(config: RunConfig) -> dict[str, Any]:
+    """What is trained, by flag: numbers, bools and text; "" for what the model or optimizer chooses itself."""
+    found = {item.name: getattr(config, item.name) for item in fields(config) if item.metadata["part"] == IDENTITY}
+    return {
+        name: "" if value is None else spelled(value) if isinstance(value, tuple) else value
+        for name, value in found.items()
+    }
+
+
+def _model_page(model: tf.Module, image_shape: tuple[int, int, int]) -> str:
+    """The model table as Markdown."""
+    rows = layer_table(model, image_shape)
+    lines = ["| layer | kind | output shape | parameters |", "|---|---|---|--:|"]
+    for row in rows:
+        lines.append(f"| {row.path} | {row.kind} | {display.shape(row.output_shape)} | {row.parameters:,} |")
+    return "\n".join([*lines, "", display.model_totals(rows), ""])
+
+
+def _as_block(text: str) -> str:
+    """Markdown's indented block."""
+    return "".join(f"    {line}\n" for line in text.splitlines())

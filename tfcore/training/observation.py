@@ -1,0 +1,100 @@
+"""What a step does, looked at closely without taking it: gradients, updates and activations by layer."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfcore.data.batches import EvaluationBatches, TrainingBatches
+from tfcore.modules import named_variables, outputs
+from tfcore.training.step import TrainingStep
+
+_EXAMPLES = 16  # whose activations are looked at
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The step that comes next, as it would be.
+
+    Attributes:
+        weights, gradients, updates: float32, by the path of each parameter: its values, the gradient of the total
+            loss with respect to it, and by how much the optimizer would change it.
+        activations: float32 [16, …] at most, by the path of each layer in the order of calls: what it gives, as in an
+            evaluation.
+        images, labels: the first of the step's batch, uint8 [16, H, W, C] and int32 [16] at most.
+    """
+
+    weights: dict[str, Array]
+    gradients: dict[str, Array]
+    updates: dict[str, Array]
+    activations: dict[str, Array]
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+
+def observe(model: tf.Module, step: TrainingStep, batches: TrainingBatches) -> Observed:
+    """Takes the next step on its own batch, notes what it did, and puts everything back to the bit.
+
+    It runs eagerly, by the plain formulas: a graph of its own would take longer to trace than it saves.
+
+    Args:
+        model: what `step` trains.
+        step: as it stands after the last completed step.
+        batches: of the run.
+    """
+    images, labels = batches.batch(int(step.optimizer.step.numpy()))
+    paths = [path for path, variable in named_variables(model).items() if variable.trainable]
+    with _put_back([*named_variables(model).values(), *step.optimizer.variables.values(), step.sums]):
+        before = [variable.numpy() for variable in step.optimizer.parameters]
+        slopes = [gradient.numpy() for gradient in step(images, labels).gradients]
+        changes = [new.numpy() - old for new, old in zip(step.optimizer.parameters, before, strict=True)]
+    activations = outputs(model, images[:_EXAMPLES])
+    weights, gradients, updates = (dict(zip(paths, arrays, strict=True)) for arrays in (before, slopes, changes))
+    return Observed(
+        weights,
+        gradients,
+        updates,
+        activations={path: tf.cast(output, tf.float32).numpy() for path, output in activations.items()},
+        images=images[:_EXAMPLES].numpy(),
+        labels=labels[:_EXAMPLES].numpy(),
+    )
+
+
+def norms(observed: Observed) -> dict[str, float]:
+    """The Euclidean norms of weights, gradients and updates, as `weight_norm/PATH` and so on."""
+    parts = {"weight": observed.weights, "gradient": observed.gradients, "update": observed.updates}
+    return {
+        f"{name}_norm/{path}": float(np.sqrt(np.square(array, dtype=np.float64).sum()))
+        for name, arrays in parts.items()
+        for path, array in arrays.items()
+    }
+
+
+def probabilities(model: tf.Module, batches: EvaluationBatches) -> tuple[Array, NDArray[np.int32]]:
+    """The probability of each class for each example, float32 [N, classes], and the labels [N]."""
+
+    @tf.function(autograph=False)
+    def of_batch(images: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
+
+    parts = [(of_batch(images), labels, weights > 0) for images, labels, weights in batches]
+    found, labels = (
+        np.concatenate([tf.boolean_mask(part[column], part[2]).numpy() for part in parts]) for column in (0, 1)
+    )
+    return found, labels
+
+
+@contextmanager
+def _put_back(variables: Sequence[tf.Variable]) -> Iterator[None]:
+    """Gives the variables the values again that they had."""
+    values = [tf.identity(variable) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)

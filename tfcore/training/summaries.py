@@ -1,0 +1,129 @@
+"""What TensorBoard shows, as the protocol buffers that its event files consist of.
+
+Written here, as `tf.summary` takes ten times as long for a scalar and wants a writer of its own.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
+from tensorboard.plugins.histogram import metadata as histogram_metadata
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.pr_curve import metadata as pr_curve_metadata
+from tensorboard.plugins.scalar import metadata as scalar_metadata
+from tensorboard.plugins.text.summary_v2 import text_pb
+
+_SCALAR = scalar_metadata.create_summary_metadata(display_name=None, description=None)
+_HISTOGRAM = histogram_metadata.create_summary_metadata(display_name=None, description=None)
+_IMAGE = image_metadata.create_summary_metadata(display_name=None, description=None)
+_BUCKETS = 30
+_THRESHOLDS = 101  # 0, 0.01, … 1
+_KINDS = {bool: api_pb2.DATA_TYPE_BOOL, int: api_pb2.DATA_TYPE_FLOAT64, float: api_pb2.DATA_TYPE_FLOAT64}
+
+
+def scalar(tag: str, value: float) -> Summary.Value:
+    """A point of a curve."""
+    return Summary.Value(tag=tag, metadata=_SCALAR, tensor=TensorProto(dtype=DT_FLOAT, float_val=[value]))
+
+
+def histogram(tag: str, values: NDArray[Any]) -> Summary.Value:
+    """How often which values occur: 30 buckets of equal width, from the least to the greatest finite value."""
+    numbers = np.asarray(values, np.float64).ravel()
+    counts, edges = np.histogram(numbers[np.isfinite(numbers)], _BUCKETS)
+    return Summary.Value(tag=tag, metadata=_HISTOGRAM, tensor=_doubles(np.stack([edges[:-1], edges[1:], counts], 1)))
+
+
+def image(tag: str, png: bytes, size: tuple[int, int]) -> Summary.Value:
+    """A picture.
+
+    Args:
+        tag: its name.
+        png: the file.
+        size: its width and height in pixels.
+    """
+    tensor = TensorProto(dtype=DT_STRING, string_val=[*(str(side).encode() for side in size), png])
+    tensor.tensor_shape.dim.add(size=3)
+    return Summary.Value(tag=tag, metadata=_IMAGE, tensor=tensor)
+
+
+def text(tag: str, markdown: str) -> Summary.Value:
+    """A page under the Text tab."""
+    (value,) = text_pb(tag, markdown).value
+    return value
+
+
+def pr_curve(tag: str, is_class: NDArray[np.bool_], probabilities: NDArray[np.floating[Any]]) -> Summary.Value:
+    """Precision over recall of one class against the rest, at 101 thresholds of its probability.
+
+    An example is predicted to be of the class where its probability reaches the threshold, so that the first point,
+    at a threshold of 0, predicts all. Where nothing is predicted, the precision is given as 1.
+
+    Args:
+        tag: its name.
+        is_class: [N], which examples are of the class.
+        probabilities: [N], of the class.
+    """
+    bins = np.floor(np.clip(probabilities.astype(np.float64), 0, 1) * (_THRESHOLDS - 1)).astype(np.int64)
+    hits, misses = (
+        np.bincount(bins[chosen], minlength=_THRESHOLDS)[::-1].cumsum()[::-1] for chosen in (is_class, ~is_class)
+    )  # [thresholds], predicted at each: true positives and false ones
+    positives, negatives = int(is_class.sum()), int((~is_class).sum())
+    precision = np.where(hits + misses > 0, hits / np.maximum(hits + misses, 1), 1.0)
+    rows = [hits, misses, negatives - misses, positives - hits, precision, hits / max(positives, 1)]
+    described = pr_curve_metadata.create_summary_metadata(tag, "", _THRESHOLDS)
+    return Summary.Value(tag=f"{tag}/pr_curves", metadata=described, tensor=_floats(np.stack(rows)))
+
+
+def hparams(name: str, settings: Mapping[str, Any], metrics: Sequence[tuple[str, str]]) -> list[Summary.Value]:
+    """What the HParams tab has a row of for each run.
+
+    Args:
+        name: the run's.
+        settings: each a bool, a number or text. Of those of the experiment, TensorBoard reads the types from one run.
+        metrics: (split, tag) of the curves whose last values stand in the row.
+    """
+    experiment = api_pb2.Experiment(
+        hparam_infos=[
+            api_pb2.HParamInfo(name=setting, type=_KINDS.get(type(value), api_pb2.DATA_TYPE_STRING))
+            for setting, value in settings.items()
+        ],
+        metric_infos=[
+            api_pb2.MetricInfo(name=api_pb2.MetricName(group=split, tag=tag), display_name=f"{split} {tag}")
+            for split, tag in metrics
+        ],
+    )
+    start = plugin_data_pb2.SessionStartInfo(group_name=name, start_time_secs=time.time())
+    for setting, value in settings.items():
+        field = {bool: "bool_value", int: "number_value", float: "number_value"}.get(type(value), "string_value")
+        setattr(start.hparams[setting], field, value)
+    return [
+        _hparams(hparams_metadata.EXPERIMENT_TAG, plugin_data_pb2.HParamsPluginData(experiment=experiment)),
+        _hparams(hparams_metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=start)),
+    ]
+
+
+def _hparams(tag: str, data: Any) -> Summary.Value:
+    described = hparams_metadata.create_summary_metadata(data)
+    return Summary.Value(tag=tag, metadata=described, tensor=hparams_metadata.NULL_TENSOR)
+
+
+def _floats(array: NDArray[Any]) -> TensorProto:
+    return _tensor(array, DT_FLOAT, "<f4")
+
+
+def _doubles(array: NDArray[Any]) -> TensorProto:
+    return _tensor(array, DT_DOUBLE, "<f8")
+
+
+def _tensor(array: NDArray[Any], dtype: Any, layout: str) -> TensorProto:
+    tensor = TensorProto(dtype=dtype, tensor_content=array.astype(layout).tobytes())
+    for size in array.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    return tensor
