@@ -58,7 +58,7 @@ def result(run: Path) -> dict[str, Any]:
 def entries(run: Path) -> set[str]:
     """Relative paths of files and folders; event files, of which every process begins new ones, under one name."""
     paths = (path.relative_to(run).as_posix() for path in run.rglob("*"))
-    return {re.sub(r"/events\.out\.tfevents\..*", "/events", path) for path in paths}
+    return {re.sub(r"(^|/)events\.out\.tfevents\..*", r"\1events", path) for path in paths}
 
 
 def all_differences(one: Path, other: Path) -> list[str]:

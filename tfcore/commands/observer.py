@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 _IMAGES_EVERY = 5  # looks
 _VALIDATION_EXAMPLES = 1000  # that are predicted at a look
-_METRICS = [("test", "accuracy"), ("validation", "accuracy"), ("test", "loss"), ("validation", "loss"),
-            ("train", "epoch_loss")]  # fmt: skip
+_ALWAYS = {"model", "dataset", "optimizer", "learning_rate", "batch_size", "seed"}  # settings that HParams shows
 
 
 class Observer:
@@ -59,7 +58,7 @@ class Observer:
             self._log.graph(graph(model, shape))
         if "hparams" in self._parts:
             name = self._session.folder.path.resolve().name
-            self._log.describe(summaries.hparams(name, _settings(config), _METRICS))
+            self._log.describe([summaries.hparams(name, _settings(config))])
 
     def events(self) -> list[Event]:
         """After the first step, after every so many, and after the last."""
@@ -169,11 +168,13 @@ def _png(image: Image.Image) -> bytes:
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:
-    """What is trained, by flag: numbers, bools and text; "" for what the model or optimizer chooses itself."""
-    found = {item.name: getattr(config, item.name) for item in fields(config) if item.metadata["part"] == IDENTITY}
+    """What is trained: the main settings, and those that are not at their defaults, as numbers, bools and text."""
+    changed = config.differences(RunConfig(), IDENTITY).keys() | _ALWAYS
+    found = {item.name: getattr(config, item.name) for item in fields(config) if item.name in changed}
     return {
-        name: "" if value is None else spelled(value) if isinstance(value, tuple) else value
+        name: spelled(value) if isinstance(value, tuple) else value
         for name, value in found.items()
+        if value is not None
     }
 
 

@@ -4,7 +4,7 @@ Written here, as `tf.summary` takes ten times as long for a scalar and wants a w
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.histogram import metadata as histogram_metadata
-from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.pr_curve import metadata as pr_curve_metadata
 from tensorboard.plugins.scalar import metadata as scalar_metadata
@@ -25,7 +25,6 @@ _HISTOGRAM = histogram_metadata.create_summary_metadata(display_name=None, descr
 _IMAGE = image_metadata.create_summary_metadata(display_name=None, description=None)
 _BUCKETS = 30
 _THRESHOLDS = 101  # 0, 0.01, … 1
-_KINDS = {bool: api_pb2.DATA_TYPE_BOOL, int: api_pb2.DATA_TYPE_FLOAT64, float: api_pb2.DATA_TYPE_FLOAT64}
 
 
 def scalar(tag: str, value: float) -> Summary.Value:
@@ -81,37 +80,23 @@ def pr_curve(tag: str, is_class: NDArray[np.bool_], probabilities: NDArray[np.fl
     return Summary.Value(tag=f"{tag}/pr_curves", metadata=described, tensor=_floats(np.stack(rows)))
 
 
-def hparams(name: str, settings: Mapping[str, Any], metrics: Sequence[tuple[str, str]]) -> list[Summary.Value]:
-    """What the HParams tab has a row of for each run.
+def hparams(name: str, settings: Mapping[str, Any]) -> Summary.Value:
+    """A row of the HParams tab, beside the last values of the run's curves.
 
     Args:
         name: the run's.
-        settings: each a bool, a number or text. Of those of the experiment, TensorBoard reads the types from one run.
-        metrics: (split, tag) of the curves whose last values stand in the row.
+        settings: each a bool, a number or text.
     """
-    experiment = api_pb2.Experiment(
-        hparam_infos=[
-            api_pb2.HParamInfo(name=setting, type=_KINDS.get(type(value), api_pb2.DATA_TYPE_STRING))
-            for setting, value in settings.items()
-        ],
-        metric_infos=[
-            api_pb2.MetricInfo(name=api_pb2.MetricName(group=split, tag=tag), display_name=f"{split} {tag}")
-            for split, tag in metrics
-        ],
-    )
     start = plugin_data_pb2.SessionStartInfo(group_name=name, start_time_secs=time.time())
     for setting, value in settings.items():
-        field = {bool: "bool_value", int: "number_value", float: "number_value"}.get(type(value), "string_value")
-        setattr(start.hparams[setting], field, value)
-    return [
-        _hparams(hparams_metadata.EXPERIMENT_TAG, plugin_data_pb2.HParamsPluginData(experiment=experiment)),
-        _hparams(hparams_metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=start)),
-    ]
-
-
-def _hparams(tag: str, data: Any) -> Summary.Value:
-    described = hparams_metadata.create_summary_metadata(data)
-    return Summary.Value(tag=tag, metadata=described, tensor=hparams_metadata.NULL_TENSOR)
+        kind = {bool: "bool_value", int: "number_value", float: "number_value"}.get(type(value), "string_value")
+        setattr(start.hparams[setting], kind, value)
+    data = plugin_data_pb2.HParamsPluginData(session_start_info=start)
+    return Summary.Value(
+        tag=hparams_metadata.SESSION_START_INFO_TAG,
+        metadata=hparams_metadata.create_summary_metadata(data),
+        tensor=hparams_metadata.NULL_TENSOR,
+    )
 
 
 def _floats(array: NDArray[Any]) -> TensorProto:
