@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from tfcore.errors import DiskError
-from tfcore.training import run_log
+from tfcore.training import run_log, summaries
 from tfcore.training.run_log import SPLITS, RunLog, trim
 
 Point = tuple[str, int, float]  # tag, step, value
@@ -89,14 +89,21 @@ def test_a_split_without_numbers_has_no_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl", "train"]
 
 
-def test_a_text_can_be_read_in_tensorboard(tmp_path: Path) -> None:
+def test_what_only_tensorboard_shows_is_in_no_metrics_file(tmp_path: Path) -> None:
     log = RunLog(tmp_path)
-    log.text("configuration", "    --seed=1\n")
+    log.add(0, "train", [summaries.text("configuration", "    --seed=1\n")])
+    log.describe([summaries.hparams("NAME", {"seed": 1})])
+    log.graph(tf.Graph().as_graph_def())
     log.close()
     events = [event for path in event_files(tmp_path, "train") for event in EventFileLoader(str(path)).Load()]
-    (value,) = [value for event in events for value in event.summary.value]
-    assert value.tag == "configuration"
-    assert tf.make_ndarray(value.tensor).item() == b"    --seed=1\n"
+    found = {value.tag: value for event in events for value in event.summary.value}
+    assert tf.make_ndarray(found["configuration"].tensor).item() == b"    --seed=1\n"
+    assert any("graph" in tag for tag in found)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+    assert len(event_files(tmp_path, ".")) == 1
+    trim(tmp_path, -1)
+    left = [event for path in event_files(tmp_path, ".") for event in EventFileLoader(str(path)).Load()]
+    assert [event.WhichOneof("what") for event in left] == ["file_version"]
 
 
 def test_what_is_older_than_some_seconds_is_flushed_by_the_next_point(
@@ -207,7 +214,7 @@ def test_trimming_takes_back_every_test_score(tmp_path: Path) -> None:
 
 def test_trimming_to_before_the_start_leaves_nothing(tmp_path: Path) -> None:
     log = RunLog(tmp_path)
-    log.text("configuration", "text")
+    log.add(0, "train", [summaries.text("configuration", "text")])
     log.close()
     write(tmp_path, range(1, 12))
     trim(tmp_path, -1)

@@ -1,0 +1,98 @@
+"""A look at the step to come shows what that step then does, and leaves no trace."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from rich.console import Console
+
+from tfcore.commands import builders
+from tfcore.commands.session import Session
+from tfcore.config import RunConfig
+from tfcore.data.dataset import Dataset, Split
+from tfcore.modules import named_parameters
+from tfcore.training import divergence, observation
+from tfcore.training.run_folder import RunFolder
+
+LAYERS = ("conv_1", "hidden_1", "logits")
+
+
+def split(examples: int) -> Split:
+    draw = np.random.default_rng(examples)
+    images = draw.integers(0, 256, (examples, 12, 12, 3), np.uint8)
+    return Split(images, (np.arange(examples) % 3).astype(np.int32))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    """A net with batch normalisation, dropout, a max-norm, a penalty and averages."""
+    config = RunConfig(
+        model="cifar_cnn", filters=(4, 6), hidden=(8,), dropout=(0.2, 0.4), average_decay=0.9, l2=0.01, batch_size=20,
+        steps=9, precision="float32", summaries="none",
+    )  # fmt: skip
+    with RunFolder(tmp_path / "run") as folder:
+        data = Dataset("noise", split(200), split(45), ("one", "two", "three"))
+        yield Session(builders.resolve(config), folder, Console(quiet=True), data=data)
+
+
+def trained(session: Session, steps: int) -> None:
+    """So many more steps, by the compiled loop."""
+    log: Any = None  # nothing is due
+    loop = session.loop(log)
+    loop._events = []
+    loop.run(session.total_steps, pause_step=int(session.step.optimizer.step) + steps)
+
+
+def state(session: Session) -> dict[str, bytes]:
+    return {name: v.numpy().tobytes() for name, v in divergence.state(session.model, session.step).items()}
+
+
+def test_the_step_to_come_is_what_comes(session: Session) -> None:
+    trained(session, 3)
+    before = state(session), session.step.sums.numpy().tobytes()
+    observed = observation.observe(session.model, session.step, session.training_batches())
+    assert (state(session), session.step.sums.numpy().tobytes()) == before
+    weights = {path: variable.numpy() for path, variable in named_parameters(session.model).items()}
+    trained(session, 1)
+    assert observed.weights.keys() == observed.gradients.keys() == observed.updates.keys() == weights.keys()
+    for path, variable in named_parameters(session.model).items():
+        change = variable.numpy() - weights[path]
+        np.testing.assert_array_equal(observed.weights[path], weights[path])
+        np.testing.assert_allclose(observed.updates[path], change, atol=1e-2 * np.abs(change).max(), err_msg=path)
+
+
+def test_the_batch_is_that_of_the_step_to_come(session: Session) -> None:
+    trained(session, 2)
+    batches = session.training_batches()
+    observed = observation.observe(session.model, session.step, batches)
+    numbers = batches.numbers(2)[:16]
+    np.testing.assert_array_equal(observed.images, session.data.train.images[numbers])
+    np.testing.assert_array_equal(observed.labels, session.data.train.labels[numbers])
+
+
+def test_activations_are_those_of_an_evaluation(session: Session) -> None:
+    observed = observation.observe(session.model, session.step, session.training_batches())
+    assert [path for path in observed.activations if path in LAYERS] == list(LAYERS)
+    assert observed.activations["conv_1"].shape == (16, 12, 12, 4)
+    logits = session.model(tf.constant(observed.images), training=False)
+    np.testing.assert_allclose(observed.activations["logits"], logits, rtol=1e-4, atol=1e-5)
+
+
+def test_norms_are_by_part_and_path(session: Session) -> None:
+    observed = observation.observe(session.model, session.step, session.training_batches())
+    norms = observation.norms(observed)
+    assert len(norms) == 3 * len(observed.weights)
+    for name, arrays in (("weight", observed.weights), ("gradient", observed.gradients), ("update", observed.updates)):
+        array = arrays["conv_1.weights"].astype(np.float64)
+        assert norms[f"{name}_norm/conv_1.weights"] == pytest.approx(np.sqrt((array**2).sum()), rel=1e-9)
+        assert array.any()
+
+
+def test_probabilities_are_of_every_example_in_order(session: Session) -> None:
+    found, labels = observation.probabilities(session.model, session.evaluation_batches("test"))
+    np.testing.assert_array_equal(labels, session.data.test.labels)
+    logits = session.model(tf.constant(session.data.test.images), training=False)
+    np.testing.assert_allclose(found, tf.nn.softmax(logits), atol=1e-5)
