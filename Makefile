@@ -17,16 +17,20 @@ help: ## this list
 train: $(VENV)/.installed ## train a small network on drawn shapes, from nothing to its test accuracy
 	@$(BIN)/python train.py --model=mlp --dataset=shapes
 
-# The real-data tests read files that a fresh clone does not have, so without them the run says what it leaves out.
-ifeq ($(strip $(TFCORE_DATA_DIR)),)
-SELECTION := -m "not real_data"
-LEFT_OUT = @echo "The real-data tests are left out, as TFCORE_DATA_DIR is not set. All tests: make test TFCORE_DATA_DIR=FOLDER" \
-	"(FOLDER holds mnist/ and cifar-10-batches-bin/, as published)"
-endif
+# What a fresh clone on a fresh machine does not have is left out of the tests, and the run says so, before and after.
+DATA := $(strip $(TFCORE_DATA_DIR))
+BROWSER := $(and $(shell command -v chromium),$(shell command -v chromedriver))
+SELECTION := $(if $(DATA),,not real_data)$(if $(or $(DATA),$(BROWSER)),, and )$(if $(BROWSER),,not browser)
+define LEFT_OUT
+$(if $(DATA),,@echo "The real-data tests are left out, as TFCORE_DATA_DIR is not set. All tests: make test TFCORE_DATA_DIR=FOLDER" \
+	"(FOLDER holds mnist/ and cifar-10-batches-bin/, as published)")
+$(if $(BROWSER),,@echo "The browser tests are left out, as chromium and chromedriver are not installed. On Debian and Ubuntu:" \
+	"apt-get install chromium chromium-driver")
+endef
 
 test: lint ## check the style and types, then run the tests
 	$(LEFT_OUT)
-	@$(BIN)/python -m pytest $(SELECTION)
+	@$(BIN)/python -m pytest $(if $(SELECTION),-m "$(SELECTION)")
 	$(LEFT_OUT)
 
 lint: $(VENV)/.installed-test ## check the style and types only

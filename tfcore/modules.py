@@ -77,7 +77,11 @@ def graph(model: tf.Module, image_shape: tuple[int, int, int]) -> Any:
     with _recorded_calls(_named_modules(model), {}):
         images = tf.TensorSpec([None, *image_shape], tf.uint8, name="images")
         traced = tf.function(lambda images: model(images, training=False), autograph=False)
-        return traced.get_concrete_function(images).graph.as_graph_def()
+        definition = traced.get_concrete_function(images).graph.as_graph_def()
+    nodes = [node for node in definition.node if node.name not in ("Identity", "NoOp")]  # what tf.function ends with
+    del definition.node[:]
+    definition.node.extend(nodes)
+    return definition
 
 
 def outputs(model: tf.Module, images: tf.Tensor, *, training: bool = False, key: Any = None) -> dict[str, tf.Tensor]:
