@@ -32,7 +32,7 @@ ROOM = {"size": 1 << 25, "nr_inodes": 1000}
 FLAGS = (
     "--model=mlp", "--hidden=2", "--dataset=shapes", "--train_examples=300", "--test_examples=50", "--validation=100",
     "--batch_size=20", "--steps=24", "--log_every_steps=3", "--checkpoint_every_epochs=0.5", "--keep_checkpoints=0",
-    "--evaluate_every_epochs=0.6", "--patience=20", "--run_dir=run",
+    "--evaluate_every_epochs=0.6", "--patience=20", "--run_dir=run", "--noreport",
 )  # fmt: skip
 # What an error line names, in the order in which a run writes it.
 PLACES = {

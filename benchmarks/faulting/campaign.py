@@ -29,7 +29,7 @@ FLAGS = (
     "--test_examples=100", "--pixels=standardized", "--optimizer=nadam", "--learning_rate=0.01", "--average_decay=0.9",
     "--batch_size=34", "--microbatches=2", "--eval_batch_size=200", "--steps=240", "--patience=6",
     "--monitor=accuracy", "--log_every_steps=3", "--evaluate_every_epochs=0.3", "--checkpoint_every_epochs=0.2",
-    "--keep_checkpoints=3",
+    "--keep_checkpoints=3", "--noreport",
 )  # fmt: skip
 _SILENCE_SECS = 120.0  # of a process that hangs
 _ROUNDS = 10  # of runs, after which the shares should long have been reached

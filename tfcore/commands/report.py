@@ -1,7 +1,7 @@
 """`report`: what a run came to, or how several compare, as one HTML page that can be sent."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,7 @@ def run(parsed: flags.Parsed) -> int:
     own = folders[0] / REPORT if len(folders) == 1 else None
     path = Path(parsed.options["out"]) if parsed.options["out"] else own or Path(REPORT)
     is_own = own is not None and path.absolute() == own.absolute()
-    text = _page(folders)
-    with replacing(path) if is_own else appearing(path) as scratch:
-        scratch.write_text(text, encoding="utf-8")
+    _write(folders, replacing(path) if is_own else appearing(path))
     print(f"Report: {path}")
     return 0
 
@@ -44,19 +42,16 @@ def at_end(session: "Session") -> Iterator[None]:
     except DivergedError:
         _leave(session)
         raise
-    if session.folder.read_result().get("status") != "interrupted":
-        _leave(session)
+    _leave(session)
 
 
 def _leave(session: "Session") -> None:
-    """Writes the report, and a line about it."""
-    if not session.config.report:
-        return
+    """Writes the report of a run that has ended, and a line about it."""
     path = session.folder.path / REPORT
     try:
-        text = _page([session.folder.path])
-        with replacing(path) as scratch:
-            scratch.write_text(text, encoding="utf-8")
+        if not session.config.report or session.folder.read_result().get("status") == "interrupted":
+            return
+        _write([session.folder.path], replacing(path))
     except Exception as error:  # whatever it is, also of the libraries that draw: the run itself is complete
         reason = checks.one_line(str(error) or type(error).__name__)
         session.console.print(f"warning: there is no report of this run: {reason}")
@@ -64,8 +59,10 @@ def _leave(session: "Session") -> None:
         session.console.print(f"Report: {path}")
 
 
-def _page(folders: Sequence[Path]) -> str:
-    """The page about the runs in the folders."""
+def _write(folders: Sequence[Path], place: AbstractContextManager[Path]) -> None:
+    """Writes the page about the runs in the folders to the place that is entered once the page is there."""
     from tfcore.commands import report_facts, report_page  # with all that draws, which no run waits for at its start
 
-    return report_page.page([report_facts.read(folder) for folder in folders])
+    text = report_page.page([report_facts.read(folder) for folder in folders])
+    with place as scratch:
+        scratch.write_text(text, encoding="utf-8")

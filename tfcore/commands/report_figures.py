@@ -77,6 +77,7 @@ def _draw(axes: Axes, line: Line) -> NDArray[np.float64]:
     axes.plot(
         steps, values, label=_plain(line.label), color=_SERIES[line.number % COLOURS],
         linestyle=_DASHES[line.number // COLOURS % len(_DASHES)], marker="o" if len(steps) <= _MARKED_POINTS else "",
+        markersize=7 if len(steps) == 1 else None,
     )  # fmt: skip
     return values
 

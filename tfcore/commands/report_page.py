@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from tfcore import __version__, checks
 from tfcore.commands import report_figures
@@ -73,7 +72,7 @@ class RunView:
     facts: list[Fact]
     problem: str
     figures: list[Drawing]
-    confusion: Markup | None
+    confusion: str
     classes: Sequence[ClassScores]
     classes_left_out: int
     pictures: list[Drawing]
@@ -111,9 +110,9 @@ def _names(runs: Sequence[Facts]) -> list[str]:
 def _view(run: Facts, name: str, *, is_alone: bool) -> RunView:
     scores = run.scores if is_alone else None
     classes = scores.classes if scores else ()
-    confusion = None
+    confusion = ""
     if scores and len(classes) <= _LARGEST_MATRIX:
-        confusion = Markup(report_figures.confusion([entry.name for entry in classes], scores.confusion))
+        confusion = report_figures.confusion([entry.name for entry in classes], scores.confusion)
     return RunView(
         name=name, model=run.config.model, dataset=run.config.dataset,
         status=run.text("status").replace("_", " ") or "not ended", facts=_facts(run), problem=_problem(run),
@@ -192,7 +191,7 @@ def _layer_norms(run: Facts) -> list[Line]:
 
 def _figure(title: str, lines: Sequence[Line]) -> list[Drawing]:
     """The figure, if there is a line to draw."""
-    return [Drawing(title, Markup(report_figures.curves(title, lines)))] if lines else []
+    return [Drawing(title, report_figures.curves(title, lines))] if lines else []
 
 
 def _overlaid(runs: Sequence[Facts], names: Sequence[str]) -> list[Drawing]:
