@@ -11,7 +11,7 @@ import pytest
 
 from tfcore import files
 from tfcore.errors import DiskError, RunError
-from tfcore.files import appearing, open_file, read_text, reason, replacing
+from tfcore.files import appearing, open_file, read_text, reason, replacing, unfinished
 
 
 def test_a_file_appears_with_the_folders_above_it(tmp_path: Path) -> None:
@@ -146,6 +146,15 @@ def test_a_file_takes_the_place_of_what_was_there(tmp_path: Path, before: str | 
         assert path.exists() == bool(before)
     assert path.read_text() == "after"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_where_a_file_is_prepared_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    unfinished(tmp_path / "result.json").symlink_to(tmp_path / "mine")
+    with replacing(tmp_path / "result.json") as scratch:
+        scratch.write_text("after")
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert not (tmp_path / "result.json").is_symlink()
 
 
 def test_what_cannot_be_replaced_is_as_it_was(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, list[str]] = {
 # What --help and a mistyped flag pass through: they answer at once only while none of these loads a large package.
 QUICK = ["", "errors", "checks", "seeds", "architecture", "config", "commands", "commands.flags", "commands.lookup",
          "commands.main", "commands.runtime", "commands.builders"]  # fmt: skip
-LARGE = ["tensorflow", "numpy", "keras", "tensorboard", "h5py", "PIL", "safetensors"]
+LARGE = ["tensorflow", "numpy", "keras", "tensorboard", "h5py", "PIL", "safetensors", "matplotlib", "jinja2"]
 
 
 def module_of(path: str) -> str:

@@ -88,6 +88,7 @@ def replacing(path: Path, *kinds: type[Exception]) -> Iterator[Path]:
     scratch = unfinished(path)
     try:
         with writing(path, *kinds):
+            scratch.unlink(missing_ok=True)  # what a kill left; or a stranger, whose link would be written through
             yield scratch
             sync(scratch)
             os.replace(scratch, path)

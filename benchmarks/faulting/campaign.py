@@ -31,6 +31,8 @@ FLAGS = (
     "--monitor=accuracy", "--log_every_steps=3", "--evaluate_every_epochs=0.3", "--checkpoint_every_epochs=0.2",
     "--keep_checkpoints=3",
 )  # fmt: skip
+# A kill between the result and the report leaves a run that has ended without one.
+_ARGUMENTS = (*FLAGS, "--noreport")
 _SILENCE_SECS = 120.0  # of a process that hangs
 _ROUNDS = 10  # of runs, after which the shares should long have been reached
 
@@ -146,7 +148,7 @@ class Campaign:
         return self._folder / f"run-{trial.number:04d}"
 
     def _run_reference(self) -> None:
-        command = [sys.executable, "-m", "tfcore", "train", *FLAGS, f"--run_dir={self.reference}"]
+        command = [sys.executable, "-m", "tfcore", "train", *_ARGUMENTS, f"--run_dir={self.reference}"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
         if done.returncode:
@@ -169,7 +171,7 @@ class Campaign:
         """The command once, in a process of its own."""
         reader, writer = self._processes.Pipe(duplex=False)
         options = {"pipe": writer, "folder": path, "outset": outset, "aim": aim, "prepare": prepare}
-        process = self._processes.Process(target=child.run, args=(list(FLAGS),), kwargs=options, daemon=True)
+        process = self._processes.Process(target=child.run, args=(list(_ARGUMENTS),), kwargs=options, daemon=True)
         with self._starting:
             process.start()
         writer.close()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import pytest
 
 from benchmarks import small_disk
-from benchmarks.disks import FLAGS, Campaign
+from benchmarks.disks import COMMAND, Campaign
 from tfcore.data import download
 
 STEP = 13  # where the faults come: between the checkpoints of steps 10 and 15
@@ -93,12 +93,12 @@ def test_a_disk_that_fails_ends_the_run_and_it_goes_on_exactly(
 ) -> None:
     fault = FAULTS[name]
     happens = lambda: small_disk.at_step(STEP, lambda: fault.happens(tmp_path))  # noqa: E731
-    done = small_disk.run("train", *FLAGS, cwd=tmp_path, before=happens)
+    done = small_disk.run(*COMMAND, cwd=tmp_path, before=happens)
     assert done.is_one_error, done
     assert fault.message in done.err
     assert fault.goes_on in done.err
     fault.mended(tmp_path)
-    again = small_disk.run("train", *FLAGS, cwd=tmp_path)
+    again = small_disk.run(*COMMAND, cwd=tmp_path)
     assert (again.status, again.err) == (0, "")
     assert campaign.difference(tmp_path) == ""
 
@@ -106,7 +106,7 @@ def test_a_disk_that_fails_ends_the_run_and_it_goes_on_exactly(
 def test_an_old_checkpoint_that_cannot_go_is_a_warning(tmp_path: pathlib.Path) -> None:
     old = tmp_path / "run" / "checkpoints" / "step-0000000010"
     pinned = lambda: small_disk.at_step(STEP, lambda: small_disk.bind(old, old))  # noqa: E731
-    done = small_disk.run("train", *FLAGS, "--keep_checkpoints=2", cwd=tmp_path, before=pinned)
+    done = small_disk.run(*COMMAND, "--keep_checkpoints=2", cwd=tmp_path, before=pinned)
     assert (done.status, done.err) == (0, "")
     assert "warning: The old checkpoint of step 10 in run/checkpoints could not be deleted" in done.out
     kept = sorted(int(path.name[-2:]) for path in old.parent.iterdir())
@@ -119,14 +119,14 @@ def test_an_old_checkpoint_that_cannot_go_is_a_warning(tmp_path: pathlib.Path) -
 def test_standard_output_that_nobody_takes(campaign: Campaign, tmp_path: pathlib.Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    full = small_disk.run("train", *FLAGS, cwd=tmp_path, before=lambda: small_disk.at_step(STEP, fill_output))
-    broken = small_disk.run("train", *FLAGS, cwd=tmp_path, before=lambda: os.dup2(writer, 1))
+    full = small_disk.run(*COMMAND, cwd=tmp_path, before=lambda: small_disk.at_step(STEP, fill_output))
+    broken = small_disk.run(*COMMAND, cwd=tmp_path, before=lambda: os.dup2(writer, 1))
     os.close(writer)
     assert full.is_one_error
     assert full.err == f"error: Standard output cannot be used: {FULL}.\n"
     assert broken.is_one_error
     assert broken.err == "error: Standard output cannot be used: Broken pipe.\n"
-    assert small_disk.run("train", *FLAGS, cwd=tmp_path).status == 0
+    assert small_disk.run(*COMMAND, cwd=tmp_path).status == 0
     assert campaign.difference(tmp_path) == ""
 
 

@@ -68,6 +68,7 @@ HEX = Option("hex", False, "Print the example's pixels as hexadecimal bytes.")
 GRID = Option("grid", 0, "Random examples of each class to draw as a grid, at most 100. 0: 8.")
 FILTERS = Option("filters", "", "Path of the layer whose filters to draw, such as conv_1.")
 FEATURES = Option("features", "", "Path of the layer whose output for --example to draw, such as conv_1.")
+REPORT_OUT = Option("out", "", "Where to write. Default: report.html in the run's folder; here for several runs.")
 SEED = Option("seed", 0, "Seed of what is drawn at random.")
 
 OPTIONS = {
@@ -77,9 +78,10 @@ OPTIONS = {
     "export": (FROM_RUN, EXPORT_FORMAT, OUT, CHECKPOINT, AVERAGE, WEIGHTS_ONLY),
     "convert": (DATASET, CONVERT_FORMAT, OUT, TRAIN_EXAMPLES, TEST_EXAMPLES, DATA_DIR),
     "show": (DATASET, FROM_RUN, SHOW_SPLIT, EXAMPLE, HEX, GRID, FILTERS, FEATURES, SEED, SHOW_OUT, DATA_DIR),
+    "report": (REPORT_OUT,),
     "benchmark": (BENCH_SECS, FIGURES, PROFILE_STEPS, PROFILE_DIR, JSON),
 }
-WITH_FILES = ("predict",)
+WITH_FILES = ("predict", "report")
 RUN_FLAGS = {  # the fields of RunConfig that a command takes as flags
     "train": tuple(_RUN_FIELDS),
     "benchmark": tuple(_RUN_FIELDS),

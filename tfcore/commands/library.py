@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcore.commands import builders, quiet, runtime
+from tfcore.commands import builders, quiet, report, runtime
 from tfcore.commands import train as train_command
 from tfcore.config import RunConfig
 from tfcore.training.run_folder import RunFolder
@@ -61,7 +61,9 @@ def train(
         from tfcore.commands.session import Session
 
         console = display.console(to_stderr=False, quiet=quietly)
-        _, result = Session(config, folder, console, data=data, model=model, events=events).run()
+        session = Session(config, folder, console, data=data, model=model, events=events)
+        with report.at_end(session):
+            _, result = session.run()
         return {**result, "run_dir": str(path)}
 
 

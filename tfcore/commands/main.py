@@ -20,6 +20,7 @@ COMMANDS = {
     "export": "Save a run's model for other programs.",
     "convert": "Write a data set as text, npz or PNG files.",
     "show": "Draw examples of a data set, or a model's filters and feature maps.",
+    "report": "Write a run, or several compared, as one HTML page to send.",
     "benchmark": "Measure training and evaluation throughput.",
 }
 _INTERRUPTED = 130

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcore import checks
-from tfcore.commands import builders, dashboard, flags, quiet, runtime
+from tfcore.commands import builders, dashboard, flags, quiet, report, runtime
 from tfcore.commands.dashboard import Dashboard
 from tfcore.config import IDENTITY, RunConfig, describe, spelled
 from tfcore.errors import ConfigError, RunError
@@ -38,7 +38,10 @@ def run(parsed: flags.Parsed) -> int:
         console = display.console(to_stderr=options["json"])
         session = Session(config, folder, console)
         host, port = options["tensorboard_host"], options["tensorboard_port"]
-        with Dashboard(folder.path, host=host, port=port, say=partial(console.print, markup=False)) as board:
+        with (
+            Dashboard(folder.path, host=host, port=port, say=partial(console.print, markup=False)) as board,
+            report.at_end(session),
+        ):
             status, result = session.run(
                 pause_step=options["stop_after_steps"] or None,
                 max_secs=start + limit_secs - time.monotonic(),

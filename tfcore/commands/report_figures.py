@@ -1,0 +1,140 @@
+"""The figures of a report, drawn by Matplotlib as SVG that stands in the page itself and takes the page's colours."""
+
+import html
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+from numpy.typing import NDArray
+
+from tfcore.history import Curve
+
+COLOURS = 8  # of lines; more than that differ by their dashes
+_INK, _FAINT = "#000001", "#000002"
+_SERIES = [f"#0{number}0{number}01" for number in range(1, COLOURS + 1)]
+# What the page's style sheet calls the colours, which differ in the light and in the dark.
+_VARIABLES = {_INK: "ink", _FAINT: "faint"} | {code: f"series-{n}" for n, code in enumerate(_SERIES, start=1)}
+_DASHES = ("-", "--", ":", "-.")
+_LARGEST = 1e30  # what lies beyond is not drawn: the axis would overflow
+_LOGARITHMIC_FROM = 1000  # times the median that the largest value is
+_MARKED_POINTS = 40  # curves of at most so many points have each of them marked
+_NAME_LETTERS = 12  # of a class, beside the confusion matrix
+_STYLE: Any = {
+    "svg.fonttype": "none", "font.family": "DejaVu Sans", "text.parse_math": False, "font.size": 10,
+    "figure.facecolor": "none", "axes.facecolor": "none", "legend.frameon": False,
+    "text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _FAINT, "grid.color": _FAINT,
+    "xtick.color": _FAINT, "ytick.color": _FAINT, "xtick.labelcolor": _INK, "ytick.labelcolor": _INK,
+    "axes.grid": True, "grid.linewidth": 0.5, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.axisbelow": True, "axes.formatter.useoffset": False, "lines.linewidth": 1.8, "lines.markersize": 4,
+}  # fmt: skip
+
+
+class Line(NamedTuple):
+    """A curve with its name in the legend; `number` chooses the colour."""
+
+    label: str
+    curve: Curve
+    number: int
+
+
+def curves(title: str, lines: Sequence[Line]) -> str:
+    """Curves over the steps as SVG.
+
+    Args:
+        title: what their values are; for those who cannot see them.
+        lines: values that are not finite leave gaps.
+    """
+    with _style(title):
+        figure = Figure(figsize=(6.4, 3.3), layout="constrained")
+        axes = figure.add_subplot(xlabel="step")
+        drawn = [_draw(axes, line) for line in lines]
+        finite = np.concatenate([values[np.isfinite(values)] for values in drawn])
+        if len(finite) and finite.min() > 0 and finite.max() > _LOGARITHMIC_FROM * np.median(finite):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # the usual one needs mathematical type
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        if len(lines) > 1:
+            axes.legend(fontsize=9)
+        return _svg(figure, f"{title} over the steps: {', '.join(line.label for line in lines)}")
+
+
+def _draw(axes: Axes, line: Line) -> NDArray[np.float64]:
+    """Draws one curve, and gives back the values drawn."""
+    steps, values = line.curve
+    values = np.where(np.abs(values) <= _LARGEST, values, np.nan)
+    axes.plot(
+        steps, values, label=_plain(line.label), color=_SERIES[line.number % COLOURS],
+        linestyle=_DASHES[line.number // COLOURS % len(_DASHES)], marker="o" if len(steps) <= _MARKED_POINTS else "",
+        markersize=7 if len(steps) == 1 else None,
+    )  # fmt: skip
+    return values
+
+
+def _plain(label: str) -> str:
+    """The label as Matplotlib takes it: what begins with an underscore would be left out of the legend."""
+    return f" {label}" if label.startswith("_") else label
+
+
+def confusion(names: Sequence[str], counts: NDArray[np.int64]) -> str:
+    """The confusion matrix as SVG: each cell as strong as its share of its row, the right ones in another colour.
+
+    Args:
+        names: of the classes.
+        counts: [true class, predicted class].
+    """
+    classes = len(names)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    with _style("confusion"):
+        side = 1.6 + 0.46 * classes
+        figure = Figure(figsize=(side, side - 0.3), layout="constrained")
+        axes = figure.add_subplot(xlabel="predicted class", ylabel="true class", aspect="equal")
+        for (row, column), share in np.ndenumerate(shares):
+            colour = _SERIES[0] if row == column else _SERIES[1]
+            axes.add_patch(Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, color=colour, alpha=share, linewidth=0))
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8)
+        axes.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5))
+        shown = [name if len(name) <= _NAME_LETTERS else f"{name[: _NAME_LETTERS - 1]}…" for name in names]
+        axes.set_xticks(range(classes), shown, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(classes), shown)
+        axes.grid(False)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        return _svg(figure, f"Confusion matrix of {classes} classes; the table below has each class's scores")
+
+
+@contextmanager
+def _style(salt: str) -> Iterator[None]:
+    """Matplotlib with this style alone, whatever the process or its user's settings say; it is quiet about fonts.
+
+    The salt is what the names inside the SVG are made from: they are the page's, so each figure has its own.
+    """
+    with mpl.rc_context(), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        mpl.rcParams["svg.hashsalt"] = salt
+        yield
+
+
+def _svg(figure: Figure, description: str) -> str:
+    """The figure as an element of an HTML page, as wide as its place there."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    opening, inside = re.split(r"(?<=<svg )([^>]*)>", buffer.getvalue(), maxsplit=1)[1:]
+    (box,) = re.findall(r'viewBox="[^"]*"', opening)
+    inside = re.sub(r'<g id="[^"]*">', "<g>", inside).replace("xlink:href=", "href=")
+    for code, name in _VARIABLES.items():
+        inside = inside.replace(code, f"var(--{name})")
+    return f'<svg {box} role="img" aria-label="{html.escape(description)}">{inside}'
