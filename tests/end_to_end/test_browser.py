@@ -12,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver import ActionChains
 from support import browser
 
-from tfcore.commands import builders
+from tfcore.commands import builders, main, report
 from tfcore.commands.session import Session
 from tfcore.config import RunConfig
 from tfcore.training.run_folder import RunFolder
@@ -23,8 +23,8 @@ LAYERS = ("pixels", "conv_1", "conv_2", "conv_3", "hidden_1", "logits")
 
 
 @pytest.fixture(scope="module")
-def address(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a TensorBoard over two runs of a small convolutional net."""
+def runs(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of two runs of a small convolutional net."""
     folder = tmp_path_factory.mktemp("runs")
     for name, rate in RUNS.items():
         config = RunConfig(
@@ -33,9 +33,16 @@ def address(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             evaluate_every_epochs=0.25, observe_every_steps=15, learning_rate=rate,
         )  # fmt: skip
         with RunFolder(folder / name) as run:
-            status, _ = Session(builders.resolve(config), run, Console(quiet=True)).run()
-        assert status == 0
-    with browser.tensorboard(folder) as served:
+            session = Session(builders.resolve(config), run, Console(quiet=True))
+            with report.at_end(session):
+                assert session.run()[0] == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(runs: Path) -> Iterator[str]:
+    """Of a TensorBoard over the runs."""
+    with browser.tensorboard(runs) as served:
         yield served
 
 
@@ -147,7 +154,31 @@ def test_hparams_compare_the_runs(driver: webdriver.Chrome, address: str) -> Non
 
 def test_texts_are_shown(driver: webdriver.Chrome, address: str) -> None:
     tab = Tab(driver, address, "text")
-    pages = " ".join(tab.texts("tf-markdown-view", 5))
+    pages = " ".join(tab.texts("tf-markdown-view", 2))
     assert "--learning_rate=0.001" in pages
     assert "TensorFlow" in pages
     tab.finish()
+
+
+@pytest.mark.parametrize("which", ["first", "both"])
+def test_a_report_is_whole_without_a_network(driver: webdriver.Chrome, runs: Path, tmp_path: Path, which: str) -> None:
+    path = runs / "first" / "report.html"
+    if which == "both":
+        path = tmp_path / "report.html"
+        assert main.main(["report", *(str(runs / name) for name in RUNS), f"--out={path}"]) == 0
+    driver.set_network_conditions(offline=True, latency=0, throughput=0)
+    try:
+        driver.get("about:blank")
+        browser.complaints(driver)
+        driver.get(path.resolve().as_uri())
+        images, figures = browser.found(driver, "img"), browser.found(driver, "svg")
+        shown = driver.execute_script("return arguments[0].every(node => node.naturalWidth > 100)", images)
+        fits = driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+        words = driver.find_element("tag name", "body").text
+    finally:
+        driver.delete_network_conditions()
+    assert (shown, fits, len(figures) >= 3) == (True, True, True)
+    assert which == "both" or len(images) >= 3
+    assert all(part in words for part in ("cifar_cnn", "cifar10", "learning_rate", "validation"))
+    assert browser.complaints(driver) == []
+    assert driver.save_screenshot(str(browser.SCREENSHOTS / f"report_{which}.png"))

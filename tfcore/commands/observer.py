@@ -99,6 +99,7 @@ class Observer:
         images = self._look_at_predictions(step, "test", session.splits["test"], with_images="images" in self._parts)
         if "images" not in self._parts:
             return
+        images.pop("confusion_test", None)  # which is in test.json
         images |= self._sheets(observation.observe(session.model, session.step, session.training_batches()))
         with writing(folder / PICTURES):
             os.makedirs(folder / PICTURES, exist_ok=True)
