@@ -92,7 +92,7 @@ def test_norms_are_by_part_and_path(session: Session) -> None:
 
 
 def test_probabilities_are_of_every_example_in_order(session: Session) -> None:
-    found, labels = observation.probabilities(session.model, session.evaluation_batches("test"))
+    found, labels = session.predictions(session.evaluation_batches("test"))
     np.testing.assert_array_equal(labels, session.data.test.labels)
     logits = session.model(tf.constant(session.data.test.images), training=False)
     np.testing.assert_allclose(found, tf.nn.softmax(logits), atol=1e-5)

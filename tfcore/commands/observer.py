@@ -125,7 +125,7 @@ class Observer:
     ) -> dict[str, Image.Image]:
         """PR curves of the examples; the confusion matrix and the wrong ones as pictures, which are given back."""
         batches = EvaluationBatches(examples, batch_size=self._session.config.eval_batch_size)
-        found, labels = observation.probabilities(self._session.model, batches)
+        found, labels = self._session.predictions(batches)
         if "pr_curves" in self._parts:
             self._log.add(step, split, _pr_curves(found, labels, self._names))
         if not with_images:

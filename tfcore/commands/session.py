@@ -24,7 +24,7 @@ from tfcore.training import divergence, run_log
 from tfcore.training.checkpoints import Checkpoints
 from tfcore.training.divergence import DivergedError
 from tfcore.training.early_stopping import EarlyStopping
-from tfcore.training.evaluation import Evaluation
+from tfcore.training.evaluation import Evaluation, Predictions
 from tfcore.training.events import Event, Schedule
 from tfcore.training.loop import Loop
 from tfcore.training.run_folder import RunFolder
@@ -49,7 +49,7 @@ class Session:
         max_call_steps: see `Loop`.
 
     Attributes:
-        model, step, evaluation, sums, early_stopping, checkpoints: the parts of the run.
+        model, step, evaluation, predictions, sums, early_stopping, checkpoints: the parts of the run.
         data, splits: the data set, and the examples of `train`, `validation` and `test`.
     """
 
@@ -75,6 +75,7 @@ class Session:
         self.total_steps = config.total_steps(len(self.splits["train"]))
         self.step = builders.training_step(config, self.model, self.total_steps)
         self.evaluation = Evaluation(self.model, builders.loss(config), classes=self.data.classes)
+        self.predictions = Predictions(self.model)
         self.sums = TrainingSums(self.step.sums)
         self.early_stopping = EarlyStopping(monitor=config.monitor, patience=config.patience)
         self.provenance = Provenance(config, self.data.train)

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfcore.metrics import EvaluationSums, Scores
 from tfcore.training.step import Loss
@@ -45,3 +47,27 @@ class Evaluation:
             return [number + 1]
 
         tf.while_loop(lambda number: number < count, add_batch, [tf.zeros([], tf.int64)])
+
+
+class Predictions:
+    """The probabilities that `model` gives, for looks at single examples; traced once for all splits.
+
+    Args:
+        model: called as `model(images, training=False)`; gives logits `[N, classes]`.
+    """
+
+    def __init__(self, model: Callable[..., tf.Tensor]) -> None:
+        self._model = model
+        self._of_batch = tf.function(self._softmax, autograph=False)
+
+    def __call__(self, batches: Batches) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """The probability of each class for each example, float32 `[N, classes]`, and the labels `[N]`."""
+        parts = []
+        for images, labels, weights in batches:
+            counted = weights.numpy() > 0
+            parts.append((self._of_batch(images).numpy()[counted], labels.numpy()[counted]))
+        probabilities, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return probabilities, labels
+
+    def _softmax(self, images: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(tf.cast(self._model(images, training=False), tf.float32))

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfcore.data.batches import EvaluationBatches, TrainingBatches
+from tfcore.data.batches import TrainingBatches
 from tfcore.modules import named_variables, outputs
 from tfcore.training.step import TrainingStep
 
@@ -73,20 +73,6 @@ def norms(observed: Observed) -> dict[str, float]:
         for name, arrays in parts.items()
         for path, array in arrays.items()
     }
-
-
-def probabilities(model: tf.Module, batches: EvaluationBatches) -> tuple[Array, NDArray[np.int32]]:
-    """The probability of each class for each example, float32 [N, classes], and the labels [N]."""
-
-    @tf.function(autograph=False)
-    def of_batch(images: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
-
-    parts = [(of_batch(images), labels, weights > 0) for images, labels, weights in batches]
-    found, labels = (
-        np.concatenate([tf.boolean_mask(part[column], part[2]).numpy() for part in parts]) for column in (0, 1)
-    )
-    return found, labels
 
 
 @contextmanager
