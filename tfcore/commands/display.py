@@ -34,9 +34,9 @@ class _Console(Console):
         raise  # noqa: PLE0704, what rich is handling
 
 
-def model_table(rows: Sequence["LayerRow"]) -> Table:
+def model_table(rows: Sequence["LayerRow"], title: str = "Model") -> Table:
     """Layer, output shape, parameters."""
-    table = Table(title="Model", title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("layer")
     table.add_column("kind")
     table.add_column("output shape")

@@ -33,6 +33,22 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def available_bytes(root: Path = Path("/")) -> int | None:
+    """Memory that can still be taken without swapping, no more than a container's limit; None where nobody tells.
+
+    Args:
+        root: where `proc` and `sys` are.
+    """
+    info = root / "proc" / "meminfo"
+    lines = info.read_text(encoding="ascii", errors="replace").splitlines() if info.exists() else []
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of control groups, versions 2 and 1
+        limit = root / "sys" / "fs" / "cgroup" / name
+        text = limit.read_text(encoding="ascii", errors="replace").strip() if found and limit.exists() else ""
+        found += [int(text)] if text.isdigit() else []
+    return min(found, default=None)
+
+
 def bare_import_secs() -> float:
     """How long `import tensorflow` takes in a process that does nothing else, its files read not long ago.
 
