@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcore.commands import builders, display, memory, own_code, runtime
+import tensorflow as tf
+
+from tfcore.commands import builders, display, machine, memory, own_code, runtime
 from tfcore.errors import ConfigError
 from tfcore.modules import BrokenModelError, LayerRow, layer_table
 
@@ -13,10 +15,11 @@ if TYPE_CHECKING:
 
 def introduce(session: "Session") -> None:
     """The start-up block."""
-    say, config = session.console.print, session.config
+    say, config = session.details.print, session.config
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in session.splits.items())
     threads = f"{config.intra_op_threads or 'all'} intra-op, {config.inter_op_threads or 'all'} inter-op threads"
     say(f"tfcore: {config.model} on {config.dataset} in {config.precision} ({runtime.why_precision(config)})")
+    say(f"device: {_device()}")
     say(f"runtime: {threads}, XLA {config.xla}")
     say(f"data: {sizes} examples of {session.data.classes} classes")
     say(
@@ -29,6 +32,14 @@ def introduce(session: "Session") -> None:
     say(display.model_totals(rows))
     if words := memory.warning_for(session, rows):
         session.console.print(words)
+
+
+def _device() -> str:
+    """What TensorFlow computes on."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name))
+    return f"CPU, {machine.processor()}, {machine.processors()} processors"
 
 
 def layers(session: "Session") -> list[LayerRow]:

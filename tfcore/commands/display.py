@@ -2,13 +2,11 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 from rich.table import Table
 
 if TYPE_CHECKING:  # TensorFlow is in both, and a sweep shows its table without it
@@ -51,29 +49,6 @@ def model_totals(rows: Sequence["LayerRow"]) -> str:
     """Total, trainable, non-trainable."""
     total, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
     return f"Total parameters {total:,}: trainable {trainable:,}, non-trainable {total - trainable:,}"
-
-
-@contextmanager
-def progress(
-    console: Console, first_step: int, total_steps: int, means: Callable[[], dict[str, float]]
-) -> Iterator[Callable[[int], None]]:
-    """A bar that follows the completed steps, with loss and accuracy of the epoch so far, where there is a terminal."""
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    columns = (
-        "{task.completed}/{task.total} steps", BarColumn(), TaskProgressColumn(), "{task.fields[scores]}",
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("training", total=total_steps, completed=first_step, scores="")
-
-        def show(step: int) -> None:
-            epoch = means()
-            scores = f"loss {epoch['loss']:.4f} accuracy {epoch['accuracy']:.4f}"
-            bar.update(task, completed=step, scores=scores)
-
-        yield show
 
 
 def ranking_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -41,6 +41,7 @@ CHECKPOINT = Option("checkpoint", "", "best, last or a step. Default: what the r
 JSON = Option(
     "json", False, "Print one JSON object as the last line of standard output; the log goes to standard error."
 )
+QUIET = Option("quiet", False, "Print only warnings, errors and how the run ended.")
 WATCH = Option(
     "watch", False, "Score each checkpoint as it comes, until the run has ended: a line each, in --json too."
 )
@@ -78,7 +79,7 @@ SWEEP_OUT = Option(
 )
 
 OPTIONS = {
-    "train": (RUN_DIR, STOP_AFTER, MAX_TIME, TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, JSON),
+    "train": (RUN_DIR, STOP_AFTER, MAX_TIME, TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, QUIET, JSON),
     "sweep": (SWEEP_GRID, SWEEP_RANDOM, SWEEP_OUT, JSON),
     "eval": (FROM_RUN, SPLIT, CHECKPOINT, WATCH, AVERAGE, DATA_DIR, JSON),
     "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),

@@ -1,5 +1,6 @@
 """What the machine is, how much memory this process has taken, and how fast the processor can multiply."""
 
+import os
 import platform
 import resource
 import subprocess
@@ -22,6 +23,11 @@ def processor() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def processors() -> int:
+    """How many this process may use, which is how many threads TensorFlow takes by default."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def peak_bytes() -> int:
