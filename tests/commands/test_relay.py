@@ -22,6 +22,7 @@ def handle(number, frame):
         sys.exit(7)
 signal.signal(signal.SIGINT, handle)
 signal.signal(signal.SIGTERM, handle)
+signal.alarm(20)
 print("ready", flush=True)
 while True:
     signal.pause()
@@ -32,7 +33,8 @@ def after(path: Path, text: str, number: signal.Signals) -> threading.Thread:
     """Sends a signal to this process once the file holds the text."""
 
     def send() -> None:
-        while not path.exists() or text not in path.read_text():
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not (path.exists() and text in path.read_text()):
             time.sleep(0.01)
         os.kill(os.getpid(), number)
 

@@ -170,9 +170,9 @@ def model(
     dtype = tf.bfloat16 if plan.precision == "bfloat16" else tf.float32
     pixels = Pixels(plan.pixels, **(statistics or _no_statistics(plan)), dtype=dtype)
     offered = {"pixels": pixels, "seed": seed, "dtype": dtype}
-    arguments = {**{name: value for name, value in offered.items() if name in taken}, **plan.sizes}
+    fitting = {name: value for name, value in offered.items() if name in taken}
     with nullcontext() if plan.model in MODELS else own_code.telling(f"--model={plan.model}"):
-        net = cls(plan.image_shape, len(plan.class_names), **arguments)
+        net = cls(plan.image_shape, len(plan.class_names), **fitting, **plan.sizes)
     if not isinstance(net, tf.Module):
         raise ConfigError(f"--model={plan.model} must be a tf.Module, whose variables can be found. It is {type(net)}.")
     return net
