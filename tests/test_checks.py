@@ -110,3 +110,23 @@ def test_what_would_steer_a_terminal_is_escaped() -> None:
     text = checks.escaped("größe 猫 a\nb\x1b[2J\udce9\u2028\\")
     assert text == "größe 猫 a\\nb\\x1b[2J\\udce9\\u2028\\"
     assert checks.is_plain_text(text)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ShapeError("Layer 'a' takes x."), "Layer 'a' takes x."),
+        (NameError("name 'x' is not defined"), "NameError: name 'x' is not defined"),
+        (
+            ValueError("in user code:\n\n  File 'a.py'\n\n  ValueError: bad shape.\n"),
+            "ValueError: ValueError: bad shape",
+        ),
+        (
+            ValueError("are 2 and 3 for '{{node a}} = MatMul[T=1](b, c)' with shapes [2]."),
+            "ValueError: are 2 and 3 with shapes [2]",
+        ),
+        (ZeroDivisionError(), "ZeroDivisionError"),
+    ],
+)
+def test_an_error_is_told_in_one_line(error: Exception, text: str) -> None:
+    assert checks.told(error) == text

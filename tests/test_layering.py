@@ -47,14 +47,14 @@ MAY_IMPORT: dict[str, list[str]] = {
     "training": [*GROUND, "modules", "losses", "metrics", "data.batches", "data.order"],
     "distribution": [*GROUND, "config"],
     "export": [*GROUND, *PURE, "architecture", "config", "ops", "layers", "models", "training"],
-    "commands.builders": [*ALL, "commands.lookup", "commands.runtime"],
+    "commands.builders": [*ALL, "commands.lookup", "commands.own_code", "commands.runtime"],
     "commands": ALL,  # but for CONCRETE, which only the builders may name
     "__main__": ["commands"],
     "": [*ALL, "commands"],
 }
 # What --help and a mistyped flag pass through: they answer at once only while none of these loads a large package.
 QUICK = ["", "errors", "checks", "seeds", "architecture", "config", "commands", "commands.flags", "commands.lookup",
-         "commands.main", "commands.runtime", "commands.builders"]  # fmt: skip
+         "commands.own_code", "commands.main", "commands.runtime", "commands.builders"]  # fmt: skip
 LARGE = ["tensorflow", "numpy", "keras", "tensorboard", "h5py", "PIL", "safetensors", "matplotlib", "jinja2"]
 
 

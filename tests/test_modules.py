@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tfcore import layers, models
-from tfcore.layers import Activation, Linear, Pixels, Sequential
-from tfcore.modules import LayerRow, layer_table, max_norms, named_parameters, named_variables
+from tfcore.layers import Activation, Flatten, Linear, Pixels, Sequential
+from tfcore.modules import BrokenModelError, LayerRow, layer_table, max_norms, named_parameters, named_variables
 from tfcore.seeds import Key
 
 CIFAR = (32, 32, 3)
@@ -183,3 +183,43 @@ def test_the_table_leaves_classes_as_they_were_after_an_error() -> None:
     with pytest.raises(ValueError, match="broken"):
         layer_table(Broken({"pixels": Pixels("unit")}), CIFAR)
     assert {cls: vars(cls).get("__call__") for cls in CALLS} == CALLS
+
+
+class Picky(tf.Module):
+    """A layer that raises in its own way, within a model of one's own."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.flatten, self.head, self.error = Flatten(), linear(), error
+
+    def __call__(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+        x = self.flatten(tf.cast(x, tf.float32), training=training)
+        if self.error is not None:
+            raise self.error
+        return self.head(x[:, :2], training=training)
+
+
+def test_the_layer_that_breaks_is_named_with_its_input_and_those_before() -> None:
+    with pytest.raises(BrokenModelError, match=r"breaks in head \(Linear\), which was given \(N, 2\): ") as caught:
+        layer_table(Picky(), (2, 2, 3))
+    assert [row.path for row in caught.value.rows] == ["flatten"]
+    assert "takes x of shape [N, " in str(caught.value)
+
+
+def test_a_model_that_breaks_by_itself_is_named() -> None:
+    words = r"breaks in picky \(Picky\), which was given \(N, 2, 2, 3\): KeyError: 'a'"
+    with pytest.raises(BrokenModelError, match=words) as caught:
+        layer_table(Picky(KeyError("a")), (2, 2, 3))
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_in_training_a_model_gets_a_key() -> None:
+    with pytest.raises(BrokenModelError, match="unexpected keyword argument 'key'"):
+        layer_table(Picky(), (2, 2, 3), training=True)
+    assert layer_table(mlp(), CIFAR, training=True, classes=10) == layer_table(mlp(), CIFAR)
+
+
+def test_logits_for_another_number_of_classes_are_refused() -> None:
+    with pytest.raises(BrokenModelError, match=r"must return logits \[N, 7\].* Received \(N, 10\)\.") as caught:
+        layer_table(mlp(), CIFAR, classes=7)
+    assert caught.value.rows[-1].path == "logits"

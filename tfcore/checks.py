@@ -8,11 +8,12 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tfcore.errors import ConfigError, ShapeError
+from tfcore.errors import ConfigError, ShapeError, TfcoreError
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?", re.ASCII)
 _LINE = 2000  # characters of a message
+_NODE = re.compile(r" for '\{\{node .*?(?= with )", re.DOTALL)  # what TensorFlow says of a graph that nobody has seen
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: control, surrogate, line and paragraph separator
 
 
@@ -88,6 +89,14 @@ def one_line(value: str) -> str:
     """A message for a terminal: `escaped`, and without the middle of one that a long name or number came into."""
     line = escaped(value.strip())
     return line if len(line) <= _LINE else f"{line[: _LINE // 2]} … {line[-_LINE // 4 :]}"
+
+
+def told(error: Exception) -> str:
+    """What an error says: our own as they are, others as the last of their lines, with their kind."""
+    if isinstance(error, TfcoreError):
+        return str(error)
+    lines = _NODE.sub("", str(error)).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[-1].strip()}".removesuffix(": ").removesuffix(".")
 
 
 def plain_text(name: str, value: str) -> None:

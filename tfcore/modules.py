@@ -7,6 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfcore import checks
+from tfcore.errors import ConfigError
+from tfcore.seeds import Key
+
 
 def named_variables(module: tf.Module) -> dict[str, tf.Variable]:
     """Every variable of `module` by its attribute path, such as `hidden_1.weights`.
@@ -58,23 +62,60 @@ class LayerRow:
         return self.trainable + self.non_trainable
 
 
-def layer_table(model: tf.Module, image_shape: tuple[int, int, int]) -> list[LayerRow]:
+class BrokenModelError(ConfigError):
+    """A model that does not run on a batch; `rows` are of the layers before the one that broke."""
+
+    def __init__(self, message: str, rows: list[LayerRow]) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
+def layer_table(
+    model: tf.Module, image_shape: tuple[int, int, int], *, classes: int | None = None, training: bool = False
+) -> list[LayerRow]:
     """A row for each layer in the order of its first call: modules that hold no others, or variables of their own.
 
     Found by running the model on a symbolic batch, so it works for every model, however it is written.
+
+    Args:
+        model: is called with `training`, and in training with `key`.
+        image_shape: (H, W, C) of the pictures.
+        classes: how many logits there must be; None for any number.
+        training: whether the model is to behave as in training.
+
+    Raises:
+        BrokenModelError: the model or a layer in it raises an error, or its logits have another shape.
     """
     paths = _named_modules(model)
     calls: dict[int, tf.Tensor] = {}
-    with _recorded_calls(paths, calls):
-        images = tf.TensorSpec([None, *image_shape], tf.uint8)
-        tf.function(lambda x: model(x, training=False), autograph=False).get_concrete_function(images)
+    broken: list[tuple[tf.Module, Any]] = []
+    key = {"key": Key(0, tf.constant(0, tf.int64), tf.constant(0, tf.int64))} if training else {}
+    images = tf.TensorSpec([None, *image_shape], tf.uint8)
+    try:
+        with _recorded_calls(paths, calls, broken):
+            run = tf.function(lambda x: model(x, training=training, **key), autograph=False)
+            logits = run.get_concrete_function(images).structured_outputs
+    except Exception as error:
+        module, given = broken[0] if broken else (model, images)
+        where = f"{paths[id(module)][1]} ({type(module).__name__}), which was given {_shown(given)}"
+        raise BrokenModelError(f"The model breaks in {where}: {checks.told(error)}", _rows(paths, calls)) from error
+    rows = _rows(paths, calls)
+    if classes is not None and not tf.TensorShape([None, classes]).is_compatible_with(getattr(logits, "shape", [])):
+        raise BrokenModelError(
+            f"The model must return logits [N, {classes}], one for each class. Received {_shown(logits)}.", rows
+        )
+    return rows
+
+
+def _rows(paths: dict[int, tuple[tf.Module, str]], calls: dict[int, tf.Tensor]) -> list[LayerRow]:
+    """Those of the calls that returned, in their order."""
     rows = (_row(*paths[identity], output) for identity, output in calls.items() if identity in paths)
     return [row for row in rows if row is not None]
 
 
 def graph(model: tf.Module, image_shape: tuple[int, int, int]) -> Any:
     """The model's graph, as a GraphDef for a batch of any size: each module is a scope, inside that which calls it."""
-    with _recorded_calls(_named_modules(model), {}):
+    with _recorded_calls(_named_modules(model), {}, []):
         images = tf.TensorSpec([None, *image_shape], tf.uint8, name="images")
         traced = tf.function(lambda images: model(images, training=False), autograph=False)
         definition = traced.get_concrete_function(images).graph.as_graph_def()
@@ -82,6 +123,14 @@ def graph(model: tf.Module, image_shape: tuple[int, int, int]) -> Any:
     del definition.node[:]
     definition.node.extend(nodes)
     return definition
+
+
+def _shown(value: Any) -> str:
+    """The shape of a tensor, such as (N, 32, 32, 3), or what else it is."""
+    shape = getattr(value, "shape", None)
+    if not isinstance(shape, tf.TensorShape) or shape.rank is None:
+        return str(value if value is None else type(value).__name__)
+    return f"({', '.join('N' if size is None else str(size) for size in shape)})"
 
 
 def outputs(model: tf.Module, images: tf.Tensor, *, training: bool = False, key: Any = None) -> dict[str, tf.Tensor]:
@@ -95,7 +144,7 @@ def outputs(model: tf.Module, images: tf.Tensor, *, training: bool = False, key:
     """
     paths = _named_modules(model)
     calls: dict[int, tf.Tensor] = {}
-    with _recorded_calls(paths, calls):
+    with _recorded_calls(paths, calls, []):
         model(tf.convert_to_tensor(images), training=training, **({"key": key} if training else {}))
     return {paths[identity][1]: output for identity, output in calls.items() if identity in paths}
 
@@ -120,8 +169,12 @@ def _row(module: tf.Module, path: str, output: tf.Tensor) -> LayerRow | None:
 
 
 @contextmanager
-def _recorded_calls(paths: dict[int, tuple[tf.Module, str]], calls: dict[int, tf.Tensor]) -> Iterator[None]:
+def _recorded_calls(
+    paths: dict[int, tuple[tf.Module, str]], calls: dict[int, tf.Tensor], broken: list[tuple[tf.Module, Any]]
+) -> Iterator[None]:
     """While it lasts, the first result of each module in `paths` goes into `calls`, by identity; its ops have its name.
+
+    Instances whose call raises an error go into `broken`, the innermost first, with what they were given.
 
     Python finds `__call__` on the class, so that is where it has to be replaced, and is put back.
     """
@@ -132,8 +185,12 @@ def _recorded_calls(paths: dict[int, tuple[tf.Module, str]], calls: dict[int, tf
     def recording(original: Callable[..., Any]) -> Callable[..., Any]:
         def call(module: tf.Module, *args: Any, **kwargs: Any) -> Any:
             name = paths[id(module)][1].rpartition(".")[2] if id(module) in paths else module.name
-            with tf.name_scope(name):
-                output = original(module, *args, **kwargs)
+            try:
+                with tf.name_scope(name):
+                    output = original(module, *args, **kwargs)
+            except Exception:
+                broken.append((module, args[0] if args else None))
+                raise
             calls.setdefault(id(module), output)
             return output
 

@@ -29,6 +29,7 @@ DATA = Dataset("small", split(40), split(10), ("cat", "dog"))
 OWN_FILE = """
 import dataclasses
 import numpy as np
+import tensorflow as tf
 from tfcore.data.dataset import Dataset, Split
 
 @dataclasses.dataclass
@@ -43,8 +44,9 @@ def pair(data_dir):
 def number(data_dir):
     return 3
 
-class Net:
+class Net(tf.Module):
     def __init__(self, image_shape, classes, *, seed):
+        super().__init__()
         self.arguments = (image_shape, classes, seed)
 """
 

@@ -23,6 +23,27 @@ def test_the_peak_is_no_less_than_what_is_in_use() -> None:
     assert machine.peak_bytes() >= resident > len(held)
 
 
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"sys/fs/cgroup/memory.max": "5000"}, None),
+        ({"proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    7 kB\n"}, 7 * 1024),
+        ({"proc/meminfo": "MemAvailable: 7 kB\n", "sys/fs/cgroup/memory.max": "5000\n"}, 5000),
+        ({"proc/meminfo": "MemAvailable: 7 kB\n", "sys/fs/cgroup/memory.max": "max\n"}, 7 * 1024),
+        ({"proc/meminfo": "MemAvailable: 7 kB\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "6000\n"}, 6000),
+        ({"proc/meminfo": "MemTotal: 9 kB\n"}, None),
+    ],
+)
+def test_what_is_available_is_no_more_than_a_containers_limit(
+    tmp_path: pathlib.Path, files: dict[str, str], expected: int | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert machine.available_bytes(tmp_path) == expected
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("secs", "peak"), [((1.0, 1.0), PRODUCT), ((4.0, 1.0), CONVOLUTION), ((2.0, 9.0), PRODUCT / 2)]

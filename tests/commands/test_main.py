@@ -51,7 +51,7 @@ def assert_refused(
     [
         (
             ["trian"],
-            "Unknown command 'trian'. Expected train, eval, predict, export, convert, show, report, benchmark.",
+            "Unknown command 'trian'. Expected train, sweep, eval, predict, export, convert, show, report, benchmark.",
         ),
         (["--seed=1"], "Unknown command '--seed=1'"),
         (["train", "--stesp=3"], "Unknown flag --stesp. Did you mean 'steps'?"),

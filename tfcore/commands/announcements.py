@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcore.commands import display, runtime
-from tfcore.modules import layer_table
+import tensorflow as tf
+
+from tfcore.commands import builders, display, machine, memory, own_code, runtime
+from tfcore.errors import ConfigError
+from tfcore.modules import BrokenModelError, LayerRow, layer_table
 
 if TYPE_CHECKING:
     from tfcore.commands.session import Session
@@ -12,10 +15,11 @@ if TYPE_CHECKING:
 
 def introduce(session: "Session") -> None:
     """The start-up block."""
-    say, config = session.console.print, session.config
+    say, config = session.details.print, session.config
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in session.splits.items())
     threads = f"{config.intra_op_threads or 'all'} intra-op, {config.inter_op_threads or 'all'} inter-op threads"
     say(f"tfcore: {config.model} on {config.dataset} in {config.precision} ({runtime.why_precision(config)})")
+    say(f"device: {_device()}")
     say(f"runtime: {threads}, XLA {config.xla}")
     say(f"data: {sizes} examples of {session.data.classes} classes")
     say(
@@ -23,9 +27,38 @@ def introduce(session: "Session") -> None:
         f"{config.schedule} schedule, seed {config.seed}"
     )
     say(f"run folder: {session.folder.path}")
-    rows = layer_table(session.model, session.data.image_shape)
+    rows = layers(session)
     say(display.model_table(rows))
     say(display.model_totals(rows))
+    if words := memory.warning_for(session, rows):
+        session.console.print(words)
+
+
+def _device() -> str:
+    """What TensorFlow computes on."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name))
+    return f"CPU, {machine.processor()}, {machine.processors()} processors"
+
+
+def layers(session: "Session") -> list[LayerRow]:
+    """The model's layers, found by running it on a symbolic batch.
+
+    Raises:
+        ConfigError: it does not run; the layers before the one that broke are printed to standard error.
+    """
+    own = session.config.model not in builders.MODELS  # whose way through training nobody has tested
+    try:
+        for training in (True, False) if own else (False,):
+            rows = layer_table(session.model, session.data.image_shape, classes=session.data.classes, training=training)
+    except BrokenModelError as error:
+        if error.rows:
+            terminal = display.console(to_stderr=True, quiet=session.console.quiet)
+            terminal.print(display.model_table(error.rows, title="The layers before"))
+        place = own_code.place(error.__cause__)
+        raise ConfigError(f"{str(error).removesuffix('.')}{f' ({place})' if place else ''}.") from error
+    return rows
 
 
 def conclude(session: "Session", result: dict[str, Any], train_secs: float, total_secs: float) -> None:

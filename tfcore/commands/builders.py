@@ -5,6 +5,7 @@ Table entries are import paths, so a name is checked before TensorFlow loads.
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcore import checks
 from tfcore.architecture import Architecture
-from tfcore.commands import lookup, runtime
+from tfcore.commands import lookup, own_code, runtime
 from tfcore.config import MODEL_SIZES, SOURCE_SETTINGS, RunConfig
 from tfcore.errors import ConfigError, DataError
 
@@ -89,7 +90,9 @@ def dataset(config: RunConfig) -> "Dataset":
         loaded = _from_source(config, *source)
     else:
         _refuse_settings(config, ())
-        loaded = lookup.find(config.dataset, DATASETS)(download.data_dir(config.data_dir))
+        make, folder = lookup.find(config.dataset, DATASETS), download.data_dir(config.data_dir)
+        with nullcontext() if config.dataset in DATASETS else own_code.telling(f"--dataset={config.dataset}"):
+            loaded = make(folder)
     if not isinstance(loaded, Dataset):
         raise DataError(
             f"--dataset={config.dataset} must return a tfcore.data.dataset.Dataset. Received {type(loaded)}."
@@ -153,7 +156,7 @@ def model(
         cls: the class, where it is at hand; else it is found by the plan's name.
 
     Raises:
-        ConfigError: a size that this model does not take.
+        ConfigError: a size that this model does not take, or a class of the user's own that raises an error.
     """
     import tensorflow as tf
 
@@ -167,9 +170,12 @@ def model(
     dtype = tf.bfloat16 if plan.precision == "bfloat16" else tf.float32
     pixels = Pixels(plan.pixels, **(statistics or _no_statistics(plan)), dtype=dtype)
     offered = {"pixels": pixels, "seed": seed, "dtype": dtype}
-    return cls(
-        plan.image_shape, len(plan.class_names), **{k: v for k, v in offered.items() if k in taken}, **plan.sizes
-    )
+    fitting = {name: value for name, value in offered.items() if name in taken}
+    with nullcontext() if plan.model in MODELS else own_code.telling(f"--model={plan.model}"):
+        net = cls(plan.image_shape, len(plan.class_names), **fitting, **plan.sizes)
+    if not isinstance(net, tf.Module):
+        raise ConfigError(f"--model={plan.model} must be a tf.Module, whose variables can be found. It is {type(net)}.")
+    return net
 
 
 def statistics(config: RunConfig, data: "Dataset") -> dict[str, Any]:

@@ -2,17 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tfcore.metrics import Scores
-from tfcore.modules import LayerRow
+if TYPE_CHECKING:  # TensorFlow is in both, and a sweep shows its table without it
+    from tfcore.metrics import Scores
+    from tfcore.modules import LayerRow
 
 _PIPED_COLUMNS = 100
 _LARGEST_MATRIX = 20  # classes; a wider confusion matrix is no longer readable
@@ -33,9 +32,9 @@ class _Console(Console):
         raise  # noqa: PLE0704, what rich is handling
 
 
-def model_table(rows: Sequence[LayerRow]) -> Table:
+def model_table(rows: Sequence["LayerRow"], title: str = "Model") -> Table:
     """Layer, output shape, parameters."""
-    table = Table(title="Model", title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("layer")
     table.add_column("kind")
     table.add_column("output shape")
@@ -50,43 +49,31 @@ def shape(sizes: Sequence[int | None]) -> str:
     return f"({', '.join('N' if size is None else str(size) for size in sizes)})"
 
 
-def model_totals(rows: Sequence[LayerRow]) -> str:
+def model_totals(rows: Sequence["LayerRow"]) -> str:
     """Total, trainable, non-trainable."""
     total, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
     return f"Total parameters {total:,}: trainable {trainable:,}, non-trainable {total - trainable:,}"
 
 
-@contextmanager
-def progress(
-    console: Console, first_step: int, total_steps: int, means: Callable[[], dict[str, float]]
-) -> Iterator[Callable[[int], None]]:
-    """A bar that follows the completed steps, with loss and accuracy of the epoch so far, where there is a terminal."""
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    columns = (
-        "{task.completed}/{task.total} steps", BarColumn(), TaskProgressColumn(), "{task.fields[scores]}",
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("training", total=total_steps, completed=first_step, scores="")
-
-        def show(step: int) -> None:
-            epoch = means()
-            scores = f"loss {epoch['loss']:.4f} accuracy {epoch['accuracy']:.4f}"
-            bar.update(task, completed=step, scores=scores)
-
-        yield show
+def ranking_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A sweep's trials, best first: a text for each heading, those of the first and the last at the left."""
+    table = Table(title="Ranked by validation", title_justify="left")
+    for heading in headings:
+        side: Any = "left" if heading in (headings[0], headings[-1]) else "right"
+        table.add_column(heading, justify=side, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
-def overall_table(split: str, scores: Scores) -> Table:
+def overall_table(split: str, scores: "Scores") -> Table:
     """Loss, accuracy and top-k of one evaluation."""
     table = Table("split", "examples", "loss", "accuracy", f"top-{scores.k} accuracy")
     table.add_row(split, f"{scores.examples:,}", f"{scores.loss:.4f}", f"{scores.accuracy:.4f}", f"{scores.top_k:.4f}")
     return table
 
 
-def class_table(names: Sequence[str], scores: Scores) -> Table:
+def class_table(names: Sequence[str], scores: "Scores") -> Table:
     """Precision and recall of every class."""
     table = Table(title="Per class", title_justify="left")
     table.add_column("class")
@@ -98,7 +85,7 @@ def class_table(names: Sequence[str], scores: Scores) -> Table:
     return table
 
 
-def confusion_table(names: Sequence[str], scores: Scores) -> Table | str:
+def confusion_table(names: Sequence[str], scores: "Scores") -> Table | str:
     """The confusion matrix, where it is small enough to be read."""
     if len(names) > _LARGEST_MATRIX:
         return f"The confusion matrix of {len(names)} classes is in --json."
@@ -113,7 +100,7 @@ def confusion_table(names: Sequence[str], scores: Scores) -> Table | str:
     return table
 
 
-def scores_json(scores: Scores, names: Sequence[str]) -> dict[str, Any]:
+def scores_json(scores: "Scores", names: Sequence[str]) -> dict[str, Any]:
     """An evaluation as plain numbers."""
     per_class = zip(names, scores.precision.tolist(), scores.recall.tolist(), strict=True)
     return {
@@ -125,7 +112,7 @@ def scores_json(scores: Scores, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def headline(scores: Scores) -> dict[str, float]:
+def headline(scores: "Scores") -> dict[str, float]:
     """Loss and accuracy: what is logged."""
     return {"loss": scores.loss, "accuracy": scores.accuracy}
 

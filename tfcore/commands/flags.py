@@ -41,6 +41,7 @@ CHECKPOINT = Option("checkpoint", "", "best, last or a step. Default: what the r
 JSON = Option(
     "json", False, "Print one JSON object as the last line of standard output; the log goes to standard error."
 )
+QUIET = Option("quiet", False, "Print only warnings, errors and how the run ended.")
 WATCH = Option(
     "watch", False, "Score each checkpoint as it comes, until the run has ended: a line each, in --json too."
 )
@@ -70,9 +71,17 @@ FILTERS = Option("filters", "", "Path of the layer whose filters to draw, such a
 FEATURES = Option("features", "", "Path of the layer whose output for --example to draw, such as conv_1.")
 REPORT_OUT = Option("out", "", "Where to write. Default: report.html in the run's folder; here for several runs.")
 SEED = Option("seed", 0, "Seed of what is drawn at random.")
+SWEEP_GRID = Option(
+    "grid", [], "A flag and the values to try, such as learning_rate=0.1,0.01 or hidden=50x50,100. May be repeated."
+)
+SWEEP_RANDOM = Option("random", 0, "Try so many of the grid's trials, drawn by --seed. 0: all.")
+SWEEP_OUT = Option(
+    "out", "", "The sweep's folder. The same command goes on with it. Default: one of runs/ by the flags."
+)
 
 OPTIONS = {
-    "train": (RUN_DIR, STOP_AFTER, MAX_TIME, TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, JSON),
+    "train": (RUN_DIR, STOP_AFTER, MAX_TIME, TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, QUIET, JSON),
+    "sweep": (SWEEP_GRID, SWEEP_RANDOM, SWEEP_OUT, JSON),
     "eval": (FROM_RUN, SPLIT, CHECKPOINT, WATCH, AVERAGE, DATA_DIR, JSON),
     "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),
     "export": (FROM_RUN, EXPORT_FORMAT, OUT, CHECKPOINT, AVERAGE, WEIGHTS_ONLY),
@@ -84,6 +93,7 @@ OPTIONS = {
 WITH_FILES = ("predict", "report")
 RUN_FLAGS = {  # the fields of RunConfig that a command takes as flags
     "train": tuple(_RUN_FIELDS),
+    "sweep": tuple(_RUN_FIELDS),
     "benchmark": tuple(_RUN_FIELDS),
     "convert": SOURCE_SETTINGS,
     "show": SOURCE_SETTINGS,
@@ -174,7 +184,7 @@ def usage(command: str) -> str:
 
 
 def _help_line(name: str, default: Any, description: str) -> str:
-    shown = "" if default in (None, "") else f" [{default}]"
+    shown = "" if default in (None, "", []) else f" [{default}]"
     return f"  --{name:<28}{description}{shown}"
 
 
@@ -197,6 +207,7 @@ def _define_one(values: absl_flags.FlagValues, name: str, kind: type, default: A
         bool: absl_flags.DEFINE_boolean,
         int: absl_flags.DEFINE_integer,
         float: absl_flags.DEFINE_float,
+        list: absl_flags.DEFINE_multi_string,
     }
     define.get(kind, absl_flags.DEFINE_string)(name, default, description, flag_values=values)
 
@@ -208,11 +219,16 @@ def _plain_type(hint: Any) -> type:
     return plain if isinstance(plain, type) else tuple
 
 
+def is_tuple(name: str) -> bool:
+    """Whether the field of RunConfig is read from numbers with commas between."""
+    return _plain_type(typing.get_type_hints(RunConfig)[name]) is tuple
+
+
 def _value(name: str, value: Any) -> Any:
     """`50,50` as a tuple, where the field is one."""
-    hint = typing.get_type_hints(RunConfig)[name]
-    if _plain_type(hint) is not tuple:
+    if not is_tuple(name):
         return value
+    hint = typing.get_type_hints(RunConfig)[name]
     number = float if "float" in str(hint) else int
     try:
         return tuple(number(part) for part in value.split(",") if part.strip())

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from tfcore import checks
+from tfcore.commands import own_code
 from tfcore.errors import ConfigError
 
 
@@ -56,5 +57,5 @@ def _run_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ConfigError(f"{path} does not run: {type(error).__name__}: {' '.join(str(error).split())}.") from error
+        raise ConfigError(f"{path} does not run: {own_code.told(error)}.") from error
     return module

@@ -25,6 +25,11 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
+def processors() -> int:
+    """How many this process may use, which is how many threads TensorFlow takes by default."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine() -> str:
     """Processor and count, and the versions that matter."""
     import tensorflow as tf
@@ -39,6 +44,22 @@ def peak_bytes() -> int:
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def available_bytes(root: Path = Path("/")) -> int | None:
+    """Memory that can still be taken without swapping, no more than a container's limit; None where nobody tells.
+
+    Args:
+        root: where `proc` and `sys` are.
+    """
+    info = root / "proc" / "meminfo"
+    lines = info.read_text(encoding="ascii", errors="replace").splitlines() if info.exists() else []
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of control groups, versions 2 and 1
+        limit = root / "sys" / "fs" / "cgroup" / name
+        text = limit.read_text(encoding="ascii", errors="replace").strip() if found and limit.exists() else ""
+        found += [int(text)] if text.isdigit() else []
+    return min(found, default=None)
 
 
 def bare_import_secs() -> float:

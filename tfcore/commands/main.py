@@ -15,6 +15,7 @@ from tfcore.errors import ConfigError, TfcoreError
 
 COMMANDS = {
     "train": "Train a model, or resume a run.",
+    "sweep": "Train a run for each combination of settings, and rank them.",
     "eval": "Score a run's model.",
     "predict": "Name what is in picture files.",
     "export": "Save a run's model for other programs.",

@@ -1,6 +1,5 @@
 """What two processes must have in common for the one to go on exactly as the other would have."""
 
-import os
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfcore import __version__
-from tfcore.commands.machine import processor
+from tfcore.commands.machine import processor, processors
 from tfcore.config import RunConfig
 from tfcore.data import order
 from tfcore.data.dataset import Split
@@ -40,7 +39,7 @@ class Provenance:
             "tfcore": __version__,
             "tensorflow": tf.__version__,
             "processor": processor(),
-            "intra_op_threads": config.intra_op_threads or _processors(),
+            "intra_op_threads": config.intra_op_threads or processors(),
             "precision": config.precision,
             "order": order.ALGORITHM,
         }
@@ -65,8 +64,3 @@ class Provenance:
             self._facts["data"] = fingerprint(train)
         except OSError as error:  # whoever reads the picture will say so
             self._facts["data"] = f"unreadable: {error.strerror}"
-
-
-def _processors() -> int:
-    """How many this process may use, which is how many threads TensorFlow takes by default."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -26,7 +26,7 @@ def resume(session: "Session") -> int:
         )
     step = restore_variables(session)
     if step:
-        session.console.print(f"Resuming {session.folder.path} at step {step} of {session.total_steps}.")
+        session.details.print(f"Resuming {session.folder.path} at step {step} of {session.total_steps}.")
     return step
 
 
@@ -49,7 +49,7 @@ def restore_variables(session: "Session") -> int:
     if session.config.init_from:
         path = Path(session.config.init_from)
         loading.assign_weights(session.model, loading.read_weights(path), path)
-        session.console.print(f"Starting from the weights of {path}.")
+        session.details.print(f"Starting from the weights of {path}.")
     return 0
 
 

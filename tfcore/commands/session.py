@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 from rich.console import Console
 
-from tfcore.commands import announcements, builders, diagnosis, display, resuming
+from tfcore.commands import announcements, builders, diagnosis, display, progress, resuming
 from tfcore.commands.machine import machine
 from tfcore.commands.observer import Observer
 from tfcore.commands.provenance import Provenance
@@ -47,8 +47,10 @@ class Session:
         events: gives events of one's own, each called after the standard ones of its step and before its checkpoint,
             but passive ones before both.
         max_call_steps: see `Loop`.
+        quiet: only warnings and the last block go to the console.
 
     Attributes:
+        details: a console for what is left out where it is to be quiet.
         model, step, evaluation, predictions, sums, early_stopping, checkpoints: the parts of the run.
         data, splits: the data set, and the examples of `train`, `validation` and `test`.
     """
@@ -63,8 +65,10 @@ class Session:
         model: type | None = None,
         events: Callable[["Session"], Sequence[Event]] = lambda _: (),
         max_call_steps: int | None = None,
+        quiet: bool = False,
     ) -> None:
         self.config, self.folder, self.console = config, folder, console
+        self.details = Console(quiet=True) if quiet else console
         self._start, self._max_call_steps, self._own_events = time.monotonic(), max_call_steps, events
         self._class = model
         self.data = builders.dataset(config) if data is None else data
@@ -147,8 +151,7 @@ class Session:
         self, log: run_log.RunLog, first_step: int, pause_step: int | None, deadline: float
     ) -> tuple[int, dict[str, Any]]:
         """The loop, and what follows it."""
-        bar = display.progress(self.console, first_step, self.total_steps, self.sums.of_epoch)
-        with StopSignals() as stop, bar as show_progress:
+        with StopSignals() as stop, progress.following(self.details, self._progress(first_step)) as show_progress:
             loop = self.loop(log, show_progress)
             ended_by = "stopped_early" if self.early_stopping.exhausted else None
             ended_by = ended_by or loop.run(
@@ -168,6 +171,15 @@ class Session:
         announcements.conclude(self, result, loop.train_secs, time.monotonic() - self._start)
         return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
 
+    def _progress(self, first_step: int) -> progress.ProgressLine:
+        """What the line that follows training is made of."""
+        best = self.early_stopping
+        return progress.ProgressLine(
+            first_step=first_step, total_steps=self.total_steps, batch_size=self.config.batch_size,
+            per_epoch=self.config.steps_per_epoch(len(self.splits["train"])), means=self.sums.of_epoch,
+            best=lambda: None if best.best_step is None else best.best_scores,
+        )  # fmt: skip
+
     def loop(self, log: run_log.RunLog, show_progress: Callable[[int], None] = lambda _: None) -> Loop:
         """The loop with its events, in the order in which they happen at a step."""
         validation = self.evaluation_batches("validation") if "validation" in self.splits else None
@@ -177,7 +189,7 @@ class Session:
             validate_average=None if validation is None else self._with_averages(validation),
             early_stopping=self.early_stopping, save=lambda step, score: self._save(log, step, score),
             is_among_best=self.checkpoints.is_among_best,
-            say=self.console.print, per_epoch=self.config.steps_per_epoch(len(self.splits["train"])),
+            say=self.details.print, per_epoch=self.config.steps_per_epoch(len(self.splits["train"])),
             print_every_epochs=self.config.print_every_epochs,
         )  # fmt: skip
         config, events = self.config, self._events(standard, Observer(self, log))

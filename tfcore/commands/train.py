@@ -36,7 +36,7 @@ def run(parsed: flags.Parsed) -> int:
         from tfcore.commands.session import Session
 
         console = display.console(to_stderr=options["json"])
-        session = Session(config, folder, console)
+        session = Session(config, folder, console, quiet=options["quiet"])
         host, port = options["tensorboard_host"], options["tensorboard_port"]
         with (
             Dashboard(folder.path, host=host, port=port, say=partial(console.print, markup=False)) as board,

@@ -1,0 +1,48 @@
+"""Errors inside the Python files of users' own: one line that names the file and the line in it."""
+
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tfcore import checks
+from tfcore.errors import ConfigError, TfcoreError
+
+_TFCORE = Path(__file__).parents[1]
+_FOREIGN = (str(_TFCORE), *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+@contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Turns an error that users' own code raises inside the block into a ConfigError that says where.
+
+    Args:
+        what: the flag that names the code.
+    """
+    try:
+        yield
+    except (TfcoreError, MemoryError):
+        raise
+    except Exception as error:
+        raise ConfigError(f"{what} raises an error: {told(error)}.") from error
+
+
+def told(error: Exception) -> str:
+    """What an error says, and where in users' own code it came up."""
+    where = place(error)
+    return f"{checks.told(error)} ({where})" if where else checks.told(error)
+
+
+def place(error: BaseException | None) -> str:
+    """The innermost line of users' own code that an error passed through, such as `my_model.py, line 12`; or nothing.
+
+    Only lines below the one that caught the error count, so who called tfcore is never named.
+    """
+    frames = traceback.extract_tb(error.__traceback__) if error else []
+    own = [frame for frame in frames if Path(frame.filename).is_file() and not frame.filename.startswith(_FOREIGN)]
+    if not own:
+        return ""
+    path = Path(own[-1].filename)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{shown}, line {own[-1].lineno}"

@@ -1,0 +1,103 @@
+"""The line that follows training: drawn over itself on a terminal, printed now and then elsewhere."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from fractions import Fraction
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+_PRINT_SECS = 30.0  # between two lines where they are not drawn over each other
+_SPEED_SECS = 20.0  # that the speed is measured over: an evaluation in them counts, as it does for the time left
+Clock = Callable[[], float]
+
+
+class ProgressLine:
+    """Says how far training is, what comes first being what a narrow terminal must not cut off.
+
+    Args:
+        first_step: completed at the start.
+        total_steps: of the run.
+        batch_size: examples a step.
+        per_epoch: steps an epoch.
+        means: loss and accuracy of the epoch so far.
+        best: scores of the best validation; None before the first.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        first_step: int,
+        total_steps: int,
+        batch_size: int,
+        per_epoch: Fraction,
+        means: Callable[[], Mapping[str, float]],
+        best: Callable[[], Mapping[str, float] | None],
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._total_steps, self._batch_size, self._per_epoch = total_steps, batch_size, per_epoch
+        self._means, self._best, self._clock = means, best, clock
+        self._seen = deque([(clock(), first_step)])  # seconds and completed steps, the last ones
+
+    def see(self, step: int) -> None:
+        """Notes how far it is, for the speed."""
+        self._seen.append((self._clock(), step))
+        while self._seen[-1][0] - self._seen[0][0] > _SPEED_SECS and len(self._seen) > 2:
+            self._seen.popleft()
+
+    def epoch(self, step: int) -> int:
+        """Complete epochs."""
+        return math.floor(step / self._per_epoch)
+
+    def __str__(self) -> str:
+        (before_secs, before), (now_secs, step) = self._seen[0], self._seen[-1]
+        steps_per_sec = (step - before) / max(now_secs - before_secs, 1e-6)
+        left = timedelta(seconds=int((self._total_steps - step) / steps_per_sec)) if steps_per_sec else "?"
+        means, best = self._means(), self._best()
+        parts = [
+            f"step {step:,}/{self._total_steps:,} ({step / self._total_steps:.0%}, {left} left)",
+            f"epoch {float(step / self._per_epoch):.2f}",
+            f"loss {means['loss']:.4f} accuracy {means['accuracy']:.4f}",
+            *([f"best validation {best['accuracy']:.4f}"] if best else []),
+            f"{steps_per_sec * self._batch_size:,.0f} examples/s",
+        ]
+        return "  ".join(parts)
+
+
+@contextmanager
+def following(console: Console, line: ProgressLine, clock: Clock = time.monotonic) -> Iterator[Callable[[int], None]]:
+    """Shows the line while it lasts; what it gives is to be called with the completed steps, every second or so."""
+    if console.quiet:
+        yield lambda _: None
+    elif console.is_terminal and not console.is_dumb_terminal:
+        with Live(console=console, transient=True) as live:
+
+            def draw(step: int) -> None:
+                line.see(step)
+                live.update(Text(str(line), no_wrap=True, overflow="ellipsis"))
+
+            yield draw
+    else:
+        yield _printing(console, line, clock)
+
+
+def _printing(console: Console, line: ProgressLine, clock: Clock) -> Callable[[int], None]:
+    """Prints the line in epochs that take long; others have one of their own at their end."""
+    printed_secs, epoch = clock(), -1
+
+    def show(step: int) -> None:
+        nonlocal printed_secs, epoch
+        line.see(step)
+        if line.epoch(step) != epoch:
+            printed_secs, epoch = clock(), line.epoch(step)
+        elif clock() - printed_secs >= _PRINT_SECS:
+            printed_secs = clock()
+            console.print(str(line))
+
+    return show
