@@ -12,7 +12,7 @@ import pytest
 from tfcore.commands.relay import Relay
 
 STUBBORN = """
-import signal, sys
+import signal, sys, time
 count = 0
 def handle(number, frame):
     global count
@@ -25,7 +25,7 @@ signal.signal(signal.SIGTERM, handle)
 signal.alarm(20)
 print("ready", flush=True)
 while True:
-    signal.pause()
+    time.sleep(0.05)
 """
 
 

@@ -20,6 +20,7 @@ class Relay:
     def __init__(self) -> None:
         self.received: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._waiting: int | None = None  # received, and not yet passed on
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -38,8 +39,7 @@ class Relay:
             )
         self._process = process
         try:
-            if self.received:  # while it was being started
-                process.send_signal(self.received)
+            self._deliver()  # what came while it was being started, or before
             return process.wait()
         finally:
             self._process = None
@@ -48,6 +48,10 @@ class Relay:
                 process.wait()
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
-        self.received = number
-        if self._process is not None:
+        self.received = self._waiting = number
+        self._deliver()
+
+    def _deliver(self) -> None:
+        if self._process is not None and self._waiting is not None:
+            number, self._waiting = self._waiting, None
             self._process.send_signal(number)
