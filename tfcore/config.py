@@ -123,7 +123,7 @@ class RunConfig:
     learning_rate: float | None = _flag(
         None, "Learning rate, at its peak. Default: the optimizer's own, 0.001 for adam.", checks.positive
     )
-    schedule: str = _flag("cosine", "How the learning rate changes over the run.", choices=SCHEDULES)
+    schedule: str = _flag("cosine", "constant, step_wise, exponential, polynomial or cosine.", choices=SCHEDULES)
     warmup_steps: int = _flag(0, "Steps of linear rise before the schedule.", checks.not_negative)
     decay_steps: int | None = _flag(
         None,
@@ -163,7 +163,7 @@ class RunConfig:
     patience: int | None = _flag(
         None, "Stop after so many evaluations in a row without a better one; test the best.", checks.positive_integer
     )
-    monitor: str = _flag("loss", "What the best validation score is judged by.", choices=("loss", "accuracy"))
+    monitor: str = _flag("loss", "What the best score is judged by: loss or accuracy.", choices=("loss", "accuracy"))
     evaluate_every_epochs: float = _flag(1.0, "Epochs between validations.", checks.positive)
 
     data_dir: str = _watch("", "Where data sets lie. Default: $TFCORE_DATA_DIR, else a cache folder in your home.")
