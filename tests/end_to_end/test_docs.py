@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -81,3 +82,20 @@ def test_marks_are_read_off_the_comment_above_a_block() -> None:
     assert (second.line, second.text, second.marks) == (6, "b\n", {})
     assert pages.needs_real_data(page)
     assert not pages.needs_real_data("<!-- in tests: --steps=3 -->\n    a\n")
+
+
+NAMED = re.compile(r"`((?:tfcore|tests|benchmarks|docs|examples|recipes|requirements|\.ci)/[\w./-]*)(?::(\w+))?`")
+
+
+@pytest.mark.parametrize("page", sorted([*DOCS.glob("*.md"), pages.ROOT / "BUILD.md"]), ids=lambda page: page.name)
+def test_what_a_page_names_is_there(page: Path) -> None:
+    named = NAMED.findall(page.read_text(encoding="utf-8"))
+    assert [path for path, _ in named if not (pages.ROOT / path).exists()] == []
+    assert [(path, name) for path, name in named if name and not defines(pages.ROOT / path, name)] == []
+    assert len([name for _, name in named if name]) > 50 or page.stem != "where"
+
+
+def defines(path: Path, name: str) -> bool:
+    """Whether a file of Python has a function, class, method or variable of that name."""
+    text = path.read_text(encoding="utf-8")
+    return bool(re.search(rf"^ *(?:def|class) {name}\b|^{name}\b.*=", text, re.MULTILINE))
