@@ -18,7 +18,7 @@ POSITIVE += ["evaluate_every_epochs", "checkpoint_every_epochs", "eval_batch_siz
 POSITIVE += ["batch_accuracy_every_steps", "print_every_epochs", "train_examples", "test_examples", "max_norm"]
 NOT_NEGATIVE = ["validation", "l1", "l2", "warmup_steps", "keep_checkpoints", "end_learning_rate", "intra_op_threads"]
 NOT_NEGATIVE += ["inter_op_threads"]
-CHOSEN = ["pixels", "precision", "loss", "schedule", "monitor"]
+CHOSEN = ["pixels", "precision", "schedule", "monitor"]
 
 rates = st.floats(1e-300, 1e300)
 shares = st.floats(0, 1, exclude_max=True)

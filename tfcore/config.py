@@ -16,7 +16,7 @@ from tfcore.errors import ConfigError
 IDENTITY, WATCHING = "identity", "watching"
 Choices = tuple[str, ...]
 Check = Callable[[str, Any], Any] | None  # raises ConfigError; None as a value is never checked
-_OPTIMIZERS_WITH = {  # which optimizers have each setting
+OPTIMIZERS_WITH = {  # which of tfcore's optimizers have each setting
     "momentum": ("momentum", "rmsprop"),
     "nesterov": ("momentum",),
     "beta1": ("adam", "adamw", "nadam", "lion"),
@@ -110,17 +110,20 @@ class RunConfig:
         False, "Only ops that repeat themselves to the bit on every device; on a CPU those that tfcore uses always do."
     )
 
-    loss: str = _flag("cross_entropy", "What is minimised.", choices=("cross_entropy", "mean_squared_error"))
+    loss: str = _flag("cross_entropy", "What is minimised: cross_entropy, mean_squared_error or path/to/file.py:name.")
     label_smoothing: float = _flag(0.0, "Share of each label spread evenly over all classes.", checks.below_one)
     l1: float = _flag(0.0, "L1 penalty λ·Σ|w|.", checks.not_negative)
     l2: float = _flag(0.0, "L2 penalty λ/2·Σw².", checks.not_negative)
     penalty_variables: str = _flag("weights$", "Regular expression for the paths under --l1 and --l2.")
 
-    optimizer: str = _flag("adam", "gradient_descent, momentum, adagrad, adadelta, rmsprop, adam, adamw, nadam, lion.")
+    optimizer: str = _flag(
+        "adam",
+        "gradient_descent, momentum, adagrad, adadelta, rmsprop, adam, adamw, nadam, lion or path/to/file.py:Name.",
+    )
     learning_rate: float | None = _flag(
         None, "Learning rate, at its peak. Default: the optimizer's own, 0.001 for adam.", checks.positive
     )
-    schedule: str = _flag("cosine", "How the learning rate changes over the run.", choices=SCHEDULES)
+    schedule: str = _flag("cosine", "constant, step_wise, exponential, polynomial or cosine.", choices=SCHEDULES)
     warmup_steps: int = _flag(0, "Steps of linear rise before the schedule.", checks.not_negative)
     decay_steps: int | None = _flag(
         None,
@@ -160,7 +163,7 @@ class RunConfig:
     patience: int | None = _flag(
         None, "Stop after so many evaluations in a row without a better one; test the best.", checks.positive_integer
     )
-    monitor: str = _flag("loss", "What the best validation score is judged by.", choices=("loss", "accuracy"))
+    monitor: str = _flag("loss", "What the best score is judged by: loss or accuracy.", choices=("loss", "accuracy"))
     evaluate_every_epochs: float = _flag(1.0, "Epochs between validations.", checks.positive)
 
     data_dir: str = _watch("", "Where data sets lie. Default: $TFCORE_DATA_DIR, else a cache folder in your home.")
@@ -276,15 +279,16 @@ def _refuse_contradictions(config: RunConfig) -> None:
         raise ConfigError(
             f"--decay_boundaries must rise from step to step. Received {spelled(config.decay_boundaries)}."
         )
-    for name, optimizers in _OPTIMIZERS_WITH.items():
+    for name, optimizers in OPTIMIZERS_WITH.items():
         _refuse_unused(config, "optimizer", (name,), optimizers)
     _refuse_unused(config, "schedule", ("decay_steps",), ("exponential", "polynomial", "cosine"))
 
 
 def _refuse_unused(config: RunConfig, chooser: str, names: Iterable[str], users: tuple[str, ...]) -> None:
-    """A setting that the chosen method does not have would be ignored: refuse it instead."""
-    given = [name for name in names if getattr(config, name) is not None]
-    if given and getattr(config, chooser) not in users:
-        raise ConfigError(
-            f"--{given[0]} belongs to --{chooser}={' or '.join(users)}. Received {getattr(config, chooser)}."
-        )
+    """A setting that the chosen method does not have would be ignored: refuse it instead.
+
+    What a method of the user's own takes is known once its file is run, and the builders refuse the rest.
+    """
+    given, chosen = [name for name in names if getattr(config, name) is not None], getattr(config, chooser)
+    if given and chosen not in users and ":" not in chosen:
+        raise ConfigError(f"--{given[0]} belongs to --{chooser}={' or '.join(users)}. Received {chosen}.")

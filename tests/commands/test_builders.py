@@ -73,14 +73,15 @@ def optimizer(**given: Any) -> Any:
 
 
 def test_the_defaults_and_every_listed_name_are_known() -> None:
-    builders.check_names(RunConfig())
+    builders.check_names(builders.resolve(RunConfig()))
     for field, table in [
         ("model", builders.MODELS),
         ("dataset", builders.DATASETS),
+        ("loss", builders.LOSSES),
         ("optimizer", builders.OPTIMIZERS),
     ]:
         for name in table:
-            builders.check_names(RunConfig(**{field: name}))
+            builders.check_names(builders.resolve(RunConfig(**{field: name})))
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,7 @@ def test_the_defaults_and_every_listed_name_are_known() -> None:
         ({"model": "sofmax"}, "`model` must be one of softmax, .* Received 'sofmax'. Did you mean 'softmax'"),
         ({"dataset": "cifar"}, "`dataset` must be one of .* Received 'cifar'. Did you mean 'cifar10"),
         ({"optimizer": "adamm"}, "`optimizer` must be one of .* Received 'adamm'. Did you mean 'adam"),
+        ({"loss": "cross_entrpy"}, "`loss` must be one of .* Received 'cross_entrpy'. Did you mean 'cross_entropy"),
         ({"model": "xyzzy"}, "Received 'xyzzy'.$"),
         ({"model": "nowhere/file.py:Net"}, "--model=nowhere/file.py:Net: there is no file nowhere/file.py"),
         ({"dataset": "nowhere/file.py:make"}, "--dataset=nowhere/file.py:make: there is no file nowhere/file.py"),
@@ -99,7 +101,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(given_values: dict[str, str
         builders.check_names(RunConfig(**given_values))
 
 
-@pytest.mark.parametrize("table", [builders.MODELS, builders.DATASETS, builders.LOSSES])
+@pytest.mark.parametrize("table", [builders.MODELS, builders.DATASETS, builders.LOSSES, builders.OPTIMIZERS])
 def test_every_path_in_a_table_leads_somewhere(table: dict[str, str]) -> None:
     for name in table:
         assert callable(lookup.find(name, table))
@@ -274,9 +276,8 @@ def test_the_max_norm_that_a_layer_declares_is_held() -> None:
 
 @pytest.mark.parametrize("name", builders.OPTIMIZERS)
 def test_the_default_learning_rate_is_the_optimizers_own(name: str) -> None:
-    path, rate, _ = builders.OPTIMIZERS[name]
-    own = inspect.signature(lookup.load(path)).parameters["learning_rate"].default
-    assert builders.resolve(RunConfig(optimizer=name)).learning_rate == rate == own
+    own = inspect.signature(lookup.find(name, builders.OPTIMIZERS)).parameters["learning_rate"].default
+    assert builders.resolve(RunConfig(optimizer=name)).learning_rate == own
 
 
 @pytest.mark.parametrize("name", builders.OPTIMIZERS)

@@ -11,11 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcore import checks
 from tfcore.architecture import Architecture
 from tfcore.commands import lookup, own_code, runtime
-from tfcore.config import MODEL_SIZES, SOURCE_SETTINGS, RunConfig
-from tfcore.errors import ConfigError, DataError
+from tfcore.config import MODEL_SIZES, OPTIMIZERS_WITH, SOURCE_SETTINGS, RunConfig
+from tfcore.errors import ConfigError, DataError, ShapeError
 
 if TYPE_CHECKING:
     from tfcore.data.batches import Examples
@@ -42,37 +41,47 @@ SOURCES = {  # --dataset=NAME:PATH
     "idx": "tfcore.data.sources.idx:idx",
     "folder": "tfcore.data.sources.folder:folder",
 }
-_ADAM = ("beta1", "beta2", "epsilon")
-OPTIMIZERS = {  # name: class, default learning rate, and the settings that it takes
-    "gradient_descent": ("tfcore.optimizers:GradientDescent", 0.01, ()),
-    "momentum": ("tfcore.optimizers:Momentum", 0.01, ("momentum", "nesterov")),
-    "adagrad": ("tfcore.optimizers:Adagrad", 0.01, ("initial_accumulator", "epsilon")),
-    "adadelta": ("tfcore.optimizers:Adadelta", 1.0, ("rho", "epsilon")),
-    "rmsprop": ("tfcore.optimizers:RMSprop", 0.001, ("rho", "momentum", "centered", "epsilon")),
-    "adam": ("tfcore.optimizers:Adam", 0.001, _ADAM),
-    "adamw": ("tfcore.optimizers:AdamW", 0.001, (*_ADAM, "weight_decay")),
-    "nadam": ("tfcore.optimizers:Nadam", 0.001, _ADAM),
-    "lion": ("tfcore.optimizers:Lion", 0.0001, ("beta1", "beta2", "weight_decay")),
+OPTIMIZERS = {
+    "gradient_descent": "tfcore.optimizers:GradientDescent",
+    "momentum": "tfcore.optimizers:Momentum",
+    "adagrad": "tfcore.optimizers:Adagrad",
+    "adadelta": "tfcore.optimizers:Adadelta",
+    "rmsprop": "tfcore.optimizers:RMSprop",
+    "adam": "tfcore.optimizers:Adam",
+    "adamw": "tfcore.optimizers:AdamW",
+    "nadam": "tfcore.optimizers:Nadam",
+    "lion": "tfcore.optimizers:Lion",
+}
+LEARNING_RATES = dict.fromkeys(OPTIMIZERS, 0.001) | {  # the optimizers' own, told without loading them
+    "gradient_descent": 0.01,
+    "momentum": 0.01,
+    "adagrad": 0.01,
+    "adadelta": 1.0,
+    "lion": 0.0001,
 }
 LOSSES = {
     "cross_entropy": "tfcore.losses:cross_entropy",
     "mean_squared_error": "tfcore.losses:mean_squared_error",
 }
 DEFAULT_EPOCHS = 10.0
+_CHAIN = ("clip_value", "clip_norm", "average_decay")  # what every optimizer takes
 
 
 def check_names(config: RunConfig) -> None:
-    """Raises ConfigError, with the nearest name, unless model, data set and optimizer can be found."""
+    """Raises ConfigError, with the nearest name, unless model, data set, loss and optimizer can be found."""
     lookup.check("model", config.model, MODELS)
     if not _source(config.dataset):
         lookup.check("dataset", config.dataset, DATASETS)
-    checks.one_of("optimizer", config.optimizer, tuple(OPTIMIZERS))
+    lookup.check("loss", config.loss, LOSSES)
+    lookup.check("optimizer", config.optimizer, OPTIMIZERS)
+    if config.learning_rate is None and config.optimizer not in LEARNING_RATES:
+        raise ConfigError(f"--optimizer={config.optimizer} needs --learning_rate: an optimizer of your own has none.")
 
 
 def resolve(config: RunConfig) -> RunConfig:
     """`config` with every automatic choice made, by fixed rules over the configuration alone."""
     length = config.epochs if config.epochs is not None or config.steps is not None else DEFAULT_EPOCHS
-    rate = config.learning_rate or _default_rate(config.optimizer)
+    rate = config.learning_rate or LEARNING_RATES.get(config.optimizer)
     return runtime.resolved(replace(config, epochs=length, learning_rate=rate))
 
 
@@ -205,8 +214,27 @@ def _no_statistics(plan: Architecture) -> dict[str, Any]:
 
 
 def loss(config: RunConfig) -> Callable[..., Any]:
-    """Per-example losses from logits and labels."""
-    return partial(lookup.find(config.loss, LOSSES), label_smoothing=config.label_smoothing)
+    """Per-example losses from logits and labels.
+
+    Raises:
+        ConfigError: smoothing for a loss that takes none.
+        ShapeError: at the call, a loss of the user's own that gives anything but one number for each example.
+    """
+    function = lookup.find(config.loss, LOSSES)
+    if "label_smoothing" in inspect.signature(function).parameters:
+        function = partial(function, label_smoothing=config.label_smoothing)
+    elif config.label_smoothing:
+        raise ConfigError(f"--loss={config.loss} takes no --label_smoothing. Leave it out.")
+
+    def per_example(logits: Any, labels: Any) -> Any:
+        losses = function(logits, labels)
+        if losses.shape.rank != 1:  # a mean would be trained on too, at a rate that is off by the size of the batch
+            raise ShapeError(
+                f"--loss={config.loss} must return one loss for each example, [N]. Received shape {losses.shape}."
+            )
+        return losses
+
+    return per_example
 
 
 def training_step(config: RunConfig, net: Any, total_steps: int) -> "TrainingStep":
@@ -227,15 +255,20 @@ def training_step(config: RunConfig, net: Any, total_steps: int) -> "TrainingSte
 def optimizer(config: RunConfig, net: Any, parameters: Mapping[str, Any], total_steps: int) -> Any:
     """The update rule with its schedule, and what surrounds it: clipping, decay by path, max-norms, averages."""
     from tfcore.modules import max_norms
-    from tfcore.optimizers import Group, MaxNorm
+    from tfcore.optimizers import Group, MaxNorm, Optimizer
 
-    path, _, names = OPTIMIZERS[config.optimizer]
-    settings = {name: getattr(config, name) for name in (*names, "clip_value", "clip_norm", "average_decay")}
-    given = {name: value for name, value in settings.items() if value is not None}
-    if "weight_decay" in names and config.weight_decay != 0:
+    cls = lookup.find(config.optimizer, OPTIMIZERS)
+    if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
+        raise ConfigError(f"--optimizer={config.optimizer} must be a subclass of tfcore.optimizers.Optimizer.")
+    taken = inspect.signature(cls).parameters
+    given = {name: getattr(config, name) for name in (*OPTIMIZERS_WITH, *_CHAIN) if getattr(config, name) is not None}
+    for name in OPTIMIZERS_WITH:
+        if name in given and name not in taken:
+            raise ConfigError(f"--optimizer={config.optimizer} takes no --{name}. Leave it out.")
+    if "weight_decay" in taken and config.weight_decay != 0:
         given["groups"] = (Group(config.decayed_variables), Group("", weight_decay=0.0))  # the first that matches
     limits = {path: MaxNorm(limit) for path, limit in max_norms(net).items()}
-    return lookup.load(path)(parameters, learning_rate=schedule(config, total_steps), constraints=limits, **given)
+    return cls(parameters, learning_rate=schedule(config, total_steps), constraints=limits, **given)
 
 
 def schedule(config: RunConfig, total_steps: int) -> Callable[..., Any]:
@@ -252,8 +285,3 @@ def schedule(config: RunConfig, total_steps: int) -> Callable[..., Any]:
         "cosine": lambda: schedules.Cosine(rate, length, config.end_learning_rate),
     }[config.schedule]()
     return schedules.WarmUp(inner, config.warmup_steps) if config.warmup_steps else inner
-
-
-def _default_rate(name: str) -> float | None:
-    """The optimizer's own learning rate; None where there is no such optimizer."""
-    return OPTIMIZERS[name][1] if name in OPTIMIZERS else None

@@ -174,18 +174,18 @@ def of_run(folder: Path) -> RunConfig:
 def usage(command: str) -> str:
     """What `--help` prints."""
     lines = [f"{command}: flags (defaults in brackets)", ""]
-    lines += [_help_line(option.name, option.default, option.description) for option in OPTIONS[command]]
-    lines.append(
-        _help_line("flagfile", "", "Read flags from a file, one a line, such as recipes/softmax_cifar10.flags.")
-    )
-    items = [_RUN_FIELDS[name] for name in RUN_FLAGS.get(command, ())]
-    lines += [_help_line(item.name, item.default, item.metadata["help"]) for item in items]
+    for name, default, description in rows(command):
+        lines.append(f"  --{name:<28}{description}" + (f" [{default}]" if default else ""))
     return "\n".join(lines)
 
 
-def _help_line(name: str, default: Any, description: str) -> str:
-    shown = "" if default in (None, "", []) else f" [{default}]"
-    return f"  --{name:<28}{description}{shown}"
+def rows(command: str) -> list[tuple[str, str, str]]:
+    """Name, default ("" for none) and description of each flag of a command: its own, then those of a run."""
+    own = [(option.name, option.default, option.description) for option in OPTIONS[command]]
+    own.append(("flagfile", "", "Read flags from a file, one a line, such as recipes/softmax_cifar10.flags."))
+    items = [_RUN_FIELDS[name] for name in RUN_FLAGS.get(command, ())]
+    of_a_run = [(item.name, item.default, item.metadata["help"]) for item in items]
+    return [(name, "" if default in (None, []) else str(default), text) for name, default, text in [*own, *of_a_run]]
 
 
 def _define(command: str) -> absl_flags.FlagValues:

@@ -1,0 +1,57 @@
+"""Writes docs/flags.md from the code: `python docs/make_flags.py`."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent))  # the project that this script lies in, whatever is installed
+
+from tfcore.commands import flags  # noqa: E402
+from tfcore.commands.main import COMMANDS  # noqa: E402
+from tfcore.config import IDENTITY, WATCHING, RunConfig  # noqa: E402
+
+PARTS = {item.name: item.metadata["part"] for item in fields(RunConfig)}
+HEAD = """\
+# Every flag
+
+Written by `python docs/make_flags.py` from the code; `tfcore COMMAND --help` prints the same. `tfcore train` and
+`python train.py` are one, as are `tfcore eval` and `python eval.py`. A flag that is on or off is `--name` or
+`--noname`, lists have commas between (`--hidden=50,50`), and of a flag that is given twice the last one counts.
+"""
+TITLES = {
+    IDENTITY: "What is trained\n\nFlags of `train` and `benchmark`. A run that is resumed keeps its own; only "
+    "its length may grow, where no learning\nrate depends on it.",
+    WATCHING: "How it is watched\n\nFlags of `train` and `benchmark` too. A run that is resumed may have others.",
+}
+
+
+def table(rows: Iterable[tuple[str, str, str]]) -> str:
+    """Flags as a table in Markdown."""
+    lines = [f"| `--{name}` | {f'`{default}`' if default else ''} | {escaped(text)} |" for name, default, text in rows]
+    return "\n".join(["| flag | default | what |", "|---|---|---|", *lines])
+
+
+def escaped(text: str) -> str:
+    """A description as a cell of a table."""
+    return text.replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for command, description in COMMANDS.items():
+        runs_all = set(flags.RUN_FLAGS.get(command, ())) == set(PARTS)
+        rows = [row for row in flags.rows(command) if not (runs_all and row[0] in PARTS)]
+        more = "\n\nand those of a run, [below](#what-is-trained)." if runs_all else ""
+        files = " FILE …" if command in flags.WITH_FILES else ""
+        parts.append(f"## tfcore {command}{files}\n\n{description}\n\n{table(rows)}{more}\n")
+    for part, title in TITLES.items():
+        rows = [row for row in flags.rows("train") if PARTS.get(row[0]) == part]
+        parts.append(f"## {title}\n\n{table(rows)}\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    (FOLDER / "flags.md").write_text(page(), encoding="utf-8")

@@ -1,0 +1,101 @@
+"""The pages in docs/ do what they say: see `support.pages`.
+
+`TFCORE_DOCS_WORD_FOR_WORD=1` leaves out what makes long commands short here.
+"""
+
+import os
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import pages
+
+DOCS = pages.ROOT / "docs"
+PAGES = ["tutorial", "tensorboard", "write_your_own"]
+WORD_FOR_WORD = bool(os.environ.get("TFCORE_DOCS_WORD_FOR_WORD"))
+
+
+def marked(name: str) -> Any:
+    """The page's name, marked where it needs real data."""
+    text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    return pytest.param(name, marks=[pytest.mark.real_data] if pages.needs_real_data(text) else [])
+
+
+@pytest.mark.parametrize("name", [marked(name) for name in PAGES])
+def test_a_page_does_what_it_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if request.node.get_closest_marker("real_data"):
+        request.getfixturevalue("real_data")
+    monkeypatch.chdir(tmp_path)
+    pages.Reader(DOCS / f"{name}.md", word_for_word=WORD_FOR_WORD).read()
+
+
+def test_the_page_of_all_flags_is_what_the_code_says() -> None:
+    made = runpy.run_path(str(DOCS / "make_flags.py"))["page"]()
+    assert (DOCS / "flags.md").read_text(encoding="utf-8") == made, "renew it: python docs/make_flags.py"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "```python\nx = 1\n```\n\nThen:\n\n```python\nassert x == 1\n```\n",
+        "```python\n# own.py\nimport sys\nprint(sys.argv[1:])\n```\n\n    $ python own.py 3  # no more\n    ['3']\n",
+        "    $ tfcore train --stesp=3\n    error: Unknown flag --stesp. Did …?\n",
+        "    tfcore --version\n\n    tfcore --help\n",
+        "<!-- not run: takes all night -->\n    make everything\n",
+        "```text\nnothing to run\n```\n",
+        "```console\n$ tfcore --help\nUsage:\n…\n`tfcore COMMAND --help` shows its flags.\n```\n",
+    ],
+)
+def test_a_page_that_is_right(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "page.md").write_text(page, encoding="utf-8")
+    pages.Reader(tmp_path / "page.md").read()
+
+
+@pytest.mark.parametrize(
+    ("page", "complaint"),
+    [
+        ("```python\nassert 1 == 2, 'so it is not'\n```\n", "so it is not"),
+        ("Text\n\n    $ tfcore --version\n    tfcore 99\n", r"page\.md:3: tfcore --version\nanswers:\ntfcore \d"),
+        ("    tfcore train --stesp=3\n", "ends with status 2:\nerror: Unknown flag"),
+        ("    $ tfcore --version\n    error: …\n", "ends with status 0"),
+        ("    $ tfcore train --stesp=3\n", "ends with status 2"),
+        ("    make everything\n", "is no command that is run here"),
+        ("```rust\nx\n```\n", "what is to be done with this block"),
+    ],
+)
+def test_a_page_that_is_wrong(page: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "page.md").write_text(page, encoding="utf-8")
+    with pytest.raises(AssertionError, match=complaint):
+        pages.Reader(tmp_path / "page.md").read()
+
+
+def test_marks_are_read_off_the_comment_above_a_block() -> None:
+    page = "<!-- real data; in tests: --steps=3 -->\n    a\n\n<!-- a remark: this -->\n\n    b\n\n- no\n    block\n"
+    first, second = pages.blocks(page)
+    assert (first.text, first.marks) == ("a\n", {"real data": "", "in tests": "--steps=3"})
+    assert (second.line, second.text, second.marks) == (6, "b\n", {})
+    assert pages.needs_real_data(page)
+    assert not pages.needs_real_data("<!-- in tests: --steps=3 -->\n    a\n")
+
+
+NAMED = re.compile(r"`((?:tfcore|tests|benchmarks|docs|examples|recipes|requirements|\.ci)/[\w./-]*)(?::(\w+))?`")
+
+
+@pytest.mark.parametrize("page", sorted([*DOCS.glob("*.md"), pages.ROOT / "BUILD.md"]), ids=lambda page: page.name)
+def test_what_a_page_names_is_there(page: Path) -> None:
+    named = NAMED.findall(page.read_text(encoding="utf-8"))
+    assert [path for path, _ in named if not (pages.ROOT / path).exists()] == []
+    assert [(path, name) for path, name in named if name and not defines(pages.ROOT / path, name)] == []
+    assert len([name for _, name in named if name]) > 50 or page.stem != "where"
+
+
+def defines(path: Path, name: str) -> bool:
+    """Whether a file of Python has a function, class, method or variable of that name."""
+    text = path.read_text(encoding="utf-8")
+    return bool(re.search(rf"^ *(?:def|class) {name}\b|^{name}\b.*=", text, re.MULTILINE))

@@ -1,0 +1,181 @@
+"""Reading a page of the documentation as a newcomer does: files are written, commands are run, answers compared.
+
+A page is gone through from top to bottom in one empty folder, in this process:
+
+- A block whose first line is `# NAME.EXT` is written to a file of that name.
+- Any other ```python block is executed; all of a page share their variables.
+- An indented block, and one of ```console, holds commands: `python train.py …`, `python eval.py …`, `tfcore …` and
+  `python FILE.py …`, of the page or of the project. Where lines begin with `$ `, the others are what is answered, with
+  `…` for anything, also for whole lines. A command may fail only where its answer shows an `error: …`.
+- A ```text block is read, not run.
+
+A comment above a block, of parts with `;` between, changes that: `<!-- real data -->` says that the page needs MNIST
+and CIFAR-10, `<!-- in tests: --steps=20 -->` gives flags that every `train`, `sweep` and `benchmark` of the block gets
+as well, to be over quickly, and `<!-- not run: REASON -->` leaves the block out.
+"""
+
+import contextlib
+import io
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from tfcore.commands import runtime
+from tfcore.commands.main import main
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("--noreport", "--summaries=none")  # before a page's own flags, which win
+_FENCE = re.compile(r"```(\w*)$")
+_COMMENT = re.compile(r"<!-- (.*) -->$")
+_FILE = re.compile(r"# ([\w./-]+\.\w+)$")
+_MARKS = ("real data", "in tests", "not run")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code: where it begins, its language ("" for an indented one), its text, and what stands above it."""
+
+    line: int
+    language: str
+    text: str
+    marks: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str | None:
+        """Of the file that it is to be written to; None where it is none."""
+        name = _FILE.match(self.text.partition("\n")[0])
+        return name[1] if name else None
+
+
+def blocks(page: str) -> list[Block]:
+    """The blocks of a page in Markdown, in their order."""
+    found, lines, number, marks = [], page.splitlines(), 0, {}
+    while number < len(lines):
+        line, start = lines[number], number
+        fence, comment = _FENCE.match(line), _COMMENT.match(line)
+        number += 1
+        if fence:
+            end = lines.index("```", number)
+            found.append(Block(number + 1, fence[1], "\n".join(lines[number:end]) + "\n", marks))
+            number = end + 1
+        elif line.startswith("    ") and _may_precede(lines[start - 1] if start else ""):
+            while number < len(lines) and (lines[number].startswith("    ") or not lines[number].strip()):
+                number += 1
+            text = "\n".join(part[4:] for part in lines[start:number]).rstrip()
+            found.append(Block(start + 1, "", f"{text}\n", marks))
+        if line.strip():
+            marks = _marks(comment[1]) if comment else {}
+    return found
+
+
+def _may_precede(line: str) -> bool:
+    """Whether an indented line after this one is code, and no text that goes on."""
+    return not line.strip() or bool(_COMMENT.match(line))
+
+
+def _marks(comment: str) -> dict[str, str]:
+    parts = (part.partition(":") for part in comment.split(";"))
+    marks = {name.strip(): value.strip() for name, _, value in parts}
+    return marks if set(marks) <= set(_MARKS) else {}  # a comment of another kind
+
+
+def needs_real_data(page: str) -> bool:
+    """Whether a block of the page does."""
+    return any("real data" in block.marks for block in blocks(page))
+
+
+def commands(text: str) -> Iterator[tuple[list[str], str | None]]:
+    """The words of each command of a block, with the answer that it shows; None where the block shows no answers."""
+    text = text.replace("\\\n", " ")
+    if not re.search(r"^\$ ", text, re.MULTILINE):
+        yield from ((words, None) for line in text.splitlines() if (words := shlex.split(line, comments=True)))
+        return
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        line, _, answer = part.partition("\n")
+        yield shlex.split(line, comments=True), answer.rstrip()
+
+
+def matches(shown: str, answer: str) -> bool:
+    """Whether the answer is what is shown, where `…` stands for anything."""
+    lines = "\n".join(line.rstrip() for line in answer.strip().splitlines())
+    return re.fullmatch(re.escape(shown).replace("…", ".*?"), lines, re.DOTALL) is not None
+
+
+class Reader:
+    """Does what the page at `path` says, in the working directory.
+
+    Args:
+        path: of the page.
+        word_for_word: takes no shorter way than the page's own.
+    """
+
+    def __init__(self, path: Path, *, word_for_word: bool = False) -> None:
+        self._path, self._word_for_word = path, word_for_word
+        self._names: dict[str, Any] = {"__name__": "page"}
+
+    def read(self) -> None:
+        """Raises AssertionError, with the line of the page, where something comes out otherwise than it says."""
+        folder, modules = Path.cwd(), set(sys.modules)
+        # TensorFlow's threads can be set once in a process, and a test's process has set them.
+        with mock.patch.object(runtime, "set_up", runtime.set_up_if_possible):
+            try:
+                for block in blocks(self._path.read_text(encoding="utf-8")):
+                    if "not run" not in block.marks:
+                        self._do(block)
+            finally:
+                for name in set(sys.modules) - modules:
+                    if str(getattr(sys.modules[name], "__file__", None)).startswith(str(folder)):
+                        del sys.modules[name]
+
+    def _do(self, block: Block) -> None:
+        if block.file_name:
+            Path(block.file_name).write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            code = compile("\n" * (block.line - 1) + block.text, str(self._path), "exec")  # tracebacks tell the line
+            exec(code, self._names)
+        elif block.language in ("", "console"):
+            for words, shown in commands(block.text):
+                self._run(f"{self._path.name}:{block.line}: {' '.join(words)}", self._lengthened(words, block), shown)
+        else:
+            assert block.language == "text", f"{self._path.name}:{block.line}: what is to be done with this block?"
+
+    def _lengthened(self, words: list[str], block: Block) -> list[str]:
+        """The command as it is run here."""
+        match words:
+            case ["python", ("train.py" | "eval.py") as name, *rest]:
+                words = ["tfcore", name.removesuffix(".py"), *rest]
+            case ["python", "-m", "tfcore", *rest]:
+                words = ["tfcore", *rest]
+        if self._word_for_word:
+            return words
+        quick = QUICK if words[1] in ("train", "sweep") else ()
+        more = shlex.split(block.marks.get("in tests", "")) if words[1] in ("train", "sweep", "benchmark") else []
+        return [*words[:2], *quick, *words[2:], *more]
+
+    def _run(self, where: str, words: list[str], shown: str | None) -> None:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            status = _status(words, where)
+        answer = printed.getvalue()
+        may_fail = shown is not None and re.search(r"^error: ", shown, re.MULTILINE)
+        assert bool(status) == bool(may_fail), f"{where}\nends with status {status}:\n{answer}"
+        assert shown is None or matches(shown, answer), f"{where}\nanswers:\n{answer}\nand not:\n{shown}"
+
+
+def _status(words: list[str], where: str) -> int:
+    """Runs one command."""
+    match words:
+        case ["tfcore", *arguments]:
+            return main(arguments)
+        case ["python", script, *arguments] if script.endswith(".py"):
+            path = Path(script) if Path(script).is_file() else ROOT / script
+            with mock.patch.object(sys, "argv", [script, *arguments]):
+                runpy.run_path(str(path), run_name="__main__")
+            return 0
+    raise AssertionError(f"{where}\nis no command that is run here. Mark its block <!-- not run: REASON -->.")
