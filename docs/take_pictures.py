@@ -62,7 +62,9 @@ def take() -> None:
         keep(Image.open(runs / path), name)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "feature_maps.png"
-        main.main(["show", f"--run_dir={runs / 'small_cnn'}", "--features=conv_1", "--example=7", f"--out={path}"])
+        flags = (f"--run_dir={runs / 'small_cnn'}", "--features=conv_1", "--example=7", f"--out={path}")
+        if main.main(["show", *flags]):
+            sys.exit("the feature maps cannot be drawn")
         keep(Image.open(path), "feature_maps")
     with browser.tensorboard(runs) as address, browser.chromium() as driver:
         driver.set_window_size(1400, 1000)
