@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from support import pages
 
+from tfcore.commands import flags
+
 DOCS = pages.ROOT / "docs"
-PAGES = ["tutorial", "tensorboard", "write_your_own"]
+PAGES = ["tutorial", "tensorboard", "write_your_own", "coming_from"]
 WORD_FOR_WORD = bool(os.environ.get("TFCORE_DOCS_WORD_FOR_WORD"))
 
 
@@ -93,6 +95,13 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     assert [path for path, _ in named if not (pages.ROOT / path).exists()] == []
     assert [(path, name) for path, name in named if name and not defines(pages.ROOT / path, name)] == []
     assert len([name for _, name in named if name]) > 50 or page.stem != "where"
+
+
+@pytest.mark.parametrize("name", [*PAGES, "where"])
+def test_the_flags_that_a_page_names_are_some(name: str) -> None:
+    named = set(re.findall(r"(?<![\w-])--([a-z]\w+)", (DOCS / f"{name}.md").read_text(encoding="utf-8")))
+    known = {flag for command in flags.OPTIONS for flag, _, _ in flags.rows(command)}
+    assert named - known - {f"no{flag}" for flag in known} <= {"logdir"}  # TensorBoard's
 
 
 def defines(path: Path, name: str) -> bool:
