@@ -2,7 +2,10 @@
 
     python docs/take_pictures.py runs
 
-wants runs/softmax, runs/mlp, runs/small_cnn and runs/cnn as docs/tutorial.md makes them, and Chromium with its driver.
+wants runs/softmax, runs/mlp, runs/small_cnn and runs/cnn as docs/tutorial.md makes them, Chromium with its driver, the
+[profile] extra, and runs/profile, by
+
+    tfcore benchmark --model=cifar_cnn --dataset=cifar10 --profile_steps=20 --profile_dir=runs/profile
 """
 
 import pathlib
@@ -23,15 +26,16 @@ from tfcore.commands import main  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 TABS = {
-    "timeseries": "timeseries",
-    "scalars": "scalars&tagFilter=^(loss|accuracy|learning_rate|gradient_norm)$",
-    "images": "images&tagFilter=filters|confusion_test",
-    "graphs": "graphs",
-    "distributions": "distributions&tagFilter=weights",
-    "histograms": "histograms&tagFilter=activations/(conv|hidden)",
-    "text": "text",
-    "pr_curves": "pr_curves&tagFilter=cat|ship",
-    "hparams": "hparams",
+    "timeseries": "#timeseries",
+    "scalars": "#scalars&tagFilter=^(loss|accuracy|learning_rate|gradient_norm)$",
+    "images": "#images&tagFilter=filters|confusion_test",
+    "graphs": "#graphs",
+    "distributions": "#distributions&tagFilter=weights",
+    "histograms": "#histograms&tagFilter=activations/(conv|hidden)",
+    "text": "#text",
+    "pr_curves": "#pr_curves&tagFilter=cat|ship",
+    "hparams": "#hparams",
+    "profile": "?tool=trace_viewer@#profile",
 }
 SHEETS = {  # in the tutorial
     "templates": "softmax/pictures/filters.png",
@@ -70,7 +74,7 @@ def take() -> None:
         driver.set_window_size(1400, 1000)
         for name, place in TABS.items():
             driver.get("about:blank")
-            driver.get(f"{address}#{place}")
+            driver.get(f"{address}{place}")
             time.sleep(SECS)
             if name == "graphs":
                 ActionChains(driver).double_click(browser.found(driver, "g.node.meta")[0]).perform()

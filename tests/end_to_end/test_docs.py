@@ -101,7 +101,7 @@ def test_what_a_page_names_is_there(page: Path) -> None:
 def test_the_flags_that_a_page_names_are_some(name: str) -> None:
     named = set(re.findall(r"(?<![\w-])--([a-z]\w+)", (DOCS / f"{name}.md").read_text(encoding="utf-8")))
     known = {flag for command in flags.OPTIONS for flag, _, _ in flags.rows(command)}
-    assert named - known - {f"no{flag}" for flag in known} <= {"logdir"}  # TensorBoard's
+    assert named - known - {f"no{flag}" for flag in known} <= {"help", "logdir"}  # of every command, and TensorBoard's
 
 
 def defines(path: Path, name: str) -> bool:
