@@ -1,5 +1,6 @@
 """Errors in users' own files: one line with file and line, and the layers up to the one that broke."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,19 @@ def inner(folder):
 class Other:
     def __init__(self, image_shape, classes):
         pass
+"""
+PARTS = """from tfcore.optimizers import Optimizer
+
+def loss(logits, labels):
+    return {}["no"]
+
+class Rule(Optimizer):
+    @staticmethod
+    def _rule(gradient, slots, minus_rate, settings):
+        return slots["no"], {}
+
+    def __init__(self, parameters, learning_rate, **chain):
+        super().__init__(parameters, learning_rate, slots={}, **chain)
 """
 CASES = [  # what stands there, what it becomes, the name, what is said, whether there is a table
     (
@@ -89,6 +103,24 @@ def test_a_mistake_is_one_line_and_nothing_is_left(
     assert [word in printed for word in ("The layers before", "flatten", "(N, 3072)")] == [has_table] * 3
     assert bool(table) is has_table
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("flags", [["--loss=own.py:loss"], ["--optimizer=own.py:Rule", "--learning_rate=1"]])
+def test_a_mistake_that_training_runs_into_is_one_line(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tfcore.commands.runtime.set_up", lambda _: None)
+    Path("own.py").write_text(PARTS)
+    assert main(["train", *flags, "--train_examples=50", "--steps=2", "--run_dir=run", "--summaries=none"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(r"error: Code of your own raises an error: KeyError: 'no' \(own\.py, line [49]\)\.", last)
+
+
+def test_a_mistake_of_tfcores_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfcore.commands.flags.parse", int)
+    with pytest.raises(TypeError):
+        main(["train"])
 
 
 def raising(error: Exception) -> Callable[[], None]:

@@ -79,7 +79,9 @@ def test_a_loss_of_ones_own_gets_the_smoothing_where_it_takes_one(own: Path) -> 
 
 
 def test_a_loss_that_is_a_mean_is_refused(own: Path) -> None:
-    with pytest.raises(ShapeError, match=r":mean must return one loss for each example, \[N\]\. Received shape \(\)"):
+    with pytest.raises(
+        ShapeError, match=r":mean must return one loss for each example, \[N\], and no mean\. Received shape \(\)"
+    ):
         builders.loss(RunConfig(loss=f"{own}:mean"))(LOGITS, LABELS)
 
 

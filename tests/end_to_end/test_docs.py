@@ -3,6 +3,7 @@
 `TFCORE_DOCS_WORD_FOR_WORD=1` leaves out what makes long commands short here.
 """
 
+import ast
 import os
 import re
 import runpy
@@ -100,11 +101,36 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     assert len([name for _, name in named if name]) > 50 or page.stem != "where"
 
 
+NOT_OF_A_RUN = {"help", "logdir", "learning_rte"}  # every command's; TensorBoard's; one that is mistyped
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_the_flags_that_a_page_names_are_some(name: str) -> None:
     named = set(re.findall(r"(?<![\w-])--([a-z]\w+)", (DOCS / f"{name}.md").read_text(encoding="utf-8")))
     known = {flag for command in flags.OPTIONS for flag, _, _ in flags.rows(command)}
-    assert named - known - {f"no{flag}" for flag in known} <= {"help", "logdir"}  # of every command, and TensorBoard's
+    assert named - known - {f"no{flag}" for flag in known} <= NOT_OF_A_RUN
+
+
+def test_messages_that_a_page_cannot_provoke_are_still_in_the_source() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    shown = "".join(pages.unbroken(block.text) for block in pages.blocks(page) if block.language == "text")
+    makefile = (pages.ROOT / "Makefile").read_text(encoding="utf-8")
+    source = [makefile, *(text for path in pages.ROOT.glob("tfcore/**/*.py") for text in literals(path))]
+    assert [part for part in fixed_parts(shown) if not any(part in text for text in source)] == []
+    assert len(fixed_parts(shown)) > 20
+    assert fixed_parts("error: Cannot …: no net (…). Go.\n") == ["Cannot", "no net", "Go"]
+
+
+def fixed_parts(messages: str) -> list[str]:
+    """What messages, one a line, say in every case: what stands between their `…`, a sentence at a time."""
+    parts = (part.strip(" .:;()") for part in re.split(r"…|\. |^error: |^warning: |\n", messages, flags=re.MULTILINE))
+    return [part for part in parts if part]
+
+
+def literals(path: Path) -> list[str]:
+    """The texts of a file of Python: what stands between the values that are put into one, too."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
 def defines(path: Path, name: str) -> bool:

@@ -6,7 +6,8 @@ A page is gone through from top to bottom in one empty folder, in this process:
 - Any other ```python block is executed; all of a page share their variables.
 - An indented block, and one of ```console, holds commands: `python train.py …`, `python eval.py …`, `tfcore …` and
   `python FILE.py …`, of the page or of the project. Where lines begin with `$ `, the others are what is answered, with
-  `…` for anything, also for whole lines. A command may fail only where its answer shows an `error: …`.
+  `…` for anything, also for whole lines. A long line may go on in the next, four spaces further in. A command may fail
+  only where its answer shows an `error: …`.
 - A ```text block is read, not run.
 
 A comment above a block, of parts with `;` between, changes that: `<!-- real data -->` says that the page needs MNIST
@@ -20,7 +21,7 @@ import re
 import runpy
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from unittest import mock
 
 from tfcore.commands import runtime
 from tfcore.commands.main import main
+from tfcore.config import RunConfig
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--noreport", "--summaries=none")  # before a page's own flags, which win
@@ -101,10 +103,15 @@ def commands(text: str) -> Iterator[tuple[list[str], str | None]]:
         yield shlex.split(line, comments=True), answer.rstrip()
 
 
+def unbroken(shown: str) -> str:
+    """What is shown, with its broken lines in one again."""
+    return re.sub(r"\n {4}(?=\S)", " ", shown)
+
+
 def matches(shown: str, answer: str) -> bool:
     """Whether the answer is what is shown, where `…` stands for anything."""
     lines = "\n".join(line.rstrip() for line in answer.strip().splitlines())
-    return re.fullmatch(re.escape(shown).replace("…", ".*?"), lines, re.DOTALL) is not None
+    return re.fullmatch(re.escape(unbroken(shown)).replace("…", ".*?"), lines, re.DOTALL) is not None
 
 
 class Reader:
@@ -122,8 +129,7 @@ class Reader:
     def read(self) -> None:
         """Raises AssertionError, with the line of the page, where something comes out otherwise than it says."""
         folder, modules = Path.cwd(), set(sys.modules)
-        # TensorFlow's threads can be set once in a process, and a test's process has set them.
-        with mock.patch.object(runtime, "set_up", runtime.set_up_if_possible):
+        with mock.patch.object(runtime, "set_up", _set_up):
             try:
                 for block in blocks(self._path.read_text(encoding="utf-8")):
                     if "not run" not in block.marks:
@@ -166,6 +172,12 @@ class Reader:
         may_fail = shown is not None and re.search(r"^error: ", shown, re.MULTILINE)
         assert bool(status) == bool(may_fail), f"{where}\nends with status {status}:\n{answer}"
         assert shown is None or matches(shown, answer), f"{where}\nanswers:\n{answer}\nand not:\n{shown}"
+
+
+def _set_up(config: RunConfig, set_up: Callable[[RunConfig], None] = runtime.set_up) -> None:
+    """TensorFlow's threads can be set once in a process, and a test's process has set them."""
+    with contextlib.suppress(RuntimeError):
+        set_up(config)
 
 
 def _status(words: list[str], where: str) -> int:

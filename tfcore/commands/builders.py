@@ -230,7 +230,8 @@ def loss(config: RunConfig) -> Callable[..., Any]:
         losses = function(logits, labels)
         if losses.shape.rank != 1:  # a mean would be trained on too, at a rate that is off by the size of the batch
             raise ShapeError(
-                f"--loss={config.loss} must return one loss for each example, [N]. Received shape {losses.shape}."
+                f"--loss={config.loss} must return one loss for each example, [N], and no mean. Received shape "
+                f"{losses.shape}."
             )
         return losses
 

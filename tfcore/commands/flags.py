@@ -16,6 +16,7 @@ from tfcore.errors import ConfigError, RunError
 
 _NAME_CHARACTERS = 100  # more than the name of any flag has
 _FLAGFILE = re.compile("--?flagfile(=|$)")
+_KINDS = {"int": "a whole number, such as 100", "float": "a number, such as 0.001", "bool": "true or false"}
 _RUN_FIELDS = {item.name: item for item in fields(RunConfig)}
 
 
@@ -122,7 +123,10 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     try:
         rest = values([command, *arguments])
     except absl_flags.UnrecognizedFlagError as error:
-        raise ConfigError(f"Unknown flag --{error.flagname}.{checks.nearest(error.flagname, list(values))}") from None
+        hint = checks.nearest(error.flagname, list(values)) or f" `tfcore {command} --help` lists them all."
+        raise ConfigError(f"Unknown flag --{error.flagname}.{hint}") from None
+    except absl_flags.IllegalFlagValueError as error:
+        raise ConfigError(_wrong_kind(error, values)) from None
     except (absl_flags.Error, OSError, UnicodeDecodeError) as error:
         raise ConfigError(" ".join(str(error).split()).removeprefix("ERROR:: ")) from None
     if len(rest) > 1 and command not in WITH_FILES:
@@ -134,6 +138,13 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
         if isinstance(value, str):
             checks.plain_text(name, value)
     return Parsed(given, options, bool(values["help"].value), tuple(rest[1:]))
+
+
+def _wrong_kind(error: absl_flags.IllegalFlagValueError, values: absl_flags.FlagValues) -> str:
+    """What absl says as `flag --steps=many: ` and what Python said of the text, in our words."""
+    flag = str(error).removeprefix("flag --").removesuffix(f": {error.__context__}")
+    name, _, value = flag.partition("=")
+    return f"--{name} takes {_KINDS[values[name].flag_type()]}. Received '{value}'."
 
 
 def run_config(given: dict[str, Any], base: RunConfig | None = None) -> RunConfig:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from tfcore import __version__, checks
-from tfcore.commands import flags
+from tfcore.commands import flags, own_code
 from tfcore.errors import ConfigError, TfcoreError
 
 COMMANDS = {
@@ -49,6 +49,10 @@ def main(arguments: Sequence[str]) -> int:
         return _fail(f"{error.filename or 'Standard output'} cannot be used: {error.strerror or error}.", 1)
     except MemoryError as error:
         return _fail(f"out of memory. {error}", 1)
+    except Exception as error:
+        if not own_code.place(error):
+            raise  # a mistake of tfcore's, whose traceback is what helps
+        return _fail(f"Code of your own raises an error: {own_code.told(error)}.", ConfigError.exit_status)
 
 
 def _fail(message: str, status: int) -> int:
