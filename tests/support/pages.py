@@ -84,7 +84,10 @@ def _may_precede(line: str) -> bool:
 def _marks(comment: str) -> dict[str, str]:
     parts = (part.partition(":") for part in comment.split(";"))
     marks = {name.strip(): value.strip() for name, _, value in parts}
-    return marks if set(marks) <= set(_MARKS) else {}  # a comment of another kind
+    if not set(marks) & set(_MARKS):
+        return {}  # a comment of another kind
+    assert set(marks) <= set(_MARKS), f"<!-- {comment} --> has marks that mean nothing: {sorted(set(marks) - set(_MARKS))}"
+    return marks
 
 
 def needs_real_data(page: str) -> bool:
