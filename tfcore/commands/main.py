@@ -1,6 +1,7 @@
 """The commands' front door: parses flags, then loads the one command that was asked for."""
 
 import importlib
+import logging
 import os
 import sys
 import time
@@ -32,6 +33,7 @@ def console(command: str | None = None) -> NoReturn:
     """Runs a command with the process's arguments, and exits with its status."""
     _open_standard_streams()
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow has to say on pictures that are used or refused
+    _print_warnings()
     sys.exit(main(sys.argv[1:] if command is None else [command, *sys.argv[1:]]))
 
 
@@ -78,6 +80,13 @@ def _open_standard_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, for as long as the process; the lowest number
+
+
+def _print_warnings() -> None:
+    """Has the data's warnings printed as others are."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    logging.getLogger("tfcore").addHandler(handler)
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
