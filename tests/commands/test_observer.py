@@ -21,6 +21,7 @@ from tfcore.data.dataset import Dataset, Split
 from tfcore.layers import Linear
 from tfcore.modules import named_variables
 from tfcore.training import log_files
+from tfcore.training.divergence import DivergedError
 from tfcore.training.run_folder import RunFolder
 
 CONFIG = RunConfig(
@@ -106,6 +107,11 @@ def test_sheets_are_bounded_however_large_pictures_are(tmp_path: Path, monkeypat
     for path in (tmp_path / "run" / "pictures").iterdir():
         with Image.open(path) as image:
             assert 9_000 < image.width * image.height <= 10_000, path
+
+
+def test_a_run_whose_numbers_go_bad_ends_with_words_about_that(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="The first number that is not finite came up in step 1"):
+        run(tmp_path / "run", replace(CONFIG, learning_rate=1e38, optimizer="gradient_descent", pixels="raw"))
 
 
 @pytest.mark.parametrize("part", SUMMARIES)

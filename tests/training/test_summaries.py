@@ -54,6 +54,15 @@ def test_a_class_without_examples_has_a_curve() -> None:
     assert curve[5].max() == 0  # recall
 
 
+def test_probabilities_that_are_no_numbers_are_no_prediction() -> None:
+    is_class = np.array([True, True, False])
+    curves = [
+        tf.make_ndarray(summaries.pr_curve("cat", is_class, np.array([0.75, unknown, 0.25])).tensor)
+        for unknown in (np.nan, 0.0)
+    ]
+    np.testing.assert_array_equal(*curves)
+
+
 def test_an_image_is_its_file() -> None:
     stream = io.BytesIO()
     Image.new("RGB", (5, 7)).save(stream, format="PNG")

@@ -67,9 +67,10 @@ def pr_curve(tag: str, is_class: NDArray[np.bool_], probabilities: NDArray[np.fl
     Args:
         tag: its name.
         is_class: [N], which examples are of the class.
-        probabilities: [N], of the class.
+        probabilities: [N], of the class; NaN counts as 0.
     """
-    bins = np.floor(np.clip(probabilities.astype(np.float64), 0, 1) * (_THRESHOLDS - 1)).astype(np.int64)
+    shares = np.clip(np.nan_to_num(probabilities.astype(np.float64)), 0, 1)
+    bins = np.floor(shares * (_THRESHOLDS - 1)).astype(np.int64)
     hits, misses = (
         np.bincount(bins[chosen], minlength=_THRESHOLDS)[::-1].cumsum()[::-1] for chosen in (is_class, ~is_class)
     )  # [thresholds], predicted at each: true positives and false ones
