@@ -114,6 +114,19 @@ def test_a_run_whose_numbers_go_bad_ends_with_words_about_that(tmp_path: Path) -
         run(tmp_path / "run", replace(CONFIG, learning_rate=1e38, optimizer="gradient_descent", pixels="raw"))
 
 
+def test_what_the_end_left_is_taken_back_by_a_run_that_goes_on(tmp_path: Path) -> None:
+    config = replace(CONFIG, model="mnist_cnn", hidden=None, summaries="images", schedule="constant", steps=2)
+    config, examples = replace(config, filters=(2, 2)), data((8, 8, 1))
+    run(tmp_path / "run", config, examples=examples)
+    (tmp_path / "run" / "report.html").write_text("of the end", encoding="utf-8")
+    (tmp_path / "run" / "pictures" / "mine.png").touch()
+    left = {path.name for path in (tmp_path / "run" / "pictures").iterdir()}
+    assert {"batch.png", "filters.png", "feature_maps.png", "wrong_test.png"} < left
+    run(tmp_path / "run", replace(config, steps=4), examples=examples, pause_step=3)
+    assert not {"test.json", "report.html"} & {path.name for path in (tmp_path / "run").iterdir()}
+    assert [path.name for path in (tmp_path / "run" / "pictures").iterdir()] == ["mine.png"]
+
+
 @pytest.mark.parametrize("part", SUMMARIES)
 def test_each_part_comes_alone_and_leaves_the_weights(part: str, tmp_path: Path, bare: bytes) -> None:
     assert run(tmp_path / "run", replace(CONFIG, summaries=part)) == bare
