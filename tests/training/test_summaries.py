@@ -30,8 +30,15 @@ def test_a_histogram_has_all_finite_values() -> None:
     assert buckets[:, 2].sum() == 3
     assert (buckets[0, 0], buckets[-1, 1]) == (1.0, 2.0)
     assert tf.make_ndarray(summaries.histogram("name", np.full([3], np.nan)).tensor)[:, 2].sum() == 0
-    equal = tf.make_ndarray(summaries.histogram("name", np.ones([7])).tensor)
-    assert equal[:, 2].sum() == 7
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -3e38, 1e-45])
+def test_values_that_are_all_equal_have_buckets_around_them(value: float) -> None:
+    buckets = tf.make_ndarray(summaries.histogram("name", np.full([7], value, np.float32)).tensor)
+    assert (buckets[:, 0] < buckets[:, 1]).all()
+    ((left, right, count),) = buckets[buckets[:, 2] > 0]
+    assert left <= np.float32(value) <= right
+    assert count == 7
 
 
 def test_pr_curves_are_those_of_tensorboard_where_something_is_predicted() -> None:

@@ -33,9 +33,16 @@ def scalar(tag: str, value: float) -> Summary.Value:
 
 
 def histogram(tag: str, values: NDArray[Any]) -> Summary.Value:
-    """How often which values occur: 30 buckets of equal width, from the least to the greatest finite value."""
+    """How often which values occur: 30 buckets of equal width, from the least to the greatest finite value.
+
+    Where all are equal, the buckets lie around them.
+    """
     numbers = np.asarray(values, np.float64).ravel()
-    counts, edges = np.histogram(numbers[np.isfinite(numbers)], _BUCKETS)
+    numbers = numbers[np.isfinite(numbers)]
+    low, high = (numbers.min(), numbers.max()) if numbers.size else (0.0, 0.0)
+    if low == high:
+        low, high = low - max(0.5, 1e-6 * abs(low)), high + max(0.5, 1e-6 * abs(high))
+    counts, edges = np.histogram(numbers, _BUCKETS, (low, high))
     return Summary.Value(tag=tag, metadata=_HISTOGRAM, tensor=_doubles(np.stack([edges[:-1], edges[1:], counts], 1)))
 
 
