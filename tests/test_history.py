@@ -1,5 +1,6 @@
 """The curves of a run as arrays."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,12 @@ def test_curves_come_as_steps_and_values(tmp_path: Path) -> None:
     assert history.curve("train", "learning_rate").values.dtype == np.float64
     assert history.curve("train", "gradient_norm").steps.tolist() == [200]
     assert history.curve("validation", "accuracy").values.tolist() == [0.5]
+
+
+def test_a_line_may_have_the_norms_of_a_thousand_layers(tmp_path: Path) -> None:
+    norms = {f"gradient_norm/block_{number}.first.second.third.weights": 1.0 for number in range(3000)}
+    history = History(run_of(tmp_path, json.dumps({"step": 1, "split": "train", **norms}) + "\n"))
+    assert len(history.names("train")) == 3000
 
 
 @pytest.mark.parametrize("lines", [None, "", '{"step": 1, "spl'])

@@ -14,7 +14,7 @@ from tfcore import checks
 from tfcore.errors import RunError
 from tfcore.files import open_file
 
-_LINE_BYTES = 1 << 16  # more than a line of numbers has
+_LINE_BYTES = 1 << 24  # more than a line has, also one with the norms of a thousand layers
 
 
 class Curve(NamedTuple):

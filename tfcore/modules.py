@@ -1,5 +1,6 @@
 """What a `tf.Module` holds, by path: names that stay when the order of attributes changes."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import tensorflow as tf
 from tfcore import checks
 from tfcore.errors import ConfigError
 from tfcore.seeds import Key
+
+_NO_SCOPE = re.compile(r"^[^A-Za-z0-9.]+|[^A-Za-z0-9_.-]")  # what TensorFlow refuses in a scope's name, or nests by
 
 
 def named_variables(module: tf.Module) -> dict[str, tf.Variable]:
@@ -48,7 +51,7 @@ def _is_variable(item: Any) -> bool:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A line of the model table. `output_shape` has None for the batch."""
+    """A line of the model table. `output_shape` has None for the batch; of several outputs it is that of the first."""
 
     path: str
     kind: str
@@ -87,7 +90,7 @@ def layer_table(
         BrokenModelError: the model or a layer in it raises an error, or its logits have another shape.
     """
     paths = _named_modules(model)
-    calls: dict[int, tf.Tensor] = {}
+    calls: dict[int, Any] = {}
     broken: list[tuple[tf.Module, Any]] = []
     key = {"key": Key(0, tf.constant(0, tf.int64), tf.constant(0, tf.int64))} if training else {}
     images = tf.TensorSpec([None, *image_shape], tf.uint8)
@@ -107,14 +110,17 @@ def layer_table(
     return rows
 
 
-def _rows(paths: dict[int, tuple[tf.Module, str]], calls: dict[int, tf.Tensor]) -> list[LayerRow]:
+def _rows(paths: dict[int, tuple[tf.Module, str]], calls: dict[int, Any]) -> list[LayerRow]:
     """Those of the calls that returned, in their order."""
     rows = (_row(*paths[identity], output) for identity, output in calls.items() if identity in paths)
     return [row for row in rows if row is not None]
 
 
 def graph(model: tf.Module, image_shape: tuple[int, int, int]) -> Any:
-    """The model's graph, as a GraphDef for a batch of any size: each module is a scope, inside that which calls it."""
+    """The model's graph, as a GraphDef for a batch of any size: each module is a scope, inside that which calls it.
+
+    Constants of any size are left without their numbers, which would only be copied: no graph shows them.
+    """
     with _recorded_calls(_named_modules(model), {}, []):
         images = tf.TensorSpec([None, *image_shape], tf.uint8, name="images")
         traced = tf.function(lambda images: model(images, training=False), autograph=False)
@@ -122,6 +128,10 @@ def graph(model: tf.Module, image_shape: tuple[int, int, int]) -> Any:
     nodes = [node for node in definition.node if node.name not in ("Identity", "NoOp")]  # what tf.function ends with
     del definition.node[:]
     definition.node.extend(nodes)
+    for body in (definition.node, *(function.node_def for function in definition.library.function)):
+        for node in body:
+            if node.op == "Const":
+                node.attr["value"].tensor.ClearField("tensor_content")
     return definition
 
 
@@ -136,6 +146,9 @@ def _shown(value: Any) -> str:
 def outputs(model: tf.Module, images: tf.Tensor, *, training: bool = False, key: Any = None) -> dict[str, tf.Tensor]:
     """What each module in `model` gives for `images`, by path in the order in which their first calls return.
 
+    Of several tensors it is the first. Modules that give no floating-point numbers are left out, and those that are
+    called inside a `tf.function` of the user's own, where there are no numbers to be looked at.
+
     Args:
         model: is called with `training` and `key`.
         images: uint8 `[N, H, W, C]`.
@@ -143,10 +156,15 @@ def outputs(model: tf.Module, images: tf.Tensor, *, training: bool = False, key:
         key: of what random layers draw then.
     """
     paths = _named_modules(model)
-    calls: dict[int, tf.Tensor] = {}
+    calls: dict[int, Any] = {}
     with _recorded_calls(paths, calls, []):
         model(tf.convert_to_tensor(images), training=training, **({"key": key} if training else {}))
-    return {paths[identity][1]: output for identity, output in calls.items() if identity in paths}
+    found = {paths[identity][1]: _first_tensor(output) for identity, output in calls.items() if identity in paths}
+    return {
+        path: output
+        for path, output in found.items()
+        if output is not None and output.dtype.is_floating and not tf.is_symbolic_tensor(output)
+    }
 
 
 def _named_modules(model: tf.Module) -> dict[int, tuple[tf.Module, str]]:
@@ -157,7 +175,12 @@ def _named_modules(model: tf.Module) -> dict[int, tuple[tf.Module, str]]:
     return found
 
 
-def _row(module: tf.Module, path: str, output: tf.Tensor) -> LayerRow | None:
+def _first_tensor(output: Any) -> tf.Tensor | None:
+    """The tensor that a module gives, or the first of several; None where there is none."""
+    return next((part for part in tf.nest.flatten(output) if isinstance(part, tf.Tensor)), None)
+
+
+def _row(module: tf.Module, path: str, output: Any) -> LayerRow | None:
     inner = {id(variable) for child in module.submodules for variable in named_variables(child).values()}
     own = [variable for variable in named_variables(module).values() if id(variable) not in inner]
     if module.submodules and not own:
@@ -165,12 +188,14 @@ def _row(module: tf.Module, path: str, output: tf.Tensor) -> LayerRow | None:
     counted = own if getattr(module, "counts_as_parameters", True) else []
     trainable = sum(variable.shape.num_elements() for variable in counted if variable.trainable)
     rest = sum(variable.shape.num_elements() for variable in counted if not variable.trainable)
-    return LayerRow(path, type(module).__name__, tuple(output.shape), trainable, rest)
+    tensor = _first_tensor(output)
+    shape = () if tensor is None or tensor.shape.rank is None else tuple(tensor.shape)
+    return LayerRow(path, type(module).__name__, shape, trainable, rest)
 
 
 @contextmanager
 def _recorded_calls(
-    paths: dict[int, tuple[tf.Module, str]], calls: dict[int, tf.Tensor], broken: list[tuple[tf.Module, Any]]
+    paths: dict[int, tuple[tf.Module, str]], calls: dict[int, Any], broken: list[tuple[tf.Module, Any]]
 ) -> Iterator[None]:
     """While it lasts, the first result of each module in `paths` goes into `calls`, by identity; its ops have its name.
 
@@ -185,13 +210,15 @@ def _recorded_calls(
     def recording(original: Callable[..., Any]) -> Callable[..., Any]:
         def call(module: tf.Module, *args: Any, **kwargs: Any) -> Any:
             name = paths[id(module)][1].rpartition(".")[2] if id(module) in paths else module.name
+            is_first = id(module) not in calls
             try:
-                with tf.name_scope(name):
+                with tf.name_scope(_NO_SCOPE.sub("", name) or "module"):
                     output = original(module, *args, **kwargs)
             except Exception:
                 broken.append((module, args[0] if args else None))
                 raise
-            calls.setdefault(id(module), output)
+            if is_first:  # also where the class above has been called on the way, and has left its own
+                calls[id(module)] = output
             return output
 
         return call

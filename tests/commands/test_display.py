@@ -2,6 +2,8 @@
 
 import io
 import re
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,10 @@ def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> No
     console.print(display.class_table(names, scores))
     printed = capsys.readouterr().out
     assert all(printed.count(name) == count for name, count in zip(names, (2, 1, 1), strict=True))
+
+
+def test_a_command_can_be_typed_as_it_is_printed() -> None:
+    assert shlex.split(display.tensorboard_command(Path("my runs/<a> & b")))[1:] == ["--logdir", "my runs/<a> & b"]
 
 
 @pytest.mark.parametrize(("no_color", "colours"), [("", True), ("1", False)])

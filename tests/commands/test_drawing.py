@@ -57,6 +57,12 @@ def test_numbers_are_stretched_to_their_own_range() -> None:
     assert drawing.stretched(np.zeros(3, np.float32)).tolist() == [128, 128, 128]
 
 
+def test_numbers_that_are_not_finite_are_grey_among_the_others() -> None:
+    values = np.array([np.nan, -3e38, np.inf, 3e38, -np.inf], np.float32)
+    assert drawing.stretched(values).tolist() == [128, 0, 128, 255, 128]
+    assert drawing.stretched(np.full(2, np.nan)).tolist() == [128, 128]
+
+
 @given(count=st.integers(1, 400))
 def test_wrapped_tiles_stay_in_order_and_about_square(count: int) -> None:
     tiles = [Tile(GREY, str(number)) for number in range(count)]

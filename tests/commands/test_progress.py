@@ -29,8 +29,10 @@ def clock() -> Clock:
 
 
 def line(clock: Clock, **changes: Any) -> ProgressLine:
-    settings = {"first_step": 40, "total_steps": 2000, "batch_size": 50, "per_epoch": Fraction(225, 2)}
-    return ProgressLine(**settings, means=lambda: MEANS, **{"best": lambda: BEST, **changes}, clock=clock)
+    settings = {
+        "first_step": 40, "total_steps": 2000, "batch_size": 50, "per_epoch": Fraction(225, 2), "best": lambda: BEST,
+    }  # fmt: skip
+    return ProgressLine(**{**settings, **changes}, means=lambda: MEANS, clock=clock)
 
 
 def test_it_says_how_far_it_is_how_good_and_how_fast(clock: Clock) -> None:
@@ -57,6 +59,13 @@ def test_the_speed_is_that_of_the_last_seconds(clock: Clock) -> None:
 
 def test_before_the_first_step_the_time_left_is_unknown(clock: Clock) -> None:
     assert str(line(clock)).startswith("step 40/2,000 (2%, ? left)")
+
+
+def test_a_run_without_an_end_in_sight_says_so(clock: Clock) -> None:
+    found = line(clock, total_steps=10**18)
+    clock.secs += 1
+    found.see(50)
+    assert str(found).startswith(f"step 50/{10**18:,} (0%, ? left)")
 
 
 def drawn(clock: Clock, steps: list[tuple[float, int]], *, width: int = 200, **settings: Any) -> str:

@@ -30,8 +30,15 @@ def test_a_histogram_has_all_finite_values() -> None:
     assert buckets[:, 2].sum() == 3
     assert (buckets[0, 0], buckets[-1, 1]) == (1.0, 2.0)
     assert tf.make_ndarray(summaries.histogram("name", np.full([3], np.nan)).tensor)[:, 2].sum() == 0
-    equal = tf.make_ndarray(summaries.histogram("name", np.ones([7])).tensor)
-    assert equal[:, 2].sum() == 7
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -3e38, 1e-45])
+def test_values_that_are_all_equal_have_buckets_around_them(value: float) -> None:
+    buckets = tf.make_ndarray(summaries.histogram("name", np.full([7], value, np.float32)).tensor)
+    assert (buckets[:, 0] < buckets[:, 1]).all()
+    ((left, right, count),) = buckets[buckets[:, 2] > 0]
+    assert left <= np.float32(value) <= right
+    assert count == 7
 
 
 def test_pr_curves_are_those_of_tensorboard_where_something_is_predicted() -> None:
@@ -52,6 +59,15 @@ def test_a_class_without_examples_has_a_curve() -> None:
     curve = tf.make_ndarray(summaries.pr_curve("cat", np.zeros([4], bool), np.full([4], 0.5)).tensor)
     assert np.isfinite(curve).all()
     assert curve[5].max() == 0  # recall
+
+
+def test_probabilities_that_are_no_numbers_are_no_prediction() -> None:
+    is_class = np.array([True, True, False])
+    curves = [
+        tf.make_ndarray(summaries.pr_curve("cat", is_class, np.array([0.75, unknown, 0.25])).tensor)
+        for unknown in (np.nan, 0.0)
+    ]
+    np.testing.assert_array_equal(*curves)
 
 
 def test_an_image_is_its_file() -> None:

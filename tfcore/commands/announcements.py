@@ -1,5 +1,6 @@
 """What a run says of itself at its start and at its end."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ def conclude(session: "Session", result: dict[str, Any], train_secs: float, tota
     """The last block."""
     say, where = session.console.print, session.folder.path
     if result["status"] == "interrupted":
-        say(f"Stopped and saved at step {result['steps']} of {session.total_steps}. Go on with --run_dir={where}")
+        flag = shlex.quote(f"--run_dir={where}")
+        say(f"Stopped and saved at step {result['steps']} of {session.total_steps}. Go on with {flag}")
         return
     if "best" in result:
         best, step = result["best"]["validation"], result["best"]["step"]

@@ -1,6 +1,7 @@
 """What people read on the terminal: tables and lines, drawn by rich."""
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,7 +121,8 @@ def headline(scores: "Scores") -> dict[str, float]:
 def tensorboard_command(folder: Path) -> str:
     """The line to type to look at a run."""
     program = Path(sys.executable).with_name("tensorboard")
-    return f"{_relative(program) if program.exists() else 'tensorboard'} --logdir {_relative(folder)}"
+    command = [str(_relative(program)) if program.exists() else "tensorboard", "--logdir", str(_relative(folder))]
+    return shlex.join(command)
 
 
 def _relative(path: Path) -> Path:

@@ -46,11 +46,13 @@ def enlarged(picture: Picture, side_pixels: int) -> Picture:
 
 
 def stretched(values: NDArray[np.floating[Any]]) -> Picture:
-    """Numbers of any range as pixels: the least is 0, the greatest 255; where all are equal, mid-grey."""
-    low, high = values.min(), values.max()
-    if low == high:
+    """Numbers of any range as pixels: the least is 0, the greatest 255; mid-grey where all are equal, or not finite."""
+    numbers, is_finite = np.asarray(values, np.float64), np.isfinite(values)
+    low, high = numbers.min(initial=np.inf, where=is_finite), numbers.max(initial=-np.inf, where=is_finite)
+    if low >= high:
         return np.full(values.shape, MID_GREY, np.uint8)
-    return np.rint((values - low) * (255 / (high - low))).astype(np.uint8)
+    scaled = (np.where(is_finite, numbers, low) - low) * (255 / (high - low))
+    return np.where(is_finite, np.rint(scaled), MID_GREY).astype(np.uint8)
 
 
 def wrapped(tiles: Sequence[Tile]) -> list[list[Tile]]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import fields
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _IMAGES_EVERY = 5  # looks
 _VALIDATION_EXAMPLES = 1000  # that are predicted at a look
+_MOST_PIXELS = 1 << 21  # of a sheet; as noise it is 6 MB, which a log and a report still take
 _ALWAYS = {"model", "dataset", "optimizer", "learning_rate", "batch_size", "seed"}  # settings that HParams shows
 
 
@@ -118,7 +120,7 @@ class Observer:
             found["filters"] = filters.image
         if any(array.ndim == 4 for array in observed.activations.values()):
             found["feature_maps"] = sheets.feature_maps(model, plan, observed.images[0], names[0]).image
-        return found
+        return {name: _bounded(image) for name, image in found.items()}
 
     def _look_at_predictions(
         self, step: int, split: str, examples: Examples, *, with_images: bool
@@ -133,7 +135,7 @@ class Observer:
         matrix = np.zeros([len(self._names)] * 2, np.int64)
         np.add.at(matrix, (labels, found.argmax(1)), 1)
         images = {"confusion": findings.confusion(matrix, self._names), "wrong": self._wrong(examples, found, labels)}
-        shown = {f"{name}_{split}": image for name, image in images.items() if image is not None}
+        shown = {f"{name}_{split}": _bounded(image) for name, image in images.items() if image is not None}
         self._show(step, split, shown)
         return shown
 
@@ -160,6 +162,14 @@ def _histograms(observed: Observed) -> list[Any]:
 
 def _pr_curves(found: NDArray[Any], labels: NDArray[Any], names: Sequence[str]) -> list[Any]:
     return [summaries.pr_curve(name, labels == number, found[:, number]) for number, name in enumerate(names)]
+
+
+def _bounded(image: Image.Image) -> Image.Image:
+    """The sheet, or a smaller one where there are too many pixels: those of large pictures and many classes."""
+    scale = math.sqrt(_MOST_PIXELS / (image.width * image.height))
+    if scale >= 1:
+        return image
+    return image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))))
 
 
 def _png(image: Image.Image) -> bytes:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 _PRINT_SECS = 30.0  # between two lines where they are not drawn over each other
 _SPEED_SECS = 20.0  # that the speed is measured over: an evaluation in them counts, as it does for the time left
+_LONGEST_SECS = 1e9  # that are told: 30 years
 Clock = Callable[[], float]
 
 
@@ -58,7 +59,8 @@ class ProgressLine:
     def __str__(self) -> str:
         (before_secs, before), (now_secs, step) = self._seen[0], self._seen[-1]
         steps_per_sec = (step - before) / max(now_secs - before_secs, 1e-6)
-        left = timedelta(seconds=int((self._total_steps - step) / steps_per_sec)) if steps_per_sec else "?"
+        left_secs = (self._total_steps - step) / steps_per_sec if steps_per_sec else math.inf
+        left = timedelta(seconds=int(left_secs)) if left_secs < _LONGEST_SECS else "?"
         means, best = self._means(), self._best()
         parts = [
             f"step {step:,}/{self._total_steps:,} ({step / self._total_steps:.0%}, {left} left)",

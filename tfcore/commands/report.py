@@ -9,11 +9,10 @@ from tfcore import checks
 from tfcore.commands import flags
 from tfcore.errors import ConfigError
 from tfcore.files import appearing, replacing
+from tfcore.training.run_folder import REPORT
 
 if TYPE_CHECKING:
     from tfcore.commands.session import Session
-
-REPORT = "report.html"
 
 
 def run(parsed: flags.Parsed) -> int:

@@ -17,18 +17,14 @@ from tfcore.config import RunConfig
 from tfcore.errors import DataError, RunError
 from tfcore.files import open_file, read_text
 from tfcore.history import Curve, History
-from tfcore.training.run_folder import ARCHITECTURE, RunFolder
+from tfcore.training.run_folder import ARCHITECTURE, PICTURES, TEST, RunFolder
 
-TEST = "test.json"
-PICTURES = "pictures"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PICTURE_BYTES = 1 << 23  # of one picture: more than any sheet of ours has
 _MOST_PICTURES = 32
 _TITLES = {  # of the pictures, in the order in which they are shown; others follow by name
     "wrong_test": "Test pictures that it is most surely wrong about",
-    "wrong_validation": "Validation pictures that it is most surely wrong about",
     "filters": "First-layer filters",
-    "templates": "Templates: the weights of each class as a picture",
     "feature_maps": "Feature maps",
     "batch": "A batch as the model sees it",
 }

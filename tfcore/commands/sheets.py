@@ -51,7 +51,8 @@ def filters(model: Any, plan: Architecture, wanted: str = "") -> Drawn | None:
     checks.one_of("filters", path, tuple(found))
     count, height, width, channels = found[path].shape
     title = f"{path} of {plan.model}: {count} filters of {height}x{width}x{channels}"
-    names = plan.class_names if path == last_path else tuple(map(str, range(count)))
+    is_of_classes = path == last_path and count == len(plan.class_names)
+    names = plan.class_names if is_of_classes else tuple(map(str, range(count)))
     return Drawn(path, title, _filter_sheet(title, found[path], names))
 
 
@@ -85,7 +86,7 @@ def _all_filters(model: Any, image_shape: tuple[int, int, int]) -> tuple[dict[st
     for path, array in list(weights.items())[:1]:  # a later layer has that many inputs only by chance
         if array.ndim == 2 and len(array) == math.prod(image_shape):
             found[path] = array.T.reshape(-1, *image_shape)
-    return found, paths[-1]
+    return found, next(reversed(paths), "")
 
 
 def _filter_sheet(title: str, filters: Filters, names: tuple[str, ...]) -> Image.Image:

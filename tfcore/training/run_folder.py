@@ -20,6 +20,9 @@ CHECKPOINTS = "checkpoints"
 ARCHITECTURE = "architecture.json"
 TEST = "test.json"  # all scores of the test split
 PICTURES = "pictures"
+REPORT = "report.html"
+_SHEETS = ("batch", "filters", "feature_maps", "wrong_test")
+_BESIDE_RESULT = (TEST, REPORT, *(f"{PICTURES}/{name}.png" for name in _SHEETS))  # what a run leaves at its end
 
 
 def new_folder(root: Path, name: str, now: datetime) -> Path:
@@ -96,6 +99,9 @@ class RunFolder:
         """
         with writing(self.path / RESULT):
             (self.path / RESULT).unlink(missing_ok=True)
+        for name in _BESIDE_RESULT:
+            with suppress(OSError):  # who wants to write it again will say what is wrong
+                (self.path / name).unlink()
         self._write(CONFIG, text)
 
     def write_architecture(self, text: str) -> None:

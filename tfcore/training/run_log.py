@@ -58,13 +58,15 @@ class RunLog:
         line = {"step": step, "split": split, **{name: _finite(value) for name, value in numbers.items()}}
         with writing(self._path):
             self._metrics.write(json.dumps(line) + "\n")
-        self.add(step, split, [summaries.scalar(name, value) for name, value in numbers.items()])
+        scalars = [summaries.scalar(name, value) for name, value in numbers.items()]
+        self._file(split).append(step=step, summary=Summary(value=scalars))
         if time.monotonic() - self._flushed > _FLUSH_SECS:
             self.flush()
 
     def add(self, step: int, split: str, values: Iterable[Summary.Value]) -> None:
-        """What only TensorBoard shows, made by `summaries`."""
-        self._file(split).append(step=step, summary=Summary(value=values))
+        """What only TensorBoard shows, made by `summaries`; each is a record of its own, whose size is bounded."""
+        for value in values:
+            self._file(split).append(step=step, summary=Summary(value=[value]))
 
     def describe(self, values: Iterable[Summary.Value]) -> None:
         """What holds for the run as a whole."""

@@ -33,9 +33,16 @@ def scalar(tag: str, value: float) -> Summary.Value:
 
 
 def histogram(tag: str, values: NDArray[Any]) -> Summary.Value:
-    """How often which values occur: 30 buckets of equal width, from the least to the greatest finite value."""
+    """How often which values occur: 30 buckets of equal width, from the least to the greatest finite value.
+
+    Where all are equal, the buckets lie around them.
+    """
     numbers = np.asarray(values, np.float64).ravel()
-    counts, edges = np.histogram(numbers[np.isfinite(numbers)], _BUCKETS)
+    numbers = numbers[np.isfinite(numbers)]
+    low, high = (numbers.min(), numbers.max()) if numbers.size else (0.0, 0.0)
+    if low == high:
+        low, high = low - max(0.5, 1e-6 * abs(low)), high + max(0.5, 1e-6 * abs(high))
+    counts, edges = np.histogram(numbers, _BUCKETS, (low, high))
     return Summary.Value(tag=tag, metadata=_HISTOGRAM, tensor=_doubles(np.stack([edges[:-1], edges[1:], counts], 1)))
 
 
@@ -67,9 +74,10 @@ def pr_curve(tag: str, is_class: NDArray[np.bool_], probabilities: NDArray[np.fl
     Args:
         tag: its name.
         is_class: [N], which examples are of the class.
-        probabilities: [N], of the class.
+        probabilities: [N], of the class; NaN counts as 0.
     """
-    bins = np.floor(np.clip(probabilities.astype(np.float64), 0, 1) * (_THRESHOLDS - 1)).astype(np.int64)
+    shares = np.clip(np.nan_to_num(probabilities.astype(np.float64)), 0, 1)
+    bins = np.floor(shares * (_THRESHOLDS - 1)).astype(np.int64)
     hits, misses = (
         np.bincount(bins[chosen], minlength=_THRESHOLDS)[::-1].cumsum()[::-1] for chosen in (is_class, ~is_class)
     )  # [thresholds], predicted at each: true positives and false ones

@@ -1,0 +1,42 @@
+"""Filters of models that are not built as ours are."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfcore.architecture import Architecture
+from tfcore.commands import sheets
+from tfcore.layers import Conv2D
+
+PLAN = Architecture("own", (8, 8, 3), ("cat", "dog"), "unit")
+
+
+class Uncalled(tf.Module):
+    """A layer that is used in another way than by a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = tf.Variable(tf.ones([5, 2]))
+
+
+class Net(tf.Module):
+    """Its last layer that is called, a convolution where there is one, does not give the logits."""
+
+    def __init__(self, conv: Conv2D | None) -> None:
+        super().__init__()
+        self.conv, self.head = conv, Uncalled()
+
+    def __call__(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+        x = tf.cast(x, tf.float32)
+        x = self.conv(x, training=training) if self.conv else tf.concat([x, x], 3)[..., :5]
+        return tf.reduce_mean(x, [1, 2]) @ self.head.weights
+
+
+def test_a_model_without_a_layer_that_is_called_has_no_filters() -> None:
+    assert sheets.filters(Net(None), PLAN) is None
+
+
+def test_filters_that_are_no_classes_are_numbered() -> None:
+    drawn = sheets.filters(Net(Conv2D(3, 5, 3, name="conv", seed=0)), PLAN)
+    assert drawn is not None
+    assert drawn.title == "conv of own: 5 filters of 3x3x3"
+    assert np.asarray(drawn.image).size > 0
