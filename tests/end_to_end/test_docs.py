@@ -88,7 +88,7 @@ def test_marks_are_read_off_the_comment_above_a_block() -> None:
     assert (second.line, second.text, second.marks) == (6, "b\n", {})
     assert pages.needs_real_data(page)
     assert not pages.needs_real_data("<!-- in tests: --steps=3 -->\n    a\n")
-    with pytest.raises(AssertionError, match="mean nothing: .{2}it takes hours"):
+    with pytest.raises(AssertionError, match="it takes hours"):
         pages.blocks("<!-- not run: wait; it takes hours -->\n    a\n")
 
 
@@ -106,7 +106,9 @@ def test_what_a_page_names_is_there(page: Path) -> None:
 NOT_OF_A_RUN = {"help", "logdir", "learning_rte"}  # every command's; TensorBoard's; one that is mistyped
 
 
-@pytest.mark.parametrize("name", sorted({*PAGES} - {"flags", "benchmarks", "reliability"}))  # the last two: scripts' own
+@pytest.mark.parametrize(
+    "name", sorted({*PAGES} - {"flags", "benchmarks", "reliability"})
+)  # the last two: scripts' own
 def test_the_flags_that_a_page_names_are_some(name: str) -> None:
     named = set(re.findall(r"(?<![\w-])--([a-z]\w+)", (DOCS / f"{name}.md").read_text(encoding="utf-8")))
     known = {flag for command in flags.OPTIONS for flag, _, _ in flags.rows(command)}

@@ -86,7 +86,9 @@ def _marks(comment: str) -> dict[str, str]:
     marks = {name.strip(): value.strip() for name, _, value in parts}
     if not set(marks) & set(_MARKS):
         return {}  # a comment of another kind
-    assert set(marks) <= set(_MARKS), f"<!-- {comment} --> has marks that mean nothing: {sorted(set(marks) - set(_MARKS))}"
+    assert set(marks) <= set(_MARKS), (
+        f"<!-- {comment} --> has marks that mean nothing: {sorted(set(marks) - set(_MARKS))}"
+    )
     return marks
 
 
