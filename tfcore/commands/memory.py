@@ -20,9 +20,9 @@ def step_bytes(rows: Sequence["LayerRow"], *, examples: int, number_bytes: int) 
         gradients                            4 · trainable numbers
 
     Weights, the optimizer's slots and the data set are in memory before the first step, and what is free is counted
-    without them. Some outputs need not be kept and some ops keep more: take it as right within a factor of 2, from about
-    a hundred examples. At 1,024 pictures of CIFAR-10 cifar_cnn took 1.70 GB in float32 and 0.96 GB in bfloat16; this says
-    1.69 and 0.85.
+    without them. Some outputs need not be kept and some ops keep more: from about a hundred examples, take it as right
+    within a factor of 2. At 1,024 pictures of CIFAR-10 cifar_cnn took 1.70 GB in float32 and 0.96 GB in bfloat16; this
+    says 1.69 and 0.85.
 
     Args:
         rows: the model's layers.
