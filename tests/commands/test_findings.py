@@ -35,7 +35,17 @@ def test_a_batch_is_on_one_scale() -> None:
 def test_a_confusion_matrix_is_dark_where_many_are() -> None:
     image = findings.confusion(np.array([[9, 1, 0], [0, 0, 0], [0, 0, 5]]), NAMES)
     assert image is not None
-    colours = np.asarray(image).reshape(-1, 3).tolist()
-    assert colours.count([31, 119, 180]) >= findings._CELL[0] * findings._CELL[1]  # all of the eels, nobody else
-    assert colours.count([31, 119, 180]) < 2 * findings._CELL[0] * findings._CELL[1]
+    blue = (np.asarray(image) == [31, 119, 180]).all(2)
+    rows, columns = np.flatnonzero(blue.any(1)), np.flatnonzero(blue.any(0))
+    side = rows[-1] - rows[0] + 1
+    assert columns[-1] - columns[0] + 1 == side  # one cell: all of the eels, nobody else
+    assert (rows[-1], columns[-1]) == (image.height - drawing.MARGIN_PIXELS - 1, columns[0] + side - 1)
+    assert blue.sum() > 0.8 * side**2
     assert findings.confusion(np.eye(21, dtype=np.int64), [str(number) for number in range(21)]) is None
+
+
+def test_a_confusion_matrix_has_every_count_and_every_name_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr(drawing, "_write", lambda _, __, text, *___: texts.append(text))
+    findings.confusion(np.array([[9, 1, 0], [2, 3, 4], [5, 6, 77]]), NAMES)
+    assert sorted(texts[1:]) == sorted([*NAMES, *NAMES, *"9102345", "6", "77"])

@@ -17,6 +17,7 @@ MARGIN_PIXELS = 16  # around a sheet
 GAP_PIXELS = 6  # between tiles, and between a tile and its row's label
 LINE_PIXELS = 20  # a line of text with the space around it
 MID_GREY = 128
+_DARK = 160  # mean of a colour below which writing on it is white
 _FONT: Any = ImageFont.load_default(13)
 
 Picture = NDArray[np.uint8]  # [H, W, C]
@@ -87,6 +88,34 @@ def sheet(title: str, rows: Sequence[Sequence[Tile]], labels: Sequence[str] = ()
     return canvas
 
 
+def matrix(title: str, names: Sequence[str], colours: Picture, texts: Sequence[Sequence[str]]) -> Image.Image:
+    """A square table of coloured cells, with the names to the left of its rows and, upright, above its columns.
+
+    Args:
+        title: one line.
+        names: n of them.
+        colours: uint8 `[n, n, 3]`, of the cells.
+        texts: n of n, in the cells: white on dark colours, else black.
+    """
+    side = max(LINE_PIXELS, *(_length(text) for row in texts for text in row)) + 2 * GAP_PIXELS
+    names_wide = max(map(_length, names)) + GAP_PIXELS
+    left, top = MARGIN_PIXELS + names_wide, MARGIN_PIXELS + LINE_PIXELS + names_wide
+    width = max(left + len(names) * side, MARGIN_PIXELS + _length(title)) + MARGIN_PIXELS
+    canvas = Image.new("RGB", (width, top + len(names) * side + MARGIN_PIXELS), "white")
+    _write(canvas, (MARGIN_PIXELS, MARGIN_PIXELS + GAP_PIXELS), title, "lm")
+    for number, name in enumerate(names):
+        _write(canvas, (left - GAP_PIXELS, top + (number + 0.5) * side), name, "rm")
+        upright = Image.new("RGB", (names_wide, side), "white")
+        _write(upright, (GAP_PIXELS, side / 2), name, "lm")
+        canvas.paste(upright.rotate(90, expand=True), (left + number * side, top - names_wide))
+    canvas.paste(Image.fromarray(colours.repeat(side, axis=0).repeat(side, axis=1)), (left, top))
+    for row, column in np.ndindex(colours.shape[:2]):
+        colour = "white" if colours[row, column].mean() < _DARK else "black"
+        place = (left + (column + 0.5) * side, top + (row + 0.5) * side)
+        _write(canvas, place, texts[row][column], "mm", colour)
+    return canvas
+
+
 def _place(tiles: Iterable[Tile]) -> tuple[int, int]:
     """Width and height that hold each of the tiles, and its caption above."""
     sizes = [(max(tile.picture.shape[1], _length(tile.caption)), tile.picture.shape[0]) for tile in tiles]
@@ -102,9 +131,9 @@ def _draw(canvas: Image.Image, tile: Tile, x: int, y: int, width: int, height: i
     _write(canvas, (x + width / 2, y - LINE_PIXELS / 2), tile.caption, "mm")
 
 
-def _write(canvas: Image.Image, place: tuple[float, float], text: str, anchor: str) -> None:
+def _write(canvas: Image.Image, place: tuple[float, float], text: str, anchor: str, colour: str = "black") -> None:
     """A line of text; the anchor says where of it the place is, as in Pillow."""
-    ImageDraw.Draw(canvas).text(place, _drawable(text), "black", _FONT, anchor)
+    ImageDraw.Draw(canvas).text(place, _drawable(text), colour, _FONT, anchor)
 
 
 def _drawable(text: str) -> str:

@@ -13,7 +13,6 @@ from tfcore.commands.drawing import Picture, Tile
 _SIDE = 64  # what the pixels of a tile are enlarged to
 _MOST_WRONG = 24
 _MOST_CLASSES = 20  # a wider matrix is no longer readable
-_CELL = (30, 44)  # height and width in pixels
 _BLUE = np.array([31, 119, 180])
 
 
@@ -70,16 +69,7 @@ def confusion(matrix: NDArray[np.integer[Any]], names: Sequence[str]) -> Image.I
     """
     if len(names) > _MOST_CLASSES:
         return None
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    rows = [
-        [Tile(_cell(share), str(count)) for share, count in zip(*pair, strict=True)]
-        for pair in zip(shares, matrix, strict=True)
-    ]
-    heading = [Tile(np.full((1, _CELL[1], 3), 255, np.uint8), name[:6]) for name in names]
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)  # [classes, classes]
+    colours = np.rint(255 - shares[..., np.newaxis] * (255 - _BLUE)).astype(np.uint8)
     title = "confusion matrix: a row for each true class, a column for each predicted one"
-    return drawing.sheet(title, [heading, *rows], ["", *names])
-
-
-def _cell(share: float) -> Picture:
-    colour = np.rint(255 - share * (255 - _BLUE)).astype(np.uint8)
-    return np.broadcast_to(colour, (*_CELL, 3))
+    return drawing.matrix(title, names, colours, matrix.astype(str).tolist())
