@@ -173,6 +173,12 @@ def test_a_run_is_the_fewest_whole_steps_that_complete_its_epochs(tenths: int, e
     assert config.steps_per_epoch(examples) * batch_size == examples
 
 
+@pytest.mark.parametrize("length", [{"steps": 10**30}, {"epochs": 1e300}], ids=str)
+def test_a_run_that_would_never_end_is_refused(length: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=r"at most 1,000,000,000,000 steps or epochs\. Received 1"):
+        RunConfig(**length)
+
+
 def test_a_length_in_steps_does_not_look_at_the_examples() -> None:
     assert RunConfig(steps=17).total_steps(1) == RunConfig(steps=17).total_steps(10**9) == 17
 

@@ -30,6 +30,7 @@ OPTIMIZERS_WITH = {  # which of tfcore's optimizers have each setting
 SOURCE_SETTINGS = ("test_share", "image_shape", "image_size", "skip_bad_pictures")  # of text:, npz:, idx:, folder:
 MODEL_SIZES = ("hidden", "filters", "dropout", "activation", "pooling", "max_norm", "initializer")
 SUMMARIES = ("norms", "histograms", "images", "pr_curves", "graph", "hparams", "text")
+_LONGEST = 10**12  # steps or epochs; a run of as many would never end, and its examples are still counted in 64 bits
 SCHEDULES = ("constant", "step_wise", "exponential", "polynomial", "cosine")
 
 
@@ -265,6 +266,8 @@ def _refuse_contradictions(config: RunConfig) -> None:
     """Raises ConfigError on flags that cannot all be meant."""
     if config.steps is not None and config.epochs is not None:
         raise ConfigError(f"Give --steps or --epochs, not both. Received {config.steps} and {config.epochs:g}.")
+    if (length := config.steps or config.epochs or 0) > _LONGEST:
+        raise ConfigError(f"A run has at most {_LONGEST:,} steps or epochs. Received {length}.")
     if config.patience is not None and config.validation == 0:
         raise ConfigError("--patience needs validation examples to wait on. Received --validation=0.")
     if config.batch_size % config.microbatches:
