@@ -39,7 +39,7 @@ COMMON = {
     "label_smoothing": shares,
     "learning_rate": rates,
     "clip_norm": st.none() | rates,
-    "epochs": st.none() | rates,
+    "epochs": st.none() | st.floats(1e-300, 1e12),
     "batch_accuracy_every_steps": st.none() | st.integers(1, 10**9),
     "precision": st.sampled_from(["auto", "float32", "bfloat16"]),
 }
