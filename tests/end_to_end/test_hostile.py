@@ -88,12 +88,20 @@ def test_a_file_that_may_not_be_read_is_named(name: str) -> None:
         folder = Path(place)
         folder.chmod(0o777)
         path = made(folder, name)
+        _import_all_of(name)
         for closed in (path,) if name == "run's log" else (path, path.parent):  # where a run's lock comes first
             before = closed.stat().st_mode
             closed.chmod(0)
             with unprivileged():
                 assert_refused(name, folder) if closed == path else refused(name, folder)
             closed.chmod(before)
+
+
+def _import_all_of(name: str) -> None:
+    """Reads a good input: later nothing can be imported, where the project is in a folder closed to others."""
+    with tempfile.TemporaryDirectory() as place:
+        made(Path(place), name)
+        READERS[name].read(Path(place))
 
 
 @contextmanager
