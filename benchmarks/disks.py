@@ -24,7 +24,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # of a script only its own folder is on the path
 
 from benchmarks import small_disk  # noqa: E402
-from benchmarks.faulting import same_run  # noqa: E402
 
 FIGURES = ROOT / "benchmarks" / "disks.json"
 PAGE_BYTES = 4096  # what a file system in memory gives at a time
@@ -33,6 +32,7 @@ FLAGS = (
     "--model=mlp", "--hidden=2", "--dataset=shapes", "--train_examples=300", "--test_examples=50", "--validation=100",
     "--batch_size=20", "--steps=24", "--log_every_steps=3", "--checkpoint_every_epochs=0.5", "--keep_checkpoints=0",
     "--evaluate_every_epochs=0.6", "--patience=20", "--run_dir=run",
+    "--summaries=norms,text",  # small ones: a disk of every size is tried
 )  # fmt: skip
 # Of a report that does not fit a run only warns, so no disk is too small for one.
 COMMAND = ("train", *FLAGS, "--noreport")
@@ -43,6 +43,8 @@ PLACES = {
     "checkpoint": r"The checkpoint of step",
     "event files": r"run/\w+/events|run/(train|validation|test) cannot",
     "metrics.jsonl": r"metrics\.jsonl",
+    "test.json": r"test\.json",
+    "pictures": r"pictures",
     "result.json": r"result\.json",
     "folder": r"The run folder",
 }
@@ -53,13 +55,15 @@ class Campaign:
 
     Args:
         folder: an empty one, on a disk with room.
+        flags: of the runs, beside COMMAND.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, *flags: str) -> None:
+        self._command = (*COMMAND, *flags)
         self.disk, self.whole = folder / "disk", folder / "whole"
         for made in (self.disk, self.whole):
             made.mkdir()
-        done = small_disk.run(*COMMAND, cwd=self.whole)
+        done = small_disk.run(*self._command, cwd=self.whole)
         if done.status:
             raise RuntimeError(f"The run does not even end with room enough: {done.err}")
 
@@ -72,7 +76,7 @@ class Campaign:
         """
         small_disk.mount(self.disk, **(ROOM | {limit: value}))
         try:
-            done = small_disk.run(*COMMAND, cwd=self.disk)
+            done = small_disk.run(*self._command, cwd=self.disk)
             if done.status == 0:
                 return "", self.difference(self.disk)
             place = next((name for name, line in PLACES.items() if re.search(line, done.err)), done.err.strip())
@@ -94,11 +98,15 @@ class Campaign:
         if left:
             return f"left behind: {left}"
         small_disk.mount(self.disk, **ROOM)
-        again = small_disk.run(*COMMAND, cwd=self.disk)
+        again = small_disk.run(*self._command, cwd=self.disk)
         return f"then status {again.status}: {again.err}" if again.status else self.difference(self.disk)
 
     def difference(self, folder: pathlib.Path) -> str:
         """What differs between the run in a folder and the one that always had room."""
+        from benchmarks.faulting import (
+            same_run,  # which loads NumPy: not before `small_disk.enter`, or it starts threads
+        )
+
         found = small_disk.in_child(lambda: len(same_run.differences(self.whole / "run", folder / "run")))
         return "another run than the one that always had room" if found else ""
 

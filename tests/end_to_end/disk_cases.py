@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import pytest
 
 from benchmarks import small_disk
-from benchmarks.disks import COMMAND, Campaign
+from benchmarks.disks import COMMAND, PAGE_BYTES, Campaign
 from tfcore.data import download
 
 STEP = 13  # where the faults come: between the checkpoints of steps 10 and 15
@@ -50,6 +50,18 @@ def test_a_disk_that_is_too_small(campaign: Campaign, limit: str, value: int, pl
 def test_a_disk_without_room_for_the_result(campaign: Campaign) -> None:
     """All but one of what there is in the end, which counts the disk's own folder."""
     assert campaign.trial("nr_inodes", len(list(campaign.whole.rglob("*")))) == ("result.json", "")
+
+
+@pytest.fixture(scope="session")
+def with_pictures(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    return Campaign(tmp_path_factory.mktemp("with_pictures"), "--summaries=all")
+
+
+def test_a_disk_without_room_for_the_pictures(with_pictures: Campaign) -> None:
+    """In the events, and in files of their own, after which come only the last one and the result."""
+    assert with_pictures.trial("size", 100 * PAGE_BYTES) == ("event files", "")
+    files = len(list(with_pictures.whole.rglob("*")))
+    assert with_pictures.trial("nr_inodes", files - 2) == ("pictures", "")
 
 
 @dataclass(frozen=True)
