@@ -22,7 +22,7 @@ from tfcore.metrics import Scores
 from tfcore.modules import graph, layer_table
 from tfcore.training import observation, summaries
 from tfcore.training.events import Event, Moment, Schedule
-from tfcore.training.observation import Observed
+from tfcore.training.observation import Observed, Seen
 from tfcore.training.run_folder import PICTURES, TEST
 from tfcore.training.run_log import RunLog
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _IMAGES_EVERY = 5  # looks
 _VALIDATION_EXAMPLES = 1000  # that are predicted at a look
+_MOST_FILTERS = 64  # on a sheet
 _MOST_PIXELS = 1 << 21  # of a sheet; as noise it is 6 MB, which a log and a report still take
 _ALWAYS = {"model", "dataset", "optimizer", "learning_rate", "batch_size", "seed"}  # settings that HParams shows
 
@@ -102,24 +103,24 @@ class Observer:
         if "images" not in self._parts:
             return
         images.pop("confusion_test", None)  # which is in test.json
-        images |= self._sheets(observation.observe(session.model, session.step, session.training_batches()))
+        images |= self._sheets(observation.see(session.model, *session.training_batches().batch(step)))
         with writing(folder / PICTURES):
             os.makedirs(folder / PICTURES, exist_ok=True)
         for name, image in images.items():
             with replacing(folder / PICTURES / f"{name}.png") as scratch:
                 scratch.write_bytes(_png(image))
 
-    def _sheets(self, observed: Observed) -> dict[str, Image.Image]:
+    def _sheets(self, seen: Seen) -> dict[str, Image.Image]:
         """The batch, filters, and feature maps of the batch's first picture."""
         model, plan = self._session.model, self._session.architecture
-        names = [self._names[label] for label in observed.labels]
-        seen = next((a for a in observed.activations.values() if a.shape == observed.images.shape), observed.images)
-        found = {"batch": findings.batch(seen, names)}
-        filters = sheets.filters(model, plan)
+        names = [self._names[label] for label in seen.labels]
+        pixels = next((array for array in seen.activations.values() if array.shape == seen.images.shape), seen.images)
+        found = {"batch": findings.batch(pixels, names)}
+        filters = sheets.filters(model, plan, most=_MOST_FILTERS)
         if filters is not None:
             found["filters"] = filters.image
-        if any(array.ndim == 4 for array in observed.activations.values()):
-            found["feature_maps"] = sheets.feature_maps(model, plan, observed.images[0], names[0]).image
+        if any(array.ndim == 4 for array in seen.activations.values()):
+            found["feature_maps"] = sheets.feature_maps(model, plan, seen.images[0], names[0]).image
         return {name: _bounded(image) for name, image in found.items()}
 
     def _look_at_predictions(
@@ -174,7 +175,7 @@ def _bounded(image: Image.Image) -> Image.Image:
 
 def _png(image: Image.Image) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, format="PNG")
+    image.save(stream, format="PNG", compress_level=1)  # the usual 6 takes most of a look's time, and saves a tenth
     return stream.getvalue()
 
 

@@ -30,13 +30,14 @@ class Drawn(NamedTuple):
     image: Image.Image
 
 
-def filters(model: Any, plan: Architecture, wanted: str = "") -> Drawn | None:
+def filters(model: Any, plan: Architecture, wanted: str = "", *, most: int = _MOST_TILES) -> Drawn | None:
     """The filters of a convolution, or of a linear layer on the pixels: as large as the pictures, one for each unit.
 
     Args:
         model: built by `plan`.
         plan: what it is, with the names of its classes.
         wanted: path of a layer; "" for the first that has filters.
+        most: filters on the sheet.
 
     Returns:
         None where no layer has any.
@@ -53,7 +54,7 @@ def filters(model: Any, plan: Architecture, wanted: str = "") -> Drawn | None:
     title = f"{path} of {plan.model}: {count} filters of {height}x{width}x{channels}"
     is_of_classes = path == last_path and count == len(plan.class_names)
     names = plan.class_names if is_of_classes else tuple(map(str, range(count)))
-    return Drawn(path, title, _filter_sheet(title, found[path], names))
+    return Drawn(path, title, _filter_sheet(title, found[path], names, most))
 
 
 def feature_maps(model: Any, plan: Architecture, picture: Picture, line: str, wanted: str = "") -> Drawn:
@@ -89,12 +90,12 @@ def _all_filters(model: Any, image_shape: tuple[int, int, int]) -> tuple[dict[st
     return found, next(reversed(paths), "")
 
 
-def _filter_sheet(title: str, filters: Filters, names: tuple[str, ...]) -> Image.Image:
+def _filter_sheet(title: str, filters: Filters, names: tuple[str, ...], most: int = _MOST_TILES) -> Image.Image:
     """A tile for each filter of 1 or 3 channels; of deeper ones, a row of grey tiles, one for each channel."""
     count, height, width, channels = filters.shape
     is_large = max(height, width) > _SMALL_PIXELS
     if channels in (1, 3):
-        return _tiled(title, filters, names, _TEMPLATE_SIDE if is_large else _FILTER_SIDE)
+        return _tiled(title, filters, names, _TEMPLATE_SIDE if is_large else _FILTER_SIDE, most)
     left_out = f" (the first {_MOST_DEEP} of each)" if max(count, channels) > _MOST_DEEP else ""
     each = np.moveaxis(filters[:_MOST_DEEP, ..., :_MOST_DEEP], 3, 1)[..., np.newaxis]  # [filters, channels, h, w, 1]
     side = _TEMPLATE_SIDE if is_large else _DEEP_SIDE
@@ -105,10 +106,12 @@ def _filter_sheet(title: str, filters: Filters, names: tuple[str, ...]) -> Image
     return drawing.sheet(f"{title}; a filter a row, an input channel a column{left_out}", rows, names[:_MOST_DEEP])
 
 
-def _tiled(title: str, pictures: NDArray[Any], names: Sequence[str], side_pixels: int) -> Image.Image:
+def _tiled(
+    title: str, pictures: NDArray[Any], names: Sequence[str], side_pixels: int, most: int = _MOST_TILES
+) -> Image.Image:
     """Pictures `[n, H, W, C]` in rows, each scaled to its own range, with its name."""
-    left_out = f" (the first {_MOST_TILES})" if len(pictures) > _MOST_TILES else ""
-    tiles = _tiles(pictures[:_MOST_TILES], names[:_MOST_TILES], side_pixels)
+    left_out = f" (the first {most})" if len(pictures) > most else ""
+    tiles = _tiles(pictures[:most], names[:most], side_pixels)
     return drawing.sheet(title + left_out, drawing.wrapped(tiles))
 
 

@@ -185,9 +185,10 @@ class EvaluationBatches:
         self.count = -(-len(examples) // batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        return _iterator(tf.data.Dataset.range(self.count), self._batch)
+        return _iterator(tf.data.Dataset.range(self.count), self.batch)
 
-    def _batch(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def batch(self, number: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The batch of that number, counted from 0, by itself."""
         places = number * self.batch_size + tf.range(self.batch_size, dtype=tf.int64)
         images, labels = self.examples.gather(tf.minimum(places, len(self.examples) - 1))
         return images, labels, tf.cast(places < len(self.examples), tf.float32)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfcore.data.batches import EvaluationBatches
 from tfcore.metrics import EvaluationSums, Scores
 from tfcore.training.step import Loss
 
@@ -60,10 +61,10 @@ class Predictions:
         self._model = model
         self._of_batch = tf.function(self._softmax, autograph=False)
 
-    def __call__(self, batches: Batches) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def __call__(self, batches: EvaluationBatches) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """The probability of each class for each example, float32 `[N, classes]`, and the labels `[N]`."""
         parts = []
-        for images, labels, weights in batches:
+        for images, labels, weights in map(batches.batch, range(batches.count)):  # an iterator takes longer to make
             counted = weights.numpy() > 0
             parts.append((self._of_batch(images).numpy()[counted], labels.numpy()[counted]))
         probabilities, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -18,23 +18,42 @@ Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Observed:
-    """The step that comes next, as it would be.
+class Seen:
+    """The first examples of a batch, and what a model makes of them.
+
+    Attributes:
+        images, labels: uint8 [16, H, W, C] and int32 [16] at most.
+        activations: float32 [16, …] at most, by the path of each layer in the order of calls: what it gives, as in an
+            evaluation.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    activations: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Observed(Seen):
+    """The step that comes next, as it would be, and the first of its batch.
 
     Attributes:
         weights, gradients, updates: float32, by the path of each parameter: its values, the gradient of the total
             loss with respect to it, and by how much the optimizer would change it.
-        activations: float32 [16, …] at most, by the path of each layer in the order of calls: what it gives, as in an
-            evaluation.
-        images, labels: the first of the step's batch, uint8 [16, H, W, C] and int32 [16] at most.
     """
 
     weights: dict[str, Array]
     gradients: dict[str, Array]
     updates: dict[str, Array]
-    activations: dict[str, Array]
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int32]
+
+
+def see(model: tf.Module, images: tf.Tensor, labels: tf.Tensor) -> Seen:
+    """Calls `model` on the first of `images`, uint8 [N, H, W, C], with their `labels`, int32 [N]."""
+    activations = outputs(model, images[:_EXAMPLES])
+    return Seen(
+        images[:_EXAMPLES].numpy(),
+        labels[:_EXAMPLES].numpy(),
+        {path: tf.cast(output, tf.float32).numpy() for path, output in activations.items()},
+    )
 
 
 def observe(model: tf.Module, step: TrainingStep, batches: TrainingBatches) -> Observed:
@@ -53,16 +72,9 @@ def observe(model: tf.Module, step: TrainingStep, batches: TrainingBatches) -> O
         before = [variable.numpy() for variable in step.optimizer.parameters]
         slopes = [gradient.numpy() for gradient in step(images, labels).gradients]
         changes = [new.numpy() - old for new, old in zip(step.optimizer.parameters, before, strict=True)]
-    activations = outputs(model, images[:_EXAMPLES])
     weights, gradients, updates = (dict(zip(paths, arrays, strict=True)) for arrays in (before, slopes, changes))
-    return Observed(
-        weights,
-        gradients,
-        updates,
-        activations={path: tf.cast(output, tf.float32).numpy() for path, output in activations.items()},
-        images=images[:_EXAMPLES].numpy(),
-        labels=labels[:_EXAMPLES].numpy(),
-    )
+    seen = see(model, images, labels)
+    return Observed(seen.images, seen.labels, seen.activations, weights, gradients, updates)
 
 
 def norms(observed: Observed) -> dict[str, float]:

@@ -1,0 +1,95 @@
+"""What it costs to fill TensorBoard: times it in the tutorial's four runs, at the defaults.
+
+    python benchmarks/looks.py                        seven minutes on two cores; needs CIFAR-10
+    python benchmarks/looks.py --runs softmax mlp     these only
+
+Each run has a process of its own. Timed in it are the looks (norms, histograms, images, PR curves), what is written at
+the start (text, graph, HParams) and at the end (the test split's), as a share of the run from its first line to its
+last, and the report. Prints a table in Markdown. The runs stay in --out, for docs/take_pictures.py.
+"""
+
+import argparse
+import json
+import multiprocessing
+import pathlib
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # of a script only its own folder is on the path
+
+RUNS = {  # as docs/tutorial.md has them
+    "softmax": ("--model=softmax",),
+    "mlp": ("--model=mlp", "--hidden=256,128"),
+    "small_cnn": ("--model=cifar_cnn", "--filters=16,32,32", "--hidden=64", "--dropout=0", "--epochs=5"),
+    "cnn": ("--model=cifar_cnn", "--epochs=8", "--average_decay=0.99"),
+}
+HEADING = "| run | steps | training, s | looks | a look, ms | start and end, s | share of the run | report, s |"
+
+
+class Stopwatch:
+    """The seconds in each of some functions, and the calls."""
+
+    def __init__(self) -> None:
+        self.secs: dict[str, float] = defaultdict(float)
+        self.calls: dict[str, int] = defaultdict(int)
+
+    def watch(self, owner: Any, name: str) -> None:
+        """Times a function of a class or module from now on."""
+        function: Callable[..., Any] = getattr(owner, name)
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                self.secs[name] += time.perf_counter() - start
+                self.calls[name] += 1
+
+        setattr(owner, name, timed)
+
+
+def measured(name: str, folder: pathlib.Path) -> str:
+    """Trains in this process; the run's row of the table."""
+    from tfcore.commands import main, quiet
+
+    quiet.import_tensorflow_for_good()
+    from tfcore.commands import report
+    from tfcore.commands.observer import Observer
+    from tfcore.commands.session import Session
+
+    watch = Stopwatch()
+    watch.watch(Session, "run")
+    for part in ("begin", "observe", "conclude"):
+        watch.watch(Observer, part)
+    watch.watch(report, "_leave")
+    if main.main(["train", "--dataset=cifar10", *RUNS[name], f"--run_dir={folder / name}"]):
+        raise RuntimeError(f"The run {name} has failed.")
+    result = json.loads((folder / name / "result.json").read_text(encoding="utf-8"))
+    looks, ends = watch.secs["observe"], watch.secs["begin"] + watch.secs["conclude"]
+    return (
+        f"| {name} | {result['steps']:,} | {result['train_secs']:.1f} | {watch.calls['observe']} | "
+        f"{1000 * looks / watch.calls['observe']:.0f} | {ends:.2f} | {(looks + ends) / watch.secs['run']:.1%} | "
+        f"{watch.secs['_leave']:.1f} |"
+    )
+
+
+def main() -> int:
+    """Trains them one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=list(RUNS), metavar="RUN")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs"), metavar="FOLDER")
+    given = parser.parse_args()
+    rows = []
+    for name in given.runs:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            rows.append(pool.apply(measured, (name, given.out)))
+    print(HEADING, f"|---{'|--:' * (HEADING.count('|') - 2)}|", *rows, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
