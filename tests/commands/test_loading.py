@@ -177,6 +177,16 @@ def test_a_run_without_a_checkpoint_says_so(make_run: Any) -> None:
         tfcore.load(make_run(steps=()))
 
 
+def test_of_a_damaged_checkpoint_the_others_are_named(make_run: Any) -> None:
+    run = make_run()
+    checkpoint = run / "checkpoints" / "step-0000000020"
+    (checkpoint / "state.index").write_bytes(b"")
+    with pytest.raises(
+        RunError, match=r"step-0000000020 is damaged: .* Name another --checkpoint \(there: 10, 20\), or"
+    ):
+        loading.read_weights(run)
+
+
 def test_an_architecture_holds_no_weights(make_run: Any) -> None:
     with pytest.raises(ConfigError, match="holds no weights"):
         loading.read_weights(make_run() / "architecture.json")

@@ -232,9 +232,16 @@ def _read_file(path: Path) -> tuple[Any, dict[str, str]]:
 
 def _read_run(folder: Path, checkpoint: str, average: bool) -> "Weights":
     from tfcore.export import checkpoint as reader
+    from tfcore.training.checkpoint_files import DamagedCheckpointError
+    from tfcore.training.checkpoints import steps_in
 
-    config = flags.of_run(folder)
-    return reader.read(folder / CHECKPOINTS, checkpoint_step(folder, config, checkpoint), average=average)
+    config, checkpoints = flags.of_run(folder), folder / CHECKPOINTS
+    try:
+        return reader.read(checkpoints, checkpoint_step(folder, config, checkpoint), average=average)
+    except DamagedCheckpointError as error:
+        there = ", ".join(map(str, steps_in(checkpoints)))
+        advice = f"Name another --checkpoint (there: {there}), or go on with the run, which puts a damaged one aside."
+        raise RunError(f"{error} {advice}") from error
 
 
 def _refuse(path: Path, what: str, arguments: Mapping[str, Any]) -> None:
