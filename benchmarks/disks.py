@@ -43,8 +43,7 @@ PLACES = {
     "checkpoint": r"The checkpoint of step",
     "event files": r"run/\w+/events|run/(train|validation|test) cannot",
     "metrics.jsonl": r"metrics\.jsonl",
-    "test.json": r"test\.json",
-    "pictures": r"pictures",
+    "pictures": r"pictures",  # in a run with all summaries
     "result.json": r"result\.json",
     "folder": r"The run folder",
 }
