@@ -34,7 +34,7 @@ def split(examples: int) -> Split:
 DATA = Dataset("noise", split(200), split(50), ("one", "other"))
 TINY = {"train_examples": None, "test_examples": None, "batch_size": 20, "steps": 10}
 SMALL = {
-    "softmax": Case(replace(lives.SHORT, **TINY), data=DATA),
+    "softmax": Case(replace(lives.SHORT, **TINY, report=False), data=DATA),
     "cifar_cnn": Case(replace(lives.CNN, **TINY, filters=(4,), hidden=(8,), report=False), data=DATA),
 }
 
@@ -56,7 +56,7 @@ def test_trainings_in_one_process_leave_nothing(name: str) -> None:
 def test_the_steps_of_a_training_leave_nothing() -> None:
     samples = lives.long_training(SMALL["softmax"], STEPS)
     assert len(samples) == lives.POINTS
-    early, last = samples[1], samples[-1]  # of steps 1,000 and 5,000
+    early, last = samples[lives.POINTS // 5 - 1], samples[-1]  # of steps 1,000 and 5,000
     assert counts(last) == counts(early)
     assert last[MEMORY] - early[MEMORY] < NOISE_BYTES
 
@@ -121,6 +121,15 @@ def test_the_figures_stand_and_nothing_grows() -> None:
     assert {row["case"] for row in report["results"] if row["trainings"] == 1} == set(lives.LONG_CASES)
     assert max(row["steps"] for row in report["results"]) == 100_000
     assert [row["growing"] for row in report["results"]] == [[]] * len(report["results"])
+
+
+def test_what_is_measured_again_takes_the_place_of_what_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lives, "FIGURES", tmp_path / "lives.json")
+    rows = [{"case": "softmax", "trainings": count, "steps": 1} for count in (300, 1)]
+    assert lives.report(rows)["results"] == rows
+    lives.FIGURES.write_text(json.dumps(lives.report(rows)), encoding="utf-8")
+    again = {"case": "softmax", "trainings": 1, "steps": 2}
+    assert lives.report([again])["results"] == [rows[0], again]
 
 
 def test_a_case_is_measured_and_told() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
+QUICK = ("--noreport", "--summaries=none")  # drawing takes a second
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -17,7 +18,7 @@ def command(tmp_path: pathlib.Path) -> Run:
     """`command("train", "--steps=5", …)`, in an empty folder, with what it printed."""
 
     def run(name: str, *flags: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        quick = ("--noreport",) if name == "train" and "--report" not in flags else ()  # drawing takes a second
+        quick = QUICK if name == "train" and not {"--report", "--summaries=all"} & {*flags} else ()
         arguments = [sys.executable, "-m", "tfcore", name, *quick, *flags]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
         done = subprocess.run(

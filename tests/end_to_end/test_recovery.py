@@ -17,7 +17,9 @@ from tfcore.errors import RunError
 from tfcore.training.checkpoints import Checkpoints, steps_in
 from tfcore.training.run_folder import RunFolder
 
-CONFIG = RunConfig(batch_size=100, steps=180, checkpoint_every_epochs=0.4, log_every_steps=30, validation=1000)
+CONFIG = RunConfig(
+    batch_size=100, steps=180, checkpoint_every_epochs=0.4, log_every_steps=30, validation=1000, summaries="none"
+)  # fmt: skip
 
 
 def train(path: pathlib.Path, config: RunConfig = CONFIG, *, pause_step: int | None = None) -> str:

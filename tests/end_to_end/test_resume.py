@@ -27,14 +27,14 @@ from tfcore.training.run_folder import RunFolder
 CONFIG = RunConfig(
     model="mlp", hidden=(16,), batch_size=70, steps=300, log_every_steps=17, evaluate_every_epochs=0.3,
     checkpoint_every_epochs=0.4, patience=2, monitor="accuracy",
-    learning_rate=0.05, warmup_steps=40, l2=1e-4, clip_norm=2.0,
+    learning_rate=0.05, warmup_steps=40, l2=1e-4, clip_norm=2.0, summaries="norms", observe_every_steps=60,
 )  # fmt: skip
 # Masks drawn anew in every step, moving statistics, averages and a product of momenta are part of what is resumed.
 CNN = RunConfig(
     model="cifar_cnn", filters=(4, 6, 4), hidden=(16,), dropout=(0.2, 0.4), train_examples=2000, test_examples=200,
     optimizer="nadam", average_decay=0.9, microbatches=2, batch_size=70, steps=100, log_every_steps=17,
     evaluate_every_epochs=0.3, checkpoint_every_epochs=0.4, patience=20, monitor="accuracy", pixels="standardized",
-    learning_rate=0.01,
+    learning_rate=0.01, summaries="norms", observe_every_steps=60,
 )  # fmt: skip
 CONFIGS = {"mlp": CONFIG, "cnn": CNN}
 
