@@ -30,7 +30,7 @@ endef
 
 test: lint ## check the style and types, then run the tests
 	$(LEFT_OUT)
-	@$(BIN)/python -m pytest $(if $(SELECTION),-m "$(SELECTION)")
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(if $(SELECTION),-m "$(SELECTION)")
 	$(LEFT_OUT)
 
 lint: $(VENV)/.installed-test ## check the style and types only
