@@ -102,9 +102,8 @@ class Campaign:
 
     def difference(self, folder: pathlib.Path) -> str:
         """What differs between the run in a folder and the one that always had room."""
-        from benchmarks.faulting import (
-            same_run,  # which loads NumPy: not before `small_disk.enter`, or it starts threads
-        )
+        # It loads NumPy, which would start threads if it came before `small_disk.enter`.
+        from benchmarks.faulting import same_run
 
         found = small_disk.in_child(lambda: len(same_run.differences(self.whole / "run", folder / "run")))
         return "another run than the one that always had room" if found else ""

@@ -170,7 +170,7 @@ def measured(name: str, count: int, steps: int) -> dict[str, Any]:
             case = replace(case, config=replace(case.config, dataset=f"folder:{folder}", train_examples=None,
                                                 test_examples=None))  # fmt: skip
         if not count:
-            case = replace(case, memory_bytes=case.memory_bytes / 5)  # a point is no training
+            case = replace(case, memory_bytes=case.memory_bytes / 5)  # there are five times ten points
         samples = trainings(case, count) if count else long_training(case, steps)
     found = slopes(samples)
     half = samples[len(samples) // 2]

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from support.pages import QUICK
 
 ROOT = pathlib.Path(__file__).parents[2]
-QUICK = ("--noreport", "--summaries=none")  # drawing takes a second
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -18,8 +18,7 @@ def command(tmp_path: pathlib.Path) -> Run:
     """`command("train", "--steps=5", …)`, in an empty folder, with what it printed."""
 
     def run(name: str, *flags: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        quick = QUICK if name == "train" and not {"--report", "--summaries=all"} & {*flags} else ()
-        arguments = [sys.executable, "-m", "tfcore", name, *quick, *flags]
+        arguments = [sys.executable, "-m", "tfcore", name, *(QUICK if name == "train" else ()), *flags]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
         done = subprocess.run(
             arguments, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300

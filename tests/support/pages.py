@@ -32,7 +32,7 @@ from tfcore.commands.main import main
 from tfcore.config import RunConfig
 
 ROOT = Path(__file__).parents[2]
-QUICK = ("--noreport", "--summaries=none")  # before a page's own flags, which win
+QUICK = ("--noreport", "--summaries=none")  # drawing takes a second; a command's own flags come after them and win
 _FENCE = re.compile(r"```(\w*)$")
 _COMMENT = re.compile(r"<!-- (.*) -->$")
 _FILE = re.compile(r"# ([\w./-]+\.\w+)$")
