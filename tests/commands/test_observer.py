@@ -140,6 +140,31 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return run(tmp_path_factory.mktemp("bare") / "run", replace(CONFIG, summaries="none"))
 
 
+def steps_with(folder: Path, split: str, mark: str) -> set[int]:
+    return {step for name, step, tag, _ in events(folder) if name == split and mark in tag}
+
+
+@pytest.mark.parametrize(("every", "curves", "pictures"), [(4, {6, 9, 13}, {13}), (2, {4, 6, 8, 9, 11, 13}, {11, 13})])
+def test_predictions_are_those_of_the_first_evaluation_after_each_look(
+    every: int, curves: set[int], pictures: set[int], tmp_path: Path
+) -> None:
+    """Looks are after steps 1, 1 + every, …; evaluations after 2, 4, 6, 8, 9, 11 and 13."""
+    config = replace(CONFIG, steps=13, evaluate_every_epochs=0.25, observe_every_steps=every)
+    run(tmp_path / "run", config)
+    assert steps_with(tmp_path / "run", "validation", "accuracy") == {2, 4, 6, 8, 9, 11, 13}
+    assert steps_with(tmp_path / "run", "validation", "/pr_curves") == curves
+    assert steps_with(tmp_path / "run", "validation", "confusion_validation") == pictures
+    assert steps_with(tmp_path / "run", "test", "/pr_curves") == {13}
+
+
+def test_a_run_that_ends_early_shows_its_last_evaluation(tmp_path: Path) -> None:
+    config = replace(CONFIG, evaluate_every_epochs=0.25, learning_rate=1e-30, optimizer="gradient_descent", patience=1)
+    run(tmp_path / "run", config)
+    for split in ("validation", "test"):
+        assert steps_with(tmp_path / "run", split, "/pr_curves") == {4}, split
+        assert steps_with(tmp_path / "run", split, f"confusion_{split}") == {4}, split
+
+
 def test_a_run_that_was_stopped_has_neither_doubles_nor_holes(tmp_path: Path, bare: bytes) -> None:
     assert run(tmp_path / "whole", CONFIG) == bare
     for pause_step in (1, 3, 4, 6, None):
@@ -148,4 +173,5 @@ def test_a_run_that_was_stopped_has_neither_doubles_nor_holes(tmp_path: Path, ba
     whole = events(tmp_path / "whole")
     assert events(tmp_path / "parts") == whole
     assert {step for _, step, tag, _ in whole if "_norm/" in tag} == {1, 3, 5, 7, 9}
+    assert {step for split, step, tag, _ in whole if "/pr" in tag and split == "validation"} == {8, 9}
     assert {step for _, step, tag, _ in whole if tag == "batch"} == {1, 9}

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfcore.architecture import Architecture
 from tfcore.commands import sheets
 from tfcore.layers import Conv2D
+from tfcore.modules import layer_table
 
 PLAN = Architecture("own", (8, 8, 3), ("cat", "dog"), "unit")
 
@@ -32,11 +33,12 @@ class Net(tf.Module):
 
 
 def test_a_model_without_a_layer_that_is_called_has_no_filters() -> None:
-    assert sheets.filters(Net(None), PLAN) is None
+    assert sheets.filters(Net(None), PLAN, layer_table(Net(None), PLAN.image_shape)) is None
 
 
 def test_filters_that_are_no_classes_are_numbered() -> None:
-    drawn = sheets.filters(Net(Conv2D(3, 5, 3, name="conv", seed=0)), PLAN)
+    net = Net(Conv2D(3, 5, 3, name="conv", seed=0))
+    drawn = sheets.filters(net, PLAN, layer_table(net, PLAN.image_shape))
     assert drawn is not None
     assert drawn.title == "conv of own: 5 filters of 3x3x3"
 

@@ -14,6 +14,7 @@ from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, RunError, TfcoreError
 from tfcore.layers import Pixels
 from tfcore.models import Mlp
+from tfcore.modules import layer_table
 
 TOP = MARGIN_PIXELS + LINE_PIXELS  # of the first row of tiles
 CAPTIONED = TOP + LINE_PIXELS  # the same, where tiles have captions
@@ -215,8 +216,8 @@ def test_the_weights_of_softmax_are_pictures_of_the_classes(
 
 def test_only_the_first_layer_can_be_on_the_pixels() -> None:
     model = Mlp((8, 6, 1), 4, pixels=Pixels(), seed=0, hidden=(5, 48))  # 48 is the number of pixels, too
-    found, last = sheets._all_filters(model, (8, 6, 1))
-    assert (list(found), last) == (["hidden_1"], "logits")
+    found = sheets._all_filters(model, (8, 6, 1), layer_table(model, (8, 6, 1)))
+    assert list(found) == ["hidden_1"]
     np.testing.assert_array_equal(found["hidden_1"][3, :, :, 0], model.hidden_1.weights.numpy()[:, 3].reshape(8, 6))
 
 

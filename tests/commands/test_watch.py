@@ -129,9 +129,9 @@ def test_a_live_run_is_followed_through_a_stop_to_its_end(
 def test_the_evaluation_is_traced_once(run: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     traces, trace = [], Evaluation._run
 
-    def counted(self: Evaluation, iterator: Any, count: tf.Tensor) -> None:
+    def counted(self: Evaluation, iterator: Any, count: tf.Tensor) -> tf.Tensor:
         traces.append(count)
-        trace(self, iterator, count)
+        return trace(self, iterator, count)
 
     monkeypatch.setattr(Evaluation, "_run", counted)
     watched(run)

@@ -38,6 +38,11 @@ def largest_const_bytes(graph: tf.Graph) -> int:
     return max((node.attr["value"].tensor.ByteSize() for node in nodes if node.op == "Const"), default=0)
 
 
+def test_labels_are_those_of_the_part_in_its_order() -> None:
+    assert examples(5).labels.tolist() == [0, 1, 2, 3, 4]
+    assert examples(5, np.array([3, 0])).labels.tolist() == [3, 0]
+
+
 def test_from_step_starts_at_that_step() -> None:
     batches = TrainingBatches(examples(10), batch_size=4, seed=5)
     whole = labels_of(batches, 0, 12)

@@ -64,6 +64,22 @@ def test_scores_are_those_of_plain_numpy_whatever_the_batch_size(batch_size: int
     assert_equal(evaluation()(batches(batch_size)), plain())
 
 
+@pytest.mark.parametrize("batch_size", [1, 4, 23, 100])
+def test_logits_are_of_every_example_in_order(batch_size: int) -> None:
+    scores, logits = evaluation().with_logits(batches(batch_size))
+    assert_equal(scores, plain())
+    np.testing.assert_allclose(logits, IMAGES.reshape(EXAMPLES, 6) / 255 @ WEIGHTS, rtol=1e-5)
+    assert logits.dtype == tf.float32
+
+
+def test_logits_of_another_dtype_are_given_in_float32() -> None:
+    model = Model()
+    halved = Evaluation(lambda *x, **how: tf.cast(model(*x, **how), tf.bfloat16), cross_entropy, classes=CLASSES)
+    _, logits = halved.with_logits(batches(8))
+    expected = tf.cast(tf.cast(model(tf.constant(IMAGES), training=False), tf.bfloat16), tf.float32)
+    np.testing.assert_array_equal(logits, expected)
+
+
 @pytest.mark.parametrize("batch_size", [1, 5, 8, 23, 50])
 def test_every_example_is_seen_once(batch_size: int) -> None:
     seen = [row for images, _, weights in batches(batch_size) for row in images.numpy()[weights.numpy() > 0]]

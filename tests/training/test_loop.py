@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.small_loop import Training, event, nothing, recorded, stop_at
+from support.small_loop import IMAGES, LABELS, Training, event, nothing, recorded, stop_at
 
 from tfcore.training.events import Moment
 
@@ -131,6 +131,47 @@ def test_one_trace_for_all_steps_however_they_are_called() -> None:
         training.loop.run(40, pause_step=pause_step)
     training.loop.run(40)
     assert training.model.python_calls == 1
+
+
+@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize("block_steps", [1, 3, 20])
+def test_the_next_step_is_taken_by_the_same_trace_and_can_be_undone(block_steps: int, xla: bool) -> None:
+    usual, looked_at = Training(xla=xla), Training(xla=xla)
+    looked_at.batches.block_steps = block_steps
+
+    def look(moment: Moment) -> None:
+        variables = [looked_at.model.weights, looked_at.model.biases, looked_at.step.sums]
+        variables += looked_at.step.optimizer.variables.values()
+        before = [variable.numpy() for variable in variables]
+        taken = looked_at.loop.next_step()
+        assert looked_at.done == moment.step + 1
+        numbers = looked_at.batches.numbers(moment.step)
+        np.testing.assert_array_equal(taken.images, IMAGES[numbers])
+        np.testing.assert_array_equal(taken.labels, LABELS[numbers])
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+        *_, expected = looked_at.step.gradients(taken.images, taken.labels)
+        for ours, plain in zip(taken.gradients, expected, strict=True):
+            np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-7)
+
+    looked_at.loop.events = (event("look", 4, look, last=True),)
+    for training in (usual, looked_at):
+        training.loop.run(25)
+    assert usual.state() == looked_at.state()
+    assert looked_at.loop._trace is not None
+    before = looked_at.model.python_calls
+    looked_at.loop.next_step()
+    assert looked_at.model.python_calls == before  # `gradients` is eager; the step is not
+
+
+def test_the_next_batch_is_known_before_and_after_all_steps() -> None:
+    training = Training()
+    for step in (0, 4, 4):
+        training.loop.run(step)
+        images, labels = training.loop.next_batch()
+        numbers = training.batches.numbers(step)
+        np.testing.assert_array_equal(images, IMAGES[numbers])
+        np.testing.assert_array_equal(labels, LABELS[numbers])
 
 
 def test_a_stop_is_heard_after_the_call_and_before_the_event() -> None:

@@ -84,11 +84,11 @@ class SlowMachine:
     def __call__(self) -> float:
         return self.now
 
-    def run(self, feed: Any, points: tf.Tensor) -> tuple[Block, tf.Tensor]:
+    def run(self, feed: Any, points: tf.Tensor) -> tuple[Block, tf.Tensor, tuple[tf.Tensor, ...]]:
         steps = int(points[-1])
         self.now += steps * self._secs_per_step + (0 if self.calls else self._tracing_secs)
         self.calls.append(steps)
-        return feed.block, tf.zeros([len(points), 9])
+        return feed.block, tf.zeros([len(points), 9]), ()
 
 
 def paced(machine: SlowMachine, last_step: int, events: list[Event] | None = None) -> list[int]:

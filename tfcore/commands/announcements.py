@@ -28,7 +28,7 @@ def introduce(session: "Session") -> None:
         f"{config.schedule} schedule, seed {config.seed}"
     )
     say(f"run folder: {session.folder.path}")
-    rows = layers(session)
+    rows = session.layers
     say(display.model_table(rows))
     say(display.model_totals(rows))
     if words := memory.warning_for(session, rows):

@@ -4,8 +4,9 @@ import io
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +20,10 @@ from tfcore.config import IDENTITY, RunConfig, spelled
 from tfcore.data.batches import EvaluationBatches, Examples
 from tfcore.files import replacing, writing
 from tfcore.metrics import Scores
-from tfcore.modules import graph, layer_table
+from tfcore.modules import LayerRow, graph
 from tfcore.training import observation, summaries
 from tfcore.training.events import Event, Moment, Schedule
+from tfcore.training.loop import NextStep
 from tfcore.training.observation import Observed, Seen
 from tfcore.training.run_folder import PICTURES, TEST
 from tfcore.training.run_log import RunLog
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
     from tfcore.commands.session import Session
 
 _IMAGES_EVERY = 5  # looks
-_VALIDATION_EXAMPLES = 1000  # that are predicted at a look
-_MOST_FILTERS = 64  # on a sheet
+_MOST_FILTERS = 32  # on a sheet
 _MOST_PIXELS = 1 << 21  # of a sheet; as noise it is 6 MB, which a log and a report still take
 _ALWAYS = {"model", "dataset", "optimizer", "learning_rate", "batch_size", "seed"}  # settings that HParams shows
 
@@ -49,12 +50,13 @@ class Observer:
         self._parts = session.config.summary_parts
         self._every = session.config.observe_every_steps
         self._names = session.data.class_names
+        self._logits: tf.Tensor | None = None  # of the newest evaluation, float32 [N, classes]
 
     def begin(self) -> None:
         """What holds for all of the run: its configuration, model and machine, the graph, its row of HParams."""
         config, model, shape = self._session.config, self._session.model, self._session.data.image_shape
         if "text" in self._parts:
-            pages = {"configuration": _as_block(config.flags()), "model": _model_page(model, shape),
+            pages = {"configuration": _as_block(config.flags()), "model": _model_page(self._session.layers),
                      "machine": f"{machine()}\n"}  # fmt: skip
             self._log.add(0, "train", [summaries.text(name, page) for name, page in pages.items()])
         if "graph" in self._parts:
@@ -63,35 +65,61 @@ class Observer:
             name = self._session.folder.path.resolve().name
             self._log.describe([summaries.hparams(name, _settings(config))])
 
-    def events(self) -> list[Event]:
-        """After the first step, after every so many, and after the last."""
-        if not self._parts & {"norms", "histograms", "images", "pr_curves"}:
-            return []
-        return [Event("observation", Schedule(self._every, offset=1, also_last=True), self.observe)]
+    def events(self, next_step: Callable[[], NextStep], evaluation: Schedule) -> list[Event]:
+        """Looks after the first step, after every so many, and after the last; at predictions, once there are any.
 
-    def observe(self, moment: Moment) -> None:
-        """Looks at the step that comes next, and at predictions on validation examples."""
+        Args:
+            next_step: the loop's.
+            evaluation: when `validate` is called.
+        """
+        found = []
+        if self._parts & {"norms", "histograms", "images"}:
+            looks = Schedule(self._every, offset=1, also_last=True)
+            found.append(Event("observation", looks, partial(self.observe, next_step)))
+        if self._parts & {"images", "pr_curves"} and "validation" in self._session.splits:
+            found.append(Event("predictions", evaluation, partial(self.look_at_validation, evaluation)))
+        return found
+
+    def validate(self, batches: EvaluationBatches) -> Scores:
+        """Scores the validation split, and keeps what was predicted for `look_at_validation`."""
+        scores, self._logits = self._session.evaluation.with_logits(batches)
+        return scores
+
+    def observe(self, next_step: Callable[[], NextStep], moment: Moment) -> None:
+        """Looks at the step that comes next, and at the model's insides; at the end these are left to `conclude`."""
         session, step = self._session, moment.step
-        observed = observation.observe(session.model, session.step, session.training_batches())
+        observed = observation.observe(session.model, session.step, next_step)
         if "norms" in self._parts:
             self._log.write(step, "train", observation.norms(observed))
         if "histograms" in self._parts:
             self._log.add(step, "train", _histograms(observed))
-        with_images = "images" in self._parts and (
-            step == moment.last_step or (step - 1) % (_IMAGES_EVERY * self._every) == 0
-        )
-        if with_images:
+        if "images" in self._parts and (step - 1) % (_IMAGES_EVERY * self._every) == 0 and step < moment.last_step:
             self._show(step, "train", self._sheets(observed))
-        if "validation" in session.splits:
-            part = session.splits["validation"].first(_VALIDATION_EXAMPLES)
-            self._look_at_predictions(step, "validation", part, with_images=with_images)
 
-    def conclude(self, step: int, scores: Scores) -> None:
-        """The test split with the weights that were scored; writes `test.json` and the pictures beside it.
+    def look_at_validation(self, evaluation: Schedule, moment: Moment) -> None:
+        """Looks at the predictions of an evaluation: of the first one after each look but the first, and of the last.
+
+        After the first step they would say little.
+        """
+        step, is_last = moment.step, moment.step == moment.last_step or moment.ended_by is not None
+
+        def is_due(every: int) -> bool:
+            newest = (step - 1) // every * every  # completed steps before the newest look
+            return is_last or (newest > 0 and evaluation.next_after(newest, moment.last_step) == step)
+
+        if is_due(self._every):
+            assert self._logits is not None
+            examples, with_images = self._session.splits["validation"], is_due(_IMAGES_EVERY * self._every)
+            self._look_at_predictions(step, "validation", examples, self._logits, with_images=with_images)
+
+    def conclude(self, step: int, scores: Scores, logits: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> None:
+        """What the weights that were scored give; writes `test.json` and the pictures beside it.
 
         Args:
             step: completed steps.
             scores: of the test split.
+            logits: of its examples, float32 `[N, classes]`.
+            images, labels: a training batch, uint8 `[B, H, W, C]` and int32 `[B]`.
         """
         session = self._session
         folder = session.folder.path
@@ -99,46 +127,44 @@ class Observer:
             scratch.write_text(json.dumps(display.scores_json(scores, self._names), indent=2) + "\n", encoding="utf-8")
         if not self._parts & {"images", "pr_curves"}:
             return
-        images = self._look_at_predictions(step, "test", session.splits["test"], with_images="images" in self._parts)
-        if "images" not in self._parts:
+        with_images = "images" in self._parts
+        pictures = self._look_at_predictions(step, "test", session.splits["test"], logits, with_images=with_images)
+        if not with_images:
             return
-        images.pop("confusion_test", None)  # which is in test.json
-        images |= self._sheets(observation.see(session.model, *session.training_batches().batch(step)))
+        pictures.pop("confusion_test", None)  # which is in test.json
+        pictures |= self._show(step, "train", self._sheets(observation.see(session.model, images, labels)))
         with writing(folder / PICTURES):
             os.makedirs(folder / PICTURES, exist_ok=True)
-        for name, image in images.items():
+        for name, png in pictures.items():
             with replacing(folder / PICTURES / f"{name}.png") as scratch:
-                scratch.write_bytes(_png(image))
+                scratch.write_bytes(png)
 
     def _sheets(self, seen: Seen) -> dict[str, Image.Image]:
         """The batch, filters, and feature maps of the batch's first picture."""
-        model, plan = self._session.model, self._session.architecture
+        model, plan, layers = self._session.model, self._session.architecture, self._session.layers
         names = [self._names[label] for label in seen.labels]
         pixels = next((array for array in seen.activations.values() if array.shape == seen.images.shape), seen.images)
         found = {"batch": findings.batch(pixels, names)}
-        filters = sheets.filters(model, plan, most=_MOST_FILTERS)
+        filters = sheets.filters(model, plan, layers, most=_MOST_FILTERS)
         if filters is not None:
             found["filters"] = filters.image
-        if any(array.ndim == 4 for array in seen.activations.values()):
+        if any(row.trainable and len(row.output_shape) == 4 for row in layers):
             found["feature_maps"] = sheets.feature_maps(model, plan, seen.images[0], names[0]).image
-        return {name: _bounded(image) for name, image in found.items()}
+        return found
 
     def _look_at_predictions(
-        self, step: int, split: str, examples: Examples, *, with_images: bool
-    ) -> dict[str, Image.Image]:
+        self, step: int, split: str, examples: Examples, logits: tf.Tensor, *, with_images: bool
+    ) -> dict[str, bytes]:
         """PR curves of the examples; the confusion matrix and the wrong ones as pictures, which are given back."""
-        batches = EvaluationBatches(examples, batch_size=self._session.config.eval_batch_size)
-        found, labels = self._session.predictions(batches)
+        found, labels = tf.nn.softmax(logits).numpy(), examples.labels
         if "pr_curves" in self._parts:
             self._log.add(step, split, _pr_curves(found, labels, self._names))
-        if not with_images:
+        if not (with_images and "images" in self._parts):
             return {}
         matrix = np.zeros([len(self._names)] * 2, np.int64)
         np.add.at(matrix, (labels, found.argmax(1)), 1)
         images = {"confusion": findings.confusion(matrix, self._names), "wrong": self._wrong(examples, found, labels)}
-        shown = {f"{name}_{split}": _bounded(image) for name, image in images.items() if image is not None}
-        self._show(step, split, shown)
-        return shown
+        return self._show(step, split, {f"{name}_{split}": image for name, image in images.items() if image})
 
     def _wrong(self, examples: Examples, found: NDArray[Any], labels: NDArray[Any]) -> Image.Image | None:
         """The most confidently wrong ones; None where all are right."""
@@ -150,8 +176,12 @@ class Observer:
         title = f"{count:,} of {len(labels):,} are wrong; the most confident of them"
         return findings.wrong(title, pictures.numpy(), found[numbers], labels[numbers], self._names)
 
-    def _show(self, step: int, split: str, images: dict[str, Image.Image]) -> None:
-        self._log.add(step, split, [summaries.image(n, _png(image), image.size) for n, image in images.items()])
+    def _show(self, step: int, split: str, images: dict[str, Image.Image]) -> dict[str, bytes]:
+        """Writes them down; as they are written, by name."""
+        bounded = {name: _bounded(image) for name, image in images.items()}
+        files = {name: _png(image) for name, image in bounded.items()}
+        self._log.add(step, split, [summaries.image(name, files[name], bounded[name].size) for name in files])
+        return files
 
 
 def _histograms(observed: Observed) -> list[Any]:
@@ -190,9 +220,8 @@ def _settings(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _model_page(model: tf.Module, image_shape: tuple[int, int, int]) -> str:
+def _model_page(rows: Sequence[LayerRow]) -> str:
     """The model table as Markdown."""
-    rows = layer_table(model, image_shape)
     lines = ["| layer | kind | output shape | parameters |", "|---|---|---|--:|"]
     for row in rows:
         lines.append(f"| {row.path} | {row.kind} | {display.shape(row.output_shape)} | {row.parameters:,} |")

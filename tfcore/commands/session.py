@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
+from functools import cached_property, partial
 from typing import Any
 
 import tensorflow as tf
@@ -19,14 +20,14 @@ from tfcore.data.batches import EvaluationBatches, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset
 from tfcore.errors import DiskError, TfcoreError
 from tfcore.metrics import Scores
-from tfcore.modules import named_variables
+from tfcore.modules import LayerRow, named_variables
 from tfcore.training import divergence, run_log
 from tfcore.training.checkpoints import Checkpoints
 from tfcore.training.divergence import DivergedError
 from tfcore.training.early_stopping import EarlyStopping
-from tfcore.training.evaluation import Evaluation, Predictions
+from tfcore.training.evaluation import Evaluation
 from tfcore.training.events import Event, Schedule
-from tfcore.training.loop import Loop
+from tfcore.training.loop import Loop, NextStep
 from tfcore.training.run_folder import RunFolder
 from tfcore.training.signals import StopSignals
 from tfcore.training.standard_events import StandardEvents
@@ -51,7 +52,7 @@ class Session:
 
     Attributes:
         details: a console for what is left out where it is to be quiet.
-        model, step, evaluation, predictions, sums, early_stopping, checkpoints: the parts of the run.
+        model, step, evaluation, sums, early_stopping, checkpoints: the parts of the run.
         data, splits: the data set, and the examples of `train`, `validation` and `test`.
     """
 
@@ -79,7 +80,6 @@ class Session:
         self.total_steps = config.total_steps(len(self.splits["train"]))
         self.step = builders.training_step(config, self.model, self.total_steps)
         self.evaluation = Evaluation(self.model, builders.loss(config), classes=self.data.classes)
-        self.predictions = Predictions(self.model)
         self.sums = TrainingSums(self.step.sums)
         self.early_stopping = EarlyStopping(monitor=config.monitor, patience=config.patience)
         self.provenance = Provenance(config, self.data.train)
@@ -165,7 +165,7 @@ class Session:
             if self.early_stopping.best_step is not None:
                 result["best"] = {"step": self.early_stopping.best_step, "validation": self.early_stopping.best_scores}
             if ended_by != "interrupted":
-                result |= self._test(log, steps)
+                result |= self._test(log, loop, steps)
         log.commit()  # before the result says that there is nothing left to do
         self.folder.write_result(result)
         announcements.conclude(self, result, loop.train_secs, time.monotonic() - self._start)
@@ -183,43 +183,55 @@ class Session:
     def loop(self, log: run_log.RunLog, show_progress: Callable[[int], None] = lambda _: None) -> Loop:
         """The loop with its events, in the order in which they happen at a step."""
         validation = self.evaluation_batches("validation") if "validation" in self.splits else None
+        observer = Observer(self, log)
         standard = StandardEvents(
             log=log, sums=self.sums, batch_size=self.config.batch_size,
-            validate=None if validation is None else lambda: self.evaluation(validation),
+            validate=None if validation is None else lambda: observer.validate(validation),
             validate_average=None if validation is None else self._with_averages(validation),
             early_stopping=self.early_stopping, save=lambda step, score: self._save(log, step, score),
             is_among_best=self.checkpoints.is_among_best,
             say=self.details.print, per_epoch=self.config.steps_per_epoch(len(self.splits["train"])),
             print_every_epochs=self.config.print_every_epochs,
         )  # fmt: skip
-        config, events = self.config, self._events(standard, Observer(self, log))
-        return Loop(
-            self.step, self.training_batches(), events, xla=config.xla == "on", max_call_steps=self._max_call_steps,
-            after_call=show_progress,
+
+        def next_step() -> NextStep:
+            return loop.next_step()
+
+        events = self._events(standard, partial(observer.events, next_step))
+        loop = Loop(
+            self.step, self.training_batches(), events, xla=self.config.xla == "on",
+            max_call_steps=self._max_call_steps, after_call=show_progress,
         )  # fmt: skip
+        return loop
 
     def training_batches(self) -> TrainingBatches:
         """Those of every step."""
         return TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
 
-    def _events(self, standard: StandardEvents, observer: Observer) -> list[Event]:
+    def _events(self, standard: StandardEvents, looks: Callable[[Schedule], list[Event]]) -> list[Event]:
         """The standard events; looks and one's own events before the checkpoint; and when each is due."""
         config = self.config
         per_epoch = config.steps_per_epoch(len(self.splits["train"]))
         every = config.batch_accuracy_every_steps
+        evaluation = Schedule(Fraction(str(config.evaluate_every_epochs)) * per_epoch, also_last=True)
         events = standard.events(
             batch_accuracy=Schedule(Fraction(every), offset=1) if every else None,
             scalars=Schedule(Fraction(config.log_every_steps), also_last=True),
-            evaluation=Schedule(Fraction(str(config.evaluate_every_epochs)) * per_epoch, also_last=True),
+            evaluation=evaluation,
             epoch=Schedule(per_epoch, also_last=True),
             checkpoint=Schedule(Fraction(str(config.checkpoint_every_epochs)) * per_epoch),
         )
         place = next(number for number, event in enumerate(events) if event.name == "checkpoint")
-        return [*events[:place], *observer.events(), *self._own_events(self), *events[place:]]
+        return [*events[:place], *looks(evaluation), *self._own_events(self), *events[place:]]
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
         """All of a split, padded to the evaluation's batch size."""
         return EvaluationBatches(self.splits[split], batch_size=self.config.eval_batch_size)
+
+    @cached_property
+    def layers(self) -> list[LayerRow]:
+        """The model table's; see `announcements.layers`."""
+        return announcements.layers(self)
 
     def _with_averages(self, batches: EvaluationBatches) -> Callable[[], Scores] | None:
         """An evaluation with the averaged weights; None where there are none."""
@@ -239,16 +251,16 @@ class Session:
             divergence.check_finite(divergence.state(self.model, self.step), step)
             self.checkpoints.save(step, score=score, keep_step=self.early_stopping.best_step)
 
-    def _test(self, log: run_log.RunLog, step: int) -> dict[str, dict[str, float]]:
+    def _test(self, log: run_log.RunLog, loop: Loop, step: int) -> dict[str, dict[str, float]]:
         """Scores the test split with the best weights if there was a patience, else the last; averages beside them."""
         best = self.early_stopping.best_step
         if self.config.patience is not None and best is not None and best != step:
             for part in ("model.", "optimizer.average."):
                 self.checkpoints.restore(best, only=part)
         batches = self.evaluation_batches("test")
-        scores = self.evaluation(batches)
+        scores, logits = self.evaluation.with_logits(batches)
         found = {"test": display.headline(scores)}
-        Observer(self, log).conclude(step, scores)
+        Observer(self, log).conclude(step, scores, logits, *loop.next_batch())
         averaged = self._with_averages(batches)
         if averaged is not None:
             found["test_average"] = display.headline(averaged())

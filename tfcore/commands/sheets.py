@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from tfcore import checks
 from tfcore.architecture import Architecture
 from tfcore.commands import drawing
 from tfcore.commands.drawing import Picture, Tile
+
+if TYPE_CHECKING:
+    from tfcore.modules import LayerRow
 
 _MOST_TILES = 256  # filters or feature maps on a sheet
 _MOST_DEEP = 32  # filters on a sheet, and input channels of each, where every channel has a tile
@@ -30,12 +33,15 @@ class Drawn(NamedTuple):
     image: Image.Image
 
 
-def filters(model: Any, plan: Architecture, wanted: str = "", *, most: int = _MOST_TILES) -> Drawn | None:
+def filters(
+    model: Any, plan: Architecture, layers: Sequence["LayerRow"], wanted: str = "", *, most: int = _MOST_TILES
+) -> Drawn | None:
     """The filters of a convolution, or of a linear layer on the pixels: as large as the pictures, one for each unit.
 
     Args:
         model: built by `plan`.
         plan: what it is, with the names of its classes.
+        layers: of the model, in the order of their calls.
         wanted: path of a layer; "" for the first that has filters.
         most: filters on the sheet.
 
@@ -45,14 +51,14 @@ def filters(model: Any, plan: Architecture, wanted: str = "", *, most: int = _MO
     Raises:
         ConfigError: `wanted` has none.
     """
-    found, last_path = _all_filters(model, plan.image_shape)
+    found = _all_filters(model, plan.image_shape, layers)
     if not found:
         return None
     path = wanted or next(iter(found))
     checks.one_of("filters", path, tuple(found))
     count, height, width, channels = found[path].shape
     title = f"{path} of {plan.model}: {count} filters of {height}x{width}x{channels}"
-    is_of_classes = path == last_path and count == len(plan.class_names)
+    is_of_classes = path == layers[-1].path and count == len(plan.class_names)
     names = plan.class_names if is_of_classes else tuple(map(str, range(count)))
     return Drawn(path, title, _filter_sheet(title, found[path], names, most))
 
@@ -77,17 +83,18 @@ def feature_maps(model: Any, plan: Architecture, picture: Picture, line: str, wa
     return Drawn(path, title, drawing.beside(left, right))
 
 
-def _all_filters(model: Any, image_shape: tuple[int, int, int]) -> tuple[dict[str, Filters], str]:
-    """The filters of each layer that has some, by path in the order of calls; and the path of the last layer."""
-    from tfcore.modules import layer_table, named_parameters
+def _all_filters(model: Any, image_shape: tuple[int, int, int], layers: Sequence["LayerRow"]) -> dict[str, Filters]:
+    """The filters of each layer that has some, by path in the order of calls."""
+    from tfcore.modules import named_parameters
 
-    parameters, paths = named_parameters(model), [row.path for row in layer_table(model, image_shape)]
-    weights = {path: parameters[f"{path}.weights"].numpy() for path in paths if f"{path}.weights" in parameters}
+    parameters = named_parameters(model)
+    own = {row.path: parameters.get(f"{row.path}.weights") for row in layers}
+    weights = {path: variable.numpy() for path, variable in own.items() if variable is not None}
     found = {path: np.moveaxis(array, 3, 0) for path, array in weights.items() if array.ndim == 4}
     for path, array in list(weights.items())[:1]:  # a later layer has that many inputs only by chance
         if array.ndim == 2 and len(array) == math.prod(image_shape):
             found[path] = array.T.reshape(-1, *image_shape)
-    return found, next(reversed(paths), "")
+    return found
 
 
 def _filter_sheet(title: str, filters: Filters, names: tuple[str, ...], most: int = _MOST_TILES) -> Image.Image:

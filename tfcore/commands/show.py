@@ -127,7 +127,10 @@ def _filters(options: dict[str, Any]) -> Drawn:
     """The filters of a convolution, or of a linear layer on the pixels: as large as the pictures, one for each unit."""
     run_dir = Path(options["run_dir"])
     trained = _load(run_dir)
-    drawn = sheets.filters(trained.module, trained.architecture, options["filters"])
+    from tfcore.modules import layer_table
+
+    layers = layer_table(trained.module, trained.architecture.image_shape)
+    drawn = sheets.filters(trained.module, trained.architecture, layers, options["filters"])
     if drawn is None:
         raise ConfigError(f"The model in {run_dir} has no convolution, and no linear layer on the pixels.")
     print(drawn.title)

@@ -3,11 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from tfcore.data.batches import EvaluationBatches
 from tfcore.metrics import EvaluationSums, Scores
 from tfcore.training.step import Loss
 
@@ -36,39 +33,22 @@ class Evaluation:
 
     def __call__(self, batches: Batches) -> Scores:
         """Loss, accuracy, top-k and confusion matrix over all of `batches`."""
-        self._sums.reset()
-        self.run(iter(batches), tf.constant(batches.count, tf.int64))
-        return self._sums.scores()
+        return self.with_logits(batches)[0]
 
-    def _run(self, iterator: Iterator[Any], count: tf.Tensor) -> None:
-        def add_batch(number: tf.Tensor) -> list[tf.Tensor]:
+    def with_logits(self, batches: Batches) -> tuple[Scores, tf.Tensor]:
+        """The scores, and the logits of each example in its order, float32 `[N, classes]`."""
+        self._sums.reset()
+        logits = self.run(iter(batches), tf.constant(batches.count))
+        scores = self._sums.scores()
+        return scores, logits[: scores.examples]  # what comes after them is padding
+
+    def _run(self, iterator: Iterator[Any], count: tf.Tensor) -> tf.Tensor:
+        def add_batch(number: tf.Tensor, found: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             images, labels, weights = next(iterator)
             logits = self._model(images, training=False)
             self._sums.add(self._loss(logits, labels), logits, labels, weights)
-            return [number + 1]
+            return number + 1, found.write(number, tf.cast(logits, tf.float32))
 
-        tf.while_loop(lambda number: number < count, add_batch, [tf.zeros([], tf.int64)])
-
-
-class Predictions:
-    """The probabilities that `model` gives, for looks at single examples; traced once for all splits.
-
-    Args:
-        model: called as `model(images, training=False)`; gives logits `[N, classes]`.
-    """
-
-    def __init__(self, model: Callable[..., tf.Tensor]) -> None:
-        self._model = model
-        self._of_batch = tf.function(self._softmax, autograph=False)
-
-    def __call__(self, batches: EvaluationBatches) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """The probability of each class for each example, float32 `[N, classes]`, and the labels `[N]`."""
-        parts = []
-        for images, labels, weights in map(batches.batch, range(batches.count)):  # an iterator takes longer to make
-            counted = weights.numpy() > 0
-            parts.append((self._of_batch(images).numpy()[counted], labels.numpy()[counted]))
-        probabilities, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return probabilities, labels
-
-    def _softmax(self, images: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(tf.cast(self._model(images, training=False), tf.float32))
+        found = tf.TensorArray(tf.float32, count, element_shape=[None, self._sums.classes])
+        _, found = tf.while_loop(lambda number, _: number < count, add_batch, (0, found))
+        return found.concat()

@@ -52,6 +52,7 @@ class Loop:
         self._max_call_steps, self._clock, self._after_call = max_call_steps, clock, after_call
         self._call_steps = 1
         self.train_secs = 0.0  # in compiled calls so far, tracing included
+        self._feed: _Feed | None = None
         self._trace: Callable[..., Any] | None = None
         self._run_part = tf.function(self._part, autograph=False, jit_compile=xla or None)
 
@@ -70,11 +71,11 @@ class Loop:
         """
         done = int(self._step.optimizer.step.numpy())
         end = last_step if pause_step is None else min(last_step, pause_step)
-        feed = _Feed(self._batches.from_step(done)) if done < end else None
+        self._feed = None
         stopping = [event for event in self.events if not event.passive]
-        while feed and done < end:
+        while done < end:
             target = min([end, *(event.schedule.next_after(done, last_step) for event in stopping)])
-            moment = self._advance(feed, Moment(done, last_step), target, should_stop)
+            moment = self._advance(Moment(done, last_step), target, should_stop)
             done = moment.step
             if done < target:
                 return "interrupted"
@@ -85,7 +86,27 @@ class Loop:
                 return "interrupted"
         return None if done >= last_step else "interrupted"
 
-    def _advance(self, feed: "_Feed", moment: Moment, target: int, should_stop: Callable[[], bool]) -> Moment:
+    def next_step(self) -> "NextStep":
+        """Takes the step that comes next by itself, for an event that is not passive.
+
+        The loop goes on as if it had not been taken: by then the event has given every variable its value again.
+        """
+        images, labels = self.next_batch()
+        ran = self._run_traced(self._fed(), tf.constant([1]))
+        return NextStep(images, labels, ran.gradients)
+
+    def next_batch(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Images `[B, …]` and labels `[B]` of the step that comes next."""
+        block = self._fed().unused()
+        return block.images[block.used], block.labels[block.used]
+
+    def _fed(self) -> "_Feed":
+        """What stands before the batch of the next step."""
+        if self._feed is None:
+            self._feed = _Feed(self._batches.from_step(int(self._step.optimizer.step.numpy())))
+        return self._feed
+
+    def _advance(self, moment: Moment, target: int, should_stop: Callable[[], bool]) -> Moment:
         """Steps up to `target`, in calls of about a second, after each of which passive events are called.
 
         Returns:
@@ -94,7 +115,7 @@ class Loop:
         passive = [event for event in self.events if event.passive]
         while moment.step < target and not should_stop():
             end = moment.step + min(target - moment.step, self._max_call_steps or self._call_steps)
-            moments = self._moments(feed, moment, end, passive)
+            moments = self._moments(moment, end, passive)
             for moment in moments:
                 _call(passive, moment)
                 if moment.ended_by is not None:
@@ -102,12 +123,12 @@ class Loop:
             self._after_call(moment.step)
         return moment
 
-    def _moments(self, feed: "_Feed", start: Moment, end: int, passive: list[Event]) -> list[Moment]:
+    def _moments(self, start: Moment, end: int, passive: list[Event]) -> list[Moment]:
         """Steps up to `end` in one call; the moments at which a passive event is due, and that of the end."""
         last_step, before_secs = start.last_step, self.train_secs
         due = (step for event in passive for step in event.schedule.between(start.step, end, last_step))
         points = sorted({*due, end})
-        rows, secs = self._timed(feed, [point - start.step for point in points])
+        rows, secs = self._timed([point - start.step for point in points])
         self._set_pace(end - start.step, secs)
         step_secs = secs / (end - start.step)
         return [
@@ -121,42 +142,38 @@ class Loop:
             for point, row in zip(points, rows, strict=True)
         ]
 
-    def _timed(self, feed: "_Feed", points: list[int]) -> tuple[list[list[float]], float]:
+    def _timed(self, points: list[int]) -> tuple[list[list[float]], float]:
         """What was seen at the points, and the seconds that the call took."""
-        start = self._clock()
-        feed.block, seen = self._run_traced(feed, tf.constant(points))
+        feed, start = self._fed(), self._clock()
+        feed.block, seen, _ = self._run_traced(feed, tf.constant(points))
         rows = seen.numpy().tolist()
         secs = self._clock() - start
         self.train_secs += secs
         return rows, secs
 
-    def _run_traced(self, feed: "_Feed", points: tf.Tensor) -> tuple["Block", tf.Tensor]:
+    def _run_traced(self, feed: "_Feed", points: tf.Tensor) -> "_Ran":
         """What `_run_steps` gives. One trace serves all: counts are tensors, all iterators have one element spec."""
         if self._trace is None:
             # AutoGraph would take longer to rewrite the sources than the trace takes.
             traced = tf.function(self._run_steps, autograph=False)
             self._trace = traced.get_concrete_function(feed.iterator, feed.block, tf.TensorSpec([None], tf.int32))
-        block, seen = self._trace(feed.iterator, feed.block, points)
-        return block, seen
+        return _Ran(*self._trace(feed.iterator, feed.block, points))
 
     def _set_pace(self, steps: int, secs: float) -> None:
         """Aims the next call at a second, and grows at most fourfold: the first call's time includes tracing."""
         fitting = int(steps * _CALL_SECS / max(secs, 1e-6))
         self._call_steps = max(1, min(fitting, _GROWTH * max(steps, 1)))
 
-    def _run_steps(self, iterator: Iterator[Any], block: "Block", points: tf.Tensor) -> tuple["Block", tf.Tensor]:
+    def _run_steps(self, iterator: Iterator[Any], block: "Block", points: tf.Tensor) -> "_Ran":
         """As many steps as the last of `points` says.
 
         Args:
             iterator: gives the blocks after this one.
             block: what is left of it is used first.
             points: int32 [P], counts of steps from here, ascending.
-
-        Returns:
-            What is left of the block then, and float64 [P, 9]: what the step at each point saw, and the sums.
         """
 
-        def advance(block: Block, done: tf.Tensor, number: tf.Tensor, seen: tf.TensorArray) -> Any:
+        def advance(block: Block, done: tf.Tensor, number: tf.Tensor, seen: tf.TensorArray, _: Any) -> Any:
             block_steps = block.images.shape[0]
             block = tf.cond(block.used == block_steps, lambda: _whole_block(iterator), lambda: block)
             end = tf.minimum(block.used + points[number] - done, block_steps)
@@ -164,14 +181,16 @@ class Loop:
             done += end - block.used
             at_point = done == points[number]
             seen = tf.cond(at_point, lambda: seen.write(number, self._seen(result)), lambda: seen)
-            return block._replace(used=end), done, number + tf.cast(at_point, tf.int32), seen
+            return block._replace(used=end), done, number + tf.cast(at_point, tf.int32), seen, result.gradients
 
         count = tf.size(points)
         seen = tf.TensorArray(tf.float64, count, element_shape=[len(_OBSERVED) + self._step.sums.shape[0]])
-        block, _, _, seen = tf.while_loop(
-            lambda _block, _done, number, _seen: number < count, advance, (block, 0, 0, seen)
+        block, _, _, seen, gradients = tf.while_loop(
+            lambda _block, _done, number, *_: number < count,
+            advance,
+            (block, 0, 0, seen, self._step.nothing().gradients),
         )
-        return block, seen.stack()
+        return _Ran(block, seen.stack(), gradients)
 
     def _part(self, images: tf.Tensor, labels: tf.Tensor, first: tf.Tensor, end: tf.Tensor) -> StepResult:
         """The steps `first` … `end` - 1 of a block; the result of the last."""
@@ -198,6 +217,22 @@ class Block(NamedTuple):
     used: tf.Tensor  # int32 []
 
 
+class NextStep(NamedTuple):
+    """A step that has been taken by itself."""
+
+    images: tf.Tensor  # [B, …], its batch
+    labels: tf.Tensor  # [B]
+    gradients: tuple[tf.Tensor, ...]  # one for each parameter
+
+
+class _Ran(NamedTuple):
+    """What the steps of a call leave."""
+
+    block: Block  # what is left of it
+    seen: tf.Tensor  # float64 [P, 9], what the step at each point saw, and the sums
+    gradients: tuple[tf.Tensor, ...]  # of the last step
+
+
 def _whole_block(iterator: Iterator[Any]) -> Block:
     images, labels = next(iterator)
     return Block(images, labels, tf.constant(0))
@@ -209,6 +244,12 @@ class _Feed:
     def __init__(self, iterator: Iterator[Any]) -> None:
         self.iterator = iterator
         self.block = _whole_block(iterator)
+
+    def unused(self) -> Block:
+        """The block, or the next one where it is used up."""
+        if self.block.used == self.block.images.shape[0]:
+            self.block = _whole_block(self.iterator)
+        return self.block
 
 
 def _call(events: Sequence[Event], moment: Moment) -> None:

@@ -1,6 +1,6 @@
 """What a step does, looked at closely without taking it: gradients, updates and activations by layer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfcore.data.batches import TrainingBatches
 from tfcore.modules import named_variables, outputs
+from tfcore.training.loop import NextStep
 from tfcore.training.step import TrainingStep
 
 _EXAMPLES = 16  # whose activations are looked at
@@ -56,24 +56,22 @@ def see(model: tf.Module, images: tf.Tensor, labels: tf.Tensor) -> Seen:
     )
 
 
-def observe(model: tf.Module, step: TrainingStep, batches: TrainingBatches) -> Observed:
-    """Takes the next step on its own batch, notes what it did, and puts everything back to the bit.
-
-    It runs eagerly, by the plain formulas: a graph of its own would take longer to trace than it saves.
+def observe(model: tf.Module, step: TrainingStep, next_step: Callable[[], NextStep]) -> Observed:
+    """Takes the next step, notes what it did, and puts everything back to the bit.
 
     Args:
         model: what `step` trains.
         step: as it stands after the last completed step.
-        batches: of the run.
+        next_step: takes it; `Loop.next_step`.
     """
-    images, labels = batches.batch(int(step.optimizer.step.numpy()))
     paths = [path for path, variable in named_variables(model).items() if variable.trainable]
     with _put_back([*named_variables(model).values(), *step.optimizer.variables.values(), step.sums]):
         before = [variable.numpy() for variable in step.optimizer.parameters]
-        slopes = [gradient.numpy() for gradient in step(images, labels).gradients]
+        taken = next_step()
         changes = [new.numpy() - old for new, old in zip(step.optimizer.parameters, before, strict=True)]
+    slopes = [gradient.numpy() for gradient in taken.gradients]
     weights, gradients, updates = (dict(zip(paths, arrays, strict=True)) for arrays in (before, slopes, changes))
-    seen = see(model, images, labels)
+    seen = see(model, taken.images, taken.labels)
     return Observed(seen.images, seen.labels, seen.activations, weights, gradients, updates)
 
 
@@ -81,7 +79,7 @@ def norms(observed: Observed) -> dict[str, float]:
     """The Euclidean norms of weights, gradients and updates, as `weight_norm/PATH` and so on."""
     parts = {"weight": observed.weights, "gradient": observed.gradients, "update": observed.updates}
     return {
-        f"{name}_norm/{path}": float(np.sqrt(np.square(array, dtype=np.float64).sum()))
+        f"{name}_norm/{path}": float(np.sqrt(np.square(array.astype(np.float64)).sum()))
         for name, arrays in parts.items()
         for path, array in arrays.items()
     }

@@ -42,7 +42,9 @@ def histogram(tag: str, values: NDArray[Any]) -> Summary.Value:
     low, high = (numbers.min(), numbers.max()) if numbers.size else (0.0, 0.0)
     if low == high:
         low, high = low - max(0.5, 1e-6 * abs(low)), high + max(0.5, 1e-6 * abs(high))
-    counts, edges = np.histogram(numbers, _BUCKETS, (low, high))
+    buckets = ((numbers - low) / (high - low) * _BUCKETS).astype(np.int64)  # np.histogram takes three times as long
+    counts = np.bincount(np.minimum(buckets, _BUCKETS - 1), minlength=_BUCKETS)
+    edges = np.linspace(low, high, _BUCKETS + 1)
     return Summary.Value(tag=tag, metadata=_HISTOGRAM, tensor=_doubles(np.stack([edges[:-1], edges[1:], counts], 1)))
 
 
