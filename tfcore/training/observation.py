@@ -79,7 +79,7 @@ def norms(observed: Observed) -> dict[str, float]:
     """The Euclidean norms of weights, gradients and updates, as `weight_norm/PATH` and so on."""
     parts = {"weight": observed.weights, "gradient": observed.gradients, "update": observed.updates}
     return {
-        f"{name}_norm/{path}": float(np.sqrt(np.square(array.astype(np.float64)).sum()))
+        f"{name}_norm/{path}": float(np.sqrt(np.einsum("i,i", array.ravel(), array.ravel(), dtype=np.float64)))
         for name, arrays in parts.items()
         for path, array in arrays.items()
     }

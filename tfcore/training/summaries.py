@@ -37,15 +37,19 @@ def histogram(tag: str, values: NDArray[Any]) -> Summary.Value:
 
     Where all are equal, the buckets lie around them.
     """
-    numbers = np.asarray(values, np.float64).ravel()
-    numbers = numbers[np.isfinite(numbers)]
+    numbers = np.array(values, np.float64).ravel()
+    if not np.isfinite(numbers.sum()):  # where all are finite, that is seen without a copy
+        numbers = numbers[np.isfinite(numbers)]
     low, high = (numbers.min(), numbers.max()) if numbers.size else (0.0, 0.0)
     if low == high:
         low, high = low - max(0.5, 1e-6 * abs(low)), high + max(0.5, 1e-6 * abs(high))
-    buckets = ((numbers - low) / (high - low) * _BUCKETS).astype(np.int64)  # np.histogram takes three times as long
-    counts = np.bincount(np.minimum(buckets, _BUCKETS - 1), minlength=_BUCKETS)
+    numbers -= low  # in place, and without the corrections of np.histogram, which takes three times as long
+    numbers /= high - low
+    numbers *= _BUCKETS
+    counts = np.bincount(numbers.astype(np.int64), minlength=_BUCKETS + 1)
+    counts[-2] += counts[-1]  # the greatest value, which is in the last bucket
     edges = np.linspace(low, high, _BUCKETS + 1)
-    return Summary.Value(tag=tag, metadata=_HISTOGRAM, tensor=_doubles(np.stack([edges[:-1], edges[1:], counts], 1)))
+    return Summary.Value(tag=tag, metadata=_HISTOGRAM, tensor=_doubles(np.stack([edges[:-1], edges[1:], counts[:-1]], 1)))
 
 
 def image(tag: str, png: bytes, size: tuple[int, int]) -> Summary.Value:
