@@ -180,9 +180,11 @@ class RunConfig:
         lambda name, value: checks.some_of(name, value, SUMMARIES),
     )
     observe_every_steps: int = _watch(
-        2000, "Steps between two looks at norms, histograms and pr_curves; images come every fifth time.",
+        2000,
+        "Steps between two looks at norms and histograms. Images come every fifth time; what shows predictions, with "
+        "the first evaluation after a look.",
         checks.positive_integer,
-    )  # fmt: skip
+    )
     batch_accuracy_every_steps: int | None = _watch(
         None, "Print a batch's accuracy before its update, every so often.", checks.positive_integer
     )

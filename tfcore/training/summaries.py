@@ -49,7 +49,8 @@ def histogram(tag: str, values: NDArray[Any]) -> Summary.Value:
     counts = np.bincount(numbers.astype(np.int64), minlength=_BUCKETS + 1)
     counts[-2] += counts[-1]  # the greatest value, which is in the last bucket
     edges = np.linspace(low, high, _BUCKETS + 1)
-    return Summary.Value(tag=tag, metadata=_HISTOGRAM, tensor=_doubles(np.stack([edges[:-1], edges[1:], counts[:-1]], 1)))
+    rows = np.stack([edges[:-1], edges[1:], counts[:-1]], axis=1)
+    return Summary.Value(tag=tag, metadata=_HISTOGRAM, tensor=_doubles(rows))
 
 
 def image(tag: str, png: bytes, size: tuple[int, int]) -> Summary.Value:
