@@ -31,8 +31,9 @@ def indices(seed: int, first_position: tf.Tensor, count: int, examples: int) -> 
         return tf.zeros([count], tf.int64)
     positions = first_position + tf.range(count, dtype=tf.int64)
     first_epoch = first_position // examples
-    epochs = 1 + -(-count // examples)  # at most so many begin or end in `count` positions
-    keys = tf.stack([_epoch_key(seed, first_epoch + offset) for offset in range(epochs)])
+    most_epochs = 1 + -(-count // examples)  # that begin or end in `count` positions
+    epochs = first_epoch + tf.range(most_epochs, dtype=tf.int64)
+    keys = tf.map_fn(lambda epoch: _epoch_key(seed, epoch), epochs, fn_output_signature=tf.TensorSpec([3], tf.int32))
     return _permuted(positions % examples, tf.gather(keys, positions // examples - first_epoch), examples)
 
 
