@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import compare
+from benchmarks import compare, looks
 from benchmarks.peers import keras_models
 from benchmarks.sides import CASES
 from benchmarks.tables import Results, table
@@ -191,3 +191,11 @@ def test_every_side_of_every_case_has_its_rate_and_learnt() -> None:
             assert min(result.rates(name)) > 0
             loss = result.loss(name)
             assert loss is None or loss[1] < loss[0], (case, name)
+
+
+def test_looks_are_measured_on_the_runs_of_the_tutorial() -> None:
+    page = (looks.ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    (?:\$ )?python train\.py (.*) --run_dir=runs/(\w+)$", page, re.MULTILINE)
+    assert {name: tuple(arguments.split()) for arguments, name in commands} == {
+        name: (arguments[0], "--dataset=cifar10", *arguments[1:]) for name, arguments in looks.RUNS.items()
+    }
