@@ -195,7 +195,9 @@ class RunConfig:
     inter_op_threads: int = _watch(
         0, "Ops that may run side by side. 0: by a fixed rule for the model.", checks.not_negative
     )
-    report: bool = _watch(True, "Leave report.html, a page to send, in the folder of a run that has ended.")
+    report: bool = _watch(
+        True, "Leave report.html, a page to send, and its pictures in the folder of a run that has ended."
+    )
     require_gpu: bool = _watch(False, "Refuse to run where TensorFlow sees no GPU.")
 
     def __post_init__(self) -> None:

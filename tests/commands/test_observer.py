@@ -14,7 +14,7 @@ from rich.console import Console
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 
-from tfcore.commands import builders, observer
+from tfcore.commands import album, builders
 from tfcore.commands.session import Session
 from tfcore.config import SUMMARIES, RunConfig
 from tfcore.data.dataset import Dataset, Split
@@ -102,7 +102,7 @@ def test_a_model_unlike_ours_is_looked_at_and_goes_on(tmp_path: Path, monkeypatc
 
 def test_sheets_are_bounded_however_large_pictures_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record, and a picture, of more bytes than any log and any report has could not be read back."""
-    monkeypatch.setattr(observer, "_MOST_PIXELS", 10_000)
+    monkeypatch.setattr(album, "_MOST_PIXELS", 10_000)
     run(tmp_path / "run", replace(CONFIG, model="softmax", hidden=None, summaries="images", steps=1))
     for path in (tmp_path / "run" / "pictures").iterdir():
         with Image.open(path) as image:
@@ -125,6 +125,13 @@ def test_what_the_end_left_is_taken_back_by_a_run_that_goes_on(tmp_path: Path) -
     run(tmp_path / "run", replace(config, steps=4), examples=examples, pause_step=3)
     assert not {"test.json", "report.html"} & {path.name for path in (tmp_path / "run").iterdir()}
     assert [path.name for path in (tmp_path / "run" / "pictures").iterdir()] == ["mine.png"]
+
+
+def test_a_report_has_its_pictures_whatever_tensorboard_gets(tmp_path: Path) -> None:
+    for report in (True, False):
+        run(tmp_path / str(report), replace(CONFIG, summaries="none", report=report, steps=1))
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")}
+    assert left == {f"True/pictures/{name}.png" for name in ("batch", "filters", "wrong_test")}
 
 
 @pytest.mark.parametrize("part", SUMMARIES)
@@ -171,6 +178,9 @@ def test_a_run_that_was_stopped_has_neither_doubles_nor_holes(tmp_path: Path, ba
         weights = run(tmp_path / "parts" / "whole", CONFIG, pause_step=pause_step)
     assert weights == bare
     whole = events(tmp_path / "whole")
+    assert events(tmp_path / "parts") == whole
+    (tmp_path / "parts" / "whole" / "result.json").unlink()  # as if killed just before the end
+    assert run(tmp_path / "parts" / "whole", CONFIG) == bare
     assert events(tmp_path / "parts") == whole
     assert {step for _, step, tag, _ in whole if "_norm/" in tag} == {1, 3, 5, 7, 9}
     assert {step for split, step, tag, _ in whole if "/pr" in tag and split == "validation"} == {8, 9}

@@ -58,8 +58,8 @@ def with_pictures(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
 
 
 def test_a_disk_without_room_for_the_pictures(with_pictures: Campaign) -> None:
-    """In the events, and in files of their own, after which come only the last one and the result."""
-    assert with_pictures.trial("size", 50 * PAGE_BYTES) == ("event files", "")
+    """In the events of the first look, and in files of their own, after which come only the last one and the result."""
+    assert with_pictures.trial("size", 18 * PAGE_BYTES) == ("event files", "")
     files = len(list(with_pictures.whole.rglob("*")))
     assert with_pictures.trial("nr_inodes", files - 2) == ("pictures", "")
 

@@ -1,30 +1,26 @@
 """What a run shows beside its curves: in TensorBoard while it trains, and as pictures when it has ended."""
 
-import io
 import json
-import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from PIL import Image
 
-from tfcore.commands import display, findings, sheets
+from tfcore.commands import album, display
+from tfcore.commands.album import Album, Png
 from tfcore.commands.machine import machine
 from tfcore.config import IDENTITY, RunConfig, spelled
-from tfcore.data.batches import EvaluationBatches, Examples
-from tfcore.files import replacing, writing
+from tfcore.data.batches import EvaluationBatches
+from tfcore.files import replacing
 from tfcore.metrics import Scores
 from tfcore.modules import LayerRow, graph
 from tfcore.training import observation, summaries
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.loop import NextStep
-from tfcore.training.observation import Observed, Seen
+from tfcore.training.observation import Observed
 from tfcore.training.run_folder import PICTURES, TEST
 from tfcore.training.run_log import RunLog
 
@@ -32,8 +28,6 @@ if TYPE_CHECKING:
     from tfcore.commands.session import Session
 
 _IMAGES_EVERY = 5  # looks
-_MOST_FILTERS = 32  # on a sheet
-_MOST_PIXELS = 1 << 21  # of a sheet; as noise it is 6 MB, which a log and a report still take
 _ALWAYS = {"model", "dataset", "optimizer", "learning_rate", "batch_size", "seed"}  # settings that HParams shows
 
 
@@ -49,8 +43,8 @@ class Observer:
         self._session, self._log = session, log
         self._parts = session.config.summary_parts
         self._every = session.config.observe_every_steps
-        self._names = session.data.class_names
-        self._logits: tf.Tensor | None = None  # of the newest evaluation, float32 [N, classes]
+        self._album = Album(session)
+        self._validated: tuple[Scores, tf.Tensor] | None = None  # of the newest evaluation; logits [N, classes]
 
     def begin(self) -> None:
         """What holds for all of the run: its configuration, model and machine, the graph, its row of HParams."""
@@ -82,8 +76,8 @@ class Observer:
 
     def validate(self, batches: EvaluationBatches) -> Scores:
         """Scores the validation split, and keeps what was predicted for `look_at_validation`."""
-        scores, self._logits = self._session.evaluation.with_logits(batches)
-        return scores
+        self._validated = self._session.evaluation.with_logits(batches)
+        return self._validated[0]
 
     def observe(self, next_step: Callable[[], NextStep], moment: Moment) -> None:
         """Looks at the step that comes next, and at the model's insides; at the end these are left to `conclude`."""
@@ -94,7 +88,7 @@ class Observer:
         if "histograms" in self._parts:
             self._log.add(step, "train", _histograms(observed))
         if "images" in self._parts and (step - 1) % (_IMAGES_EVERY * self._every) == 0 and step < moment.last_step:
-            self._show(step, "train", self._sheets(observed))
+            self._show(step, "train", self._album.model(observed))
 
     def look_at_validation(self, evaluation: Schedule, moment: Moment) -> None:
         """Looks at the predictions of an evaluation: of the first one after each look but the first, and of the last.
@@ -107,13 +101,20 @@ class Observer:
             newest = (step - 1) // every * every  # completed steps before the newest look
             return is_last or (newest > 0 and evaluation.next_after(newest, moment.last_step) == step)
 
-        if is_due(self._every):
-            assert self._logits is not None
-            examples, with_images = self._session.splits["validation"], is_due(_IMAGES_EVERY * self._every)
-            self._look_at_predictions(step, "validation", examples, self._logits, with_images=with_images)
+        if not is_due(self._every):
+            return
+        assert self._validated is not None
+        scores, logits = self._validated
+        probabilities = _probabilities(logits)
+        self._show_curves(step, "validation", probabilities)
+        if "images" in self._parts and is_due(_IMAGES_EVERY * self._every):
+            pictures = self._album.confusion("validation", scores) | self._album.mistakes("validation", probabilities)
+            self._show(step, "validation", pictures)
 
     def conclude(self, step: int, scores: Scores, logits: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> None:
-        """What the weights that were scored give; writes `test.json` and the pictures beside it.
+        """What the weights that were scored give. Leaves `test.json`, and the pictures that a report has.
+
+        All goes to the log of the test split, which a run that ends anew, or goes on, begins anew.
 
         Args:
             step: completed steps.
@@ -121,67 +122,41 @@ class Observer:
             logits: of its examples, float32 `[N, classes]`.
             images, labels: a training batch, uint8 `[B, H, W, C]` and int32 `[B]`.
         """
-        session = self._session
-        folder = session.folder.path
-        with replacing(folder / TEST) as scratch:
-            scratch.write_text(json.dumps(display.scores_json(scores, self._names), indent=2) + "\n", encoding="utf-8")
-        if not self._parts & {"images", "pr_curves"}:
+        with replacing(self._session.folder.path / TEST) as scratch:
+            text = json.dumps(display.scores_json(scores, self._session.data.class_names), indent=2)
+            scratch.write_text(text + "\n", encoding="utf-8")
+        probabilities = _probabilities(logits)
+        self._show_curves(step, "test", probabilities)
+        if "images" in self._parts:
+            pictures = self._leave_pictures(probabilities, images, labels)
+            self._show(step, "test", self._album.confusion("test", scores) | pictures)
+        elif self._session.config.report:
+            self._leave_pictures(probabilities, images, labels)
+
+    def _leave_pictures(self, probabilities: NDArray[Any], images: tf.Tensor, labels: tf.Tensor) -> dict[str, Png]:
+        """The pictures that a report has: of the model with a training batch, and of the mistakes on the test split."""
+        seen = observation.see(self._session.model, images, labels)
+        pictures = self._album.model(seen) | self._album.mistakes("test", probabilities)
+        album.leave(pictures, self._session.folder.path / PICTURES)
+        return pictures
+
+    def _show_curves(self, step: int, split: str, probabilities: NDArray[Any]) -> None:
+        """A PR curve of each class."""
+        if "pr_curves" not in self._parts:
             return
-        with_images = "images" in self._parts
-        pictures = self._look_at_predictions(step, "test", session.splits["test"], logits, with_images=with_images)
-        if not with_images:
-            return
-        pictures.pop("confusion_test", None)  # which is in test.json
-        pictures |= self._show(step, "train", self._sheets(observation.see(session.model, images, labels)))
-        with writing(folder / PICTURES):
-            os.makedirs(folder / PICTURES, exist_ok=True)
-        for name, png in pictures.items():
-            with replacing(folder / PICTURES / f"{name}.png") as scratch:
-                scratch.write_bytes(png)
+        labels = self._session.splits[split].labels
+        curves = (
+            summaries.pr_curve(name, labels == number, probabilities[:, number])
+            for number, name in enumerate(self._session.data.class_names)
+        )
+        self._log.add(step, split, list(curves))
 
-    def _sheets(self, seen: Seen) -> dict[str, Image.Image]:
-        """The batch, filters, and feature maps of the batch's first picture."""
-        model, plan, layers = self._session.model, self._session.architecture, self._session.layers
-        names = [self._names[label] for label in seen.labels]
-        pixels = next((array for array in seen.activations.values() if array.shape == seen.images.shape), seen.images)
-        found = {"batch": findings.batch(pixels, names)}
-        filters = sheets.filters(model, plan, layers, most=_MOST_FILTERS)
-        if filters is not None:
-            found["filters"] = filters.image
-        if any(row.trainable and len(row.output_shape) == 4 for row in layers):
-            found["feature_maps"] = sheets.feature_maps(model, plan, seen.images[0], names[0]).image
-        return found
+    def _show(self, step: int, split: str, pictures: Mapping[str, Png]) -> None:
+        self._log.add(step, split, [summaries.image(name, *picture) for name, picture in pictures.items()])
 
-    def _look_at_predictions(
-        self, step: int, split: str, examples: Examples, logits: tf.Tensor, *, with_images: bool
-    ) -> dict[str, bytes]:
-        """PR curves of the examples; the confusion matrix and the wrong ones as pictures, which are given back."""
-        found, labels = tf.nn.softmax(logits).numpy(), examples.labels
-        if "pr_curves" in self._parts:
-            self._log.add(step, split, _pr_curves(found, labels, self._names))
-        if not (with_images and "images" in self._parts):
-            return {}
-        matrix = np.zeros([len(self._names)] * 2, np.int64)
-        np.add.at(matrix, (labels, found.argmax(1)), 1)
-        images = {"confusion": findings.confusion(matrix, self._names), "wrong": self._wrong(examples, found, labels)}
-        return self._show(step, split, {f"{name}_{split}": image for name, image in images.items() if image})
 
-    def _wrong(self, examples: Examples, found: NDArray[Any], labels: NDArray[Any]) -> Image.Image | None:
-        """The most confidently wrong ones; None where all are right."""
-        numbers = findings.most_wrong(found, labels)
-        if not len(numbers):
-            return None
-        pictures, _ = examples.gather(tf.constant(numbers))
-        count = int((found.argmax(1) != labels).sum())
-        title = f"{count:,} of {len(labels):,} are wrong; the most confident of them"
-        return findings.wrong(title, pictures.numpy(), found[numbers], labels[numbers], self._names)
-
-    def _show(self, step: int, split: str, images: dict[str, Image.Image]) -> dict[str, bytes]:
-        """Writes them down; as they are written, by name."""
-        bounded = {name: _bounded(image) for name, image in images.items()}
-        files = {name: _png(image) for name, image in bounded.items()}
-        self._log.add(step, split, [summaries.image(name, files[name], bounded[name].size) for name in files])
-        return files
+def _probabilities(logits: tf.Tensor) -> NDArray[Any]:
+    return tf.nn.softmax(logits).numpy()
 
 
 def _histograms(observed: Observed) -> list[Any]:
@@ -189,24 +164,6 @@ def _histograms(observed: Observed) -> list[Any]:
     return [
         summaries.histogram(f"{name}/{path}", array) for name, arrays in parts.items() for path, array in arrays.items()
     ]
-
-
-def _pr_curves(found: NDArray[Any], labels: NDArray[Any], names: Sequence[str]) -> list[Any]:
-    return [summaries.pr_curve(name, labels == number, found[:, number]) for number, name in enumerate(names)]
-
-
-def _bounded(image: Image.Image) -> Image.Image:
-    """The sheet, or a smaller one where there are too many pixels: those of large pictures and many classes."""
-    scale = math.sqrt(_MOST_PIXELS / (image.width * image.height))
-    if scale >= 1:
-        return image
-    return image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))))
-
-
-def _png(image: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, format="PNG", compress_level=1)  # the usual 6 takes most of a look's time, and saves a tenth
-    return stream.getvalue()
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:

@@ -38,8 +38,9 @@ def histogram(tag: str, values: NDArray[Any]) -> Summary.Value:
     Where all are equal, the buckets lie around them.
     """
     numbers = np.array(values, np.float64).ravel()
-    if not np.isfinite(numbers.sum()):  # where all are finite, that is seen without a copy
-        numbers = numbers[np.isfinite(numbers)]
+    is_finite = np.isfinite(numbers)
+    if not is_finite.all():
+        numbers = numbers[is_finite]
     low, high = (numbers.min(), numbers.max()) if numbers.size else (0.0, 0.0)
     if low == high:
         low, high = low - max(0.5, 1e-6 * abs(low)), high + max(0.5, 1e-6 * abs(high))
