@@ -4,8 +4,8 @@
     python benchmarks/looks.py --runs softmax mlp     these only
 
 Each run has a process of its own. Timed in it are the looks (norms, histograms, images, PR curves), what is written at
-the start (text, graph, HParams) and at the end (the test split's), as a share of the run from its first line to its
-last, and the report with its pictures. Prints a table in Markdown. The runs stay in --out, for docs/take_pictures.py.
+the start (text, graph, HParams) and at the end (the test split's), as a share of the run from its first line to its last
+and of the whole command, and the report with its pictures. Prints a table in Markdown. The runs stay in --out, for docs/take_pictures.py.
 """
 
 import argparse
@@ -27,7 +27,9 @@ RUNS = {  # as docs/tutorial.md has them
     "small_cnn": ("--model=cifar_cnn", "--filters=16,32,32", "--hidden=64", "--dropout=0", "--epochs=5"),
     "cnn": ("--model=cifar_cnn", "--epochs=8", "--average_decay=0.99"),
 }
-HEADING = "| run | steps | training, s | start and end, s | more looks | each, ms | share of the run | report, s |"
+HEADING = (
+    "| run | steps | training, s | start and end, s | more looks | each, ms | of the run | of the command | report, s |"
+)
 
 
 class Stopwatch:
@@ -51,7 +53,8 @@ class Stopwatch:
 
 
 def measured(name: str, folder: pathlib.Path) -> str:
-    """Trains in this process; the run's row of the table."""
+    """Trains in this process, which has imported nothing yet; the run's row of the table."""
+    start = time.perf_counter()
     from tfcore.commands import main, quiet
 
     quiet.import_tensorflow_for_good()
@@ -66,15 +69,17 @@ def measured(name: str, folder: pathlib.Path) -> str:
     watch.watch(report, "_leave")
     if main.main(["train", "--dataset=cifar10", *RUNS[name], f"--run_dir={folder / name}"]):
         raise RuntimeError(f"The run {name} has failed.")
+    command_secs = time.perf_counter() - start
     result = json.loads((folder / name / "result.json").read_text(encoding="utf-8"))
     first, *later = watch.secs["observe"]
     *between, last = watch.secs["look_at_validation"]
     (pictures,) = watch.secs["_leave_pictures"]  # which a report would have without TensorBoard, too
     start_and_end = sum(watch.secs["begin"]) + first + last + sum(watch.secs["conclude"]) - pictures
     looks = sum(later) + sum(between)
+    shares = ((start_and_end + looks) / secs for secs in (sum(watch.secs["run"]), command_secs))
     return (
         f"| {name} | {result['steps']:,} | {result['train_secs']:.1f} | {start_and_end:.2f} | {len(later)} | "
-        f"{1000 * looks / len(later):.0f} | {(start_and_end + looks) / sum(watch.secs['run']):.1%} | "
+        f"{1000 * looks / len(later):.0f} | {' | '.join(f'{share:.1%}' for share in shares)} | "
         f"{pictures + sum(watch.secs['_leave']):.1f} |"
     )
 

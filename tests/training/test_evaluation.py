@@ -65,19 +65,21 @@ def test_scores_are_those_of_plain_numpy_whatever_the_batch_size(batch_size: int
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 23, 100])
-def test_logits_are_of_every_example_in_order(batch_size: int) -> None:
-    scores, logits = evaluation().with_logits(batches(batch_size))
+def test_probabilities_are_of_every_example_in_order(batch_size: int) -> None:
+    scores, probabilities = evaluation().with_probabilities(batches(batch_size))
     assert_equal(scores, plain())
-    np.testing.assert_allclose(logits, IMAGES.reshape(EXAMPLES, 6) / 255 @ WEIGHTS, rtol=1e-5)
-    assert logits.dtype == tf.float32
+    exponentials = np.exp(IMAGES.reshape(EXAMPLES, 6) / 255 @ WEIGHTS.astype(np.float64))
+    expected = exponentials / exponentials.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5)
+    assert probabilities.dtype == np.float32
 
 
-def test_logits_of_another_dtype_are_given_in_float32() -> None:
+def test_probabilities_of_bfloat16_logits_are_computed_in_float32() -> None:
     model = Model()
     halved = Evaluation(lambda *x, **how: tf.cast(model(*x, **how), tf.bfloat16), cross_entropy, classes=CLASSES)
-    _, logits = halved.with_logits(batches(8))
-    expected = tf.cast(tf.cast(model(tf.constant(IMAGES), training=False), tf.bfloat16), tf.float32)
-    np.testing.assert_array_equal(logits, expected)
+    _, probabilities = halved.with_probabilities(batches(8))
+    logits = tf.cast(tf.cast(model(tf.constant(IMAGES), training=False), tf.bfloat16), tf.float32)
+    np.testing.assert_allclose(probabilities, tf.nn.softmax(logits), rtol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 8, 23, 50])

@@ -44,7 +44,7 @@ class Observer:
         self._parts = session.config.summary_parts
         self._every = session.config.observe_every_steps
         self._album = Album(session)
-        self._validated: tuple[Scores, tf.Tensor] | None = None  # of the newest evaluation; logits [N, classes]
+        self._validated: tuple[Scores, NDArray[Any]] | None = None  # by the newest evaluation; float32 [N, classes]
 
     def begin(self) -> None:
         """What holds for all of the run: its configuration, model and machine, the graph, its row of HParams."""
@@ -76,7 +76,7 @@ class Observer:
 
     def validate(self, batches: EvaluationBatches) -> Scores:
         """Scores the validation split, and keeps what was predicted for `look_at_validation`."""
-        self._validated = self._session.evaluation.with_logits(batches)
+        self._validated = self._session.evaluation.with_probabilities(batches)
         return self._validated[0]
 
     def observe(self, next_step: Callable[[], NextStep], moment: Moment) -> None:
@@ -104,14 +104,15 @@ class Observer:
         if not is_due(self._every):
             return
         assert self._validated is not None
-        scores, logits = self._validated
-        probabilities = _probabilities(logits)
+        scores, probabilities = self._validated
         self._show_curves(step, "validation", probabilities)
         if "images" in self._parts and is_due(_IMAGES_EVERY * self._every):
             pictures = self._album.confusion("validation", scores) | self._album.mistakes("validation", probabilities)
             self._show(step, "validation", pictures)
 
-    def conclude(self, step: int, scores: Scores, logits: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> None:
+    def conclude(
+        self, step: int, scores: Scores, probabilities: NDArray[Any], images: tf.Tensor, labels: tf.Tensor
+    ) -> None:
         """What the weights that were scored give. Leaves `test.json`, and the pictures that a report has.
 
         All goes to the log of the test split, which a run that ends anew, or goes on, begins anew.
@@ -119,13 +120,12 @@ class Observer:
         Args:
             step: completed steps.
             scores: of the test split.
-            logits: of its examples, float32 `[N, classes]`.
+            probabilities: of its examples, float32 `[N, classes]`.
             images, labels: a training batch, uint8 `[B, H, W, C]` and int32 `[B]`.
         """
         with replacing(self._session.folder.path / TEST) as scratch:
             text = json.dumps(display.scores_json(scores, self._session.data.class_names), indent=2)
             scratch.write_text(text + "\n", encoding="utf-8")
-        probabilities = _probabilities(logits)
         self._show_curves(step, "test", probabilities)
         if "images" in self._parts:
             pictures = self._leave_pictures(probabilities, images, labels)
@@ -153,10 +153,6 @@ class Observer:
 
     def _show(self, step: int, split: str, pictures: Mapping[str, Png]) -> None:
         self._log.add(step, split, [summaries.image(name, *picture) for name, picture in pictures.items()])
-
-
-def _probabilities(logits: tf.Tensor) -> NDArray[Any]:
-    return tf.nn.softmax(logits).numpy()
 
 
 def _histograms(observed: Observed) -> list[Any]:

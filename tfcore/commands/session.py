@@ -258,9 +258,9 @@ class Session:
             for part in ("model.", "optimizer.average."):
                 self.checkpoints.restore(best, only=part)
         batches = self.evaluation_batches("test")
-        scores, logits = self.evaluation.with_logits(batches)
+        scores, probabilities = self.evaluation.with_probabilities(batches)
         found = {"test": display.headline(scores)}
-        Observer(self, log).conclude(step, scores, logits, *loop.next_batch())
+        Observer(self, log).conclude(step, scores, probabilities, *loop.next_batch())
         averaged = self._with_averages(batches)
         if averaged is not None:
             found["test_average"] = display.headline(averaged())

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfcore.metrics import EvaluationSums, Scores
 from tfcore.training.step import Loss
@@ -33,21 +35,21 @@ class Evaluation:
 
     def __call__(self, batches: Batches) -> Scores:
         """Loss, accuracy, top-k and confusion matrix over all of `batches`."""
-        return self.with_logits(batches)[0]
+        return self.with_probabilities(batches)[0]
 
-    def with_logits(self, batches: Batches) -> tuple[Scores, tf.Tensor]:
-        """The scores, and the logits of each example in its order, float32 `[N, classes]`."""
+    def with_probabilities(self, batches: Batches) -> tuple[Scores, NDArray[np.float32]]:
+        """The scores, and the probability of each class for each example, `[N, classes]`, in their order."""
         self._sums.reset()
-        logits = self.run(iter(batches), tf.constant(batches.count))
+        probabilities = self.run(iter(batches), tf.constant(batches.count)).numpy()
         scores = self._sums.scores()
-        return scores, logits[: scores.examples]  # what comes after them is padding
+        return scores, probabilities[: scores.examples]  # what comes after them is padding
 
     def _run(self, iterator: Iterator[Any], count: tf.Tensor) -> tf.Tensor:
         def add_batch(number: tf.Tensor, found: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             images, labels, weights = next(iterator)
             logits = self._model(images, training=False)
             self._sums.add(self._loss(logits, labels), logits, labels, weights)
-            return number + 1, found.write(number, tf.cast(logits, tf.float32))
+            return number + 1, found.write(number, tf.nn.softmax(tf.cast(logits, tf.float32)))
 
         found = tf.TensorArray(tf.float32, count, element_shape=[None, self._sums.classes])
         _, found = tf.while_loop(lambda number, _: number < count, add_batch, (0, found))

@@ -98,7 +98,8 @@ class Loop:
     def next_batch(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Images `[B, …]` and labels `[B]` of the step that comes next."""
         block = self._fed().unused()
-        return block.images[block.used], block.labels[block.used]
+        place = int(block.used)
+        return block.images[place], block.labels[place]
 
     def _fed(self) -> "_Feed":
         """What stands before the batch of the next step."""
@@ -247,7 +248,7 @@ class _Feed:
 
     def unused(self) -> Block:
         """The block, or the next one where it is used up."""
-        if self.block.used == self.block.images.shape[0]:
+        if int(self.block.used) == self.block.images.shape[0]:
             self.block = _whole_block(self.iterator)
         return self.block
 
