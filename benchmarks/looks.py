@@ -4,8 +4,9 @@
     python benchmarks/looks.py --runs softmax mlp     these only
 
 Each run has a process of its own. Timed in it are the looks (norms, histograms, images, PR curves), what is written at
-the start (text, graph, HParams) and at the end (the test split's), as a share of the run from its first line to its last
-and of the whole command, and the report with its pictures. Prints a table in Markdown. The runs stay in --out, for docs/take_pictures.py.
+the start (text, graph, HParams) and at the end (the test split's), as a share of the run, from its first line to its
+last, and of the whole command, from its start to its end; and the report with its pictures. Prints a table in Markdown.
+The runs stay in --out, for docs/take_pictures.py.
 """
 
 import argparse
