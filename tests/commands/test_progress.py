@@ -1,7 +1,13 @@
 """The line that follows training: drawn over itself on a terminal, now and then elsewhere, never where it is quiet."""
 
+import fcntl
 import io
+import os
 import re
+import struct
+import subprocess
+import sys
+import termios
 from fractions import Fraction
 from typing import Any
 
@@ -109,3 +115,46 @@ def test_where_it_is_quiet_nothing_is_asked_for(clock: Clock, monkeypatch: pytes
     monkeypatch.setitem(MEANS, "loss", "never formatted")
     assert drawn(clock, [(40, 50), (40, 60)], quiet=True, force_terminal=True) == ""
     assert drawn(clock, [(1, 50), (1, 60)]) == ""
+
+
+FOLLOWED = """
+from fractions import Fraction
+import sys
+from tfcore.commands import display, progress
+line = progress.ProgressLine(
+    first_step=0, total_steps=2000, batch_size=50, per_epoch=Fraction(100),
+    means=lambda: {"loss": 0.5, "accuracy": 0.25}, best=lambda: {"accuracy": 0.75},
+)
+with progress.following(display.console(to_stderr=False), line) as show:
+    for step in sys.stdin:
+        show(int(step))
+"""
+
+
+def test_a_terminal_that_changes_its_size_has_lines_as_wide_as_it_is() -> None:
+    ours, theirs = os.openpty()
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", FOLLOWED], stdin=subprocess.PIPE, stdout=theirs, env=environment | {"TERM": "xterm"}
+    )
+    assert process.stdin is not None
+
+    def frame(step: int, width: int) -> str:
+        """The line as it is drawn after that step, on a terminal of that width."""
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, width, 0, 0))
+        process.stdin.write(f"{step}\n".encode())
+        process.stdin.flush()
+        text = ""
+        while not (found := re.search(rf"step {step}/[^\r\n]*(?=[\r\n])", text)):
+            text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text + os.read(ours, 4096).decode())
+        return found[0]
+
+    whole = frame(10, 200)
+    assert whole.endswith("examples/s")
+    assert len(whole) > 80
+    assert len(frame(20, 50)) == 50
+    assert frame(30, 200).endswith("examples/s")
+    process.communicate()
+    assert process.returncode == 0
+    os.close(ours)
+    os.close(theirs)
