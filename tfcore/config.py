@@ -180,11 +180,9 @@ class RunConfig:
         lambda name, value: checks.some_of(name, value, SUMMARIES),
     )
     observe_every_steps: int = _watch(
-        2000,
-        "Steps between two looks at norms and histograms. Images come every fifth time; what shows predictions, with "
-        "the first evaluation after a look.",
-        checks.positive_integer,
-    )
+        2000, "Steps between two looks at norms and histograms; images come every fifth time, predictions are those of "
+        "the next evaluation.", checks.positive_integer,
+    )  # fmt: skip
     batch_accuracy_every_steps: int | None = _watch(
         None, "Print a batch's accuracy before its update, every so often.", checks.positive_integer
     )

@@ -102,13 +102,20 @@ def test_scalars_of_three_splits_are_drawn(driver: webdriver.Chrome, address: st
     tab.finish()
 
 
-def test_images_are_shown(driver: webdriver.Chrome, address: str) -> None:
-    tab = Tab(driver, address, "images&tagFilter=.")
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ("batch", "filters", "feature_maps"),
+        ("confusion_validation", "confusion_test", "wrong_validation", "wrong_test"),
+    ],
+    ids=["of the model", "of predictions"],
+)
+def test_images_are_shown(driver: webdriver.Chrome, address: str, tags: tuple[str, ...]) -> None:
+    tab = Tab(driver, address, f"images&tagFilter={'|'.join(tags)}")  # a page has twelve
     images = tab.wait_for("img", 8)
     browser.wait_for(lambda: min(tab.values(images, "node.naturalWidth")) > 0)
     assert sum(width >= 100 for width in tab.values(images, "node.naturalWidth")) >= 5
-    tags = set(re.findall(r"tag: (\w+)", " ".join(tab.texts("tf-card-heading", 8))))
-    assert {"batch", "filters", "feature_maps", "confusion_test"} <= tags
+    assert set(tags) <= set(re.findall(r"tag: (\w+)", " ".join(tab.texts("tf-card-heading", 8))))
     tab.finish()
 
 
