@@ -4,6 +4,7 @@
 """
 
 import ast
+import contextlib
 import os
 import re
 import runpy
@@ -79,6 +80,28 @@ def test_a_page_that_is_wrong(page: str, complaint: str, tmp_path: Path, monkeyp
     (tmp_path / "page.md").write_text(page, encoding="utf-8")
     with pytest.raises(AssertionError, match=complaint):
         pages.Reader(tmp_path / "page.md").read()
+
+
+SCORED = "```python\n# own.py\nprint('{}')\n```\n\n    python own.py\n\n```text\n{}\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown", "is_right"),
+    [
+        ("test loss 1.7000, test accuracy 0.4000", "test loss 1.7200, test accuracy 0.4010", True),
+        ("test loss 1.7000, test accuracy 0.4000", "test loss 1.7000, test accuracy 0.4500", False),
+        ("epoch 3:  train loss 1.0  13.5 s", "epoch 3:  train loss 1.0  9.1 s", True),
+        ("epoch 3:  train loss 1.0  13.5 s", "epoch 5:  train loss 1.0  13.5 s", False),
+        ("nothing", "as others say it", True),
+    ],
+)
+def test_word_for_word_the_scores_of_a_page_are_those_of_its_commands(
+    printed: str, shown: str, is_right: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "page.md").write_text(SCORED.format(printed, shown), encoding="utf-8")
+    with contextlib.nullcontext() if is_right else pytest.raises(AssertionError, match=f"'{shown}' is not in\n"):
+        pages.Reader(tmp_path / "page.md", word_for_word=True).read()
 
 
 def test_marks_are_read_off_the_comment_above_a_block() -> None:

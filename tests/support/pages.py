@@ -1,6 +1,6 @@
 """Reading a page of the documentation as a newcomer does: files are written, commands are run, answers compared.
 
-A page is gone through from top to bottom in one empty folder, in this process:
+A page is gone through from top to bottom in one empty folder, in this process (word for word, each command in its own):
 
 - A block whose first line is `# NAME.EXT` is written to a file of that name.
 - Any other ```python block is executed; all of a page share their variables.
@@ -8,7 +8,7 @@ A page is gone through from top to bottom in one empty folder, in this process:
   `python FILE.py …`, of the page or of the project. Where lines begin with `$ `, the others are what is answered, with
   `…` for anything, also for whole lines. A long line may go on in the next, four spaces further in. A command may fail
   only where its answer shows an `error: …`.
-- A ```text block is read, not run.
+- A ```text block is read, not run. Word for word, its lines about epochs and test scores have to be in the last answer.
 
 A comment above a block, of parts with `;` between, changes that: `<!-- real data -->` says that the page needs MNIST
 and CIFAR-10, `<!-- in tests: --steps=20 -->` gives flags that every `train`, `sweep` and `benchmark` of the block gets
@@ -20,6 +20,7 @@ import io
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ QUICK = ("--noreport", "--summaries=none")  # drawing takes a second; a command'
 _FENCE = re.compile(r"```(\w*)$")
 _COMMENT = re.compile(r"<!-- (.*) -->$")
 _FILE = re.compile(r"# ([\w./-]+\.\w+)$")
+_SCORES = re.compile(r"epoch \d+:|test loss|with averaged weights:")
+_NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)?)")
 _MARKS = ("real data", "in tests", "not run")
 
 
@@ -119,6 +122,15 @@ def matches(shown: str, answer: str) -> bool:
     return re.fullmatch(re.escape(unbroken(shown)).replace("…", ".*?"), lines, re.DOTALL) is not None
 
 
+def are_alike(shown: str, line: str) -> bool:
+    """Whether two lines have the same words, and numbers that differ by 5 % at most, but for seconds at the end."""
+    ours, theirs = (_NUMBER.split(re.sub(r"  [\d.]+ s$", "", text.rstrip())) for text in (shown, line))
+    if ours[::2] != theirs[::2]:
+        return False
+    pairs = ((float(part.replace(",", "")) for part in pair) for pair in zip(ours[1::2], theirs[1::2], strict=True))
+    return all(abs(number - other) <= 0.05 * abs(number) for number, other in pairs)
+
+
 class Reader:
     """Does what the page at `path` says, in the working directory.
 
@@ -130,6 +142,7 @@ class Reader:
     def __init__(self, path: Path, *, word_for_word: bool = False) -> None:
         self._path, self._word_for_word = path, word_for_word
         self._names: dict[str, Any] = {"__name__": "page"}
+        self._answer = ""  # to the last command
 
     def read(self) -> None:
         """Raises AssertionError, with the line of the page, where something comes out otherwise than it says."""
@@ -155,6 +168,9 @@ class Reader:
                 self._run(f"{self._path.name}:{block.line}: {' '.join(words)}", self._lengthened(words, block), shown)
         else:
             assert block.language == "text", f"{self._path.name}:{block.line}: what is to be done with this block?"
+            for line in filter(_SCORES.match, block.text.splitlines() if self._word_for_word else ()):
+                found = any(are_alike(line, other) for other in self._answer.splitlines())
+                assert found, f"{self._path.name}:{block.line}: '{line}' is not in\n{self._answer}"
 
     def _lengthened(self, words: list[str], block: Block) -> list[str]:
         """The command as it is run here."""
@@ -170,10 +186,9 @@ class Reader:
         return [*words[:2], *quick, *words[2:], *more]
 
     def _run(self, where: str, words: list[str], shown: str | None) -> None:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            status = _status(words, where)
-        answer = printed.getvalue()
+        run = _in_a_process if self._word_for_word else _in_this_process
+        status, answer = run(_arguments(words, where))
+        self._answer = answer
         may_fail = shown is not None and re.search(r"^error: ", shown, re.MULTILINE)
         assert bool(status) == bool(may_fail), f"{where}\nends with status {status}:\n{answer}"
         assert shown is None or matches(shown, answer), f"{where}\nanswers:\n{answer}\nand not:\n{shown}"
@@ -185,14 +200,30 @@ def _set_up(config: RunConfig, set_up: Callable[[RunConfig], None] = runtime.set
         set_up(config)
 
 
-def _status(words: list[str], where: str) -> int:
-    """Runs one command."""
+def _in_a_process(arguments: list[str]) -> tuple[int, str]:
+    """Runs Python with them: the exit status, and all that it prints."""
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+def _in_this_process(arguments: list[str]) -> tuple[int, str]:
+    """The same, without a process of its own."""
+    printed, status = io.StringIO(), 0
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        if arguments[0] == "-m":
+            status = main(arguments[2:])
+        else:
+            with mock.patch.object(sys, "argv", arguments):
+                runpy.run_path(arguments[0], run_name="__main__")
+    return status, printed.getvalue()
+
+
+def _arguments(words: list[str], where: str) -> list[str]:
+    """Python's, for a command of the page."""
     match words:
-        case ["tfcore", *arguments]:
-            return main(arguments)
-        case ["python", script, *arguments] if script.endswith(".py"):
-            path = Path(script) if Path(script).is_file() else ROOT / script
-            with mock.patch.object(sys, "argv", [script, *arguments]):
-                runpy.run_path(str(path), run_name="__main__")
-            return 0
+        case ["tfcore", *rest]:
+            return ["-m", "tfcore", *rest]
+        case ["python", script, *rest] if script.endswith(".py"):
+            return [script if Path(script).is_file() else str(ROOT / script), *rest]
     raise AssertionError(f"{where}\nis no command that is run here. Mark its block <!-- not run: REASON -->.")
