@@ -11,7 +11,6 @@ from rich.console import Console
 from tfcore.commands import builders
 from tfcore.commands.session import Session
 from tfcore.config import RunConfig
-from tfcore.data.batches import TrainingBatches
 from tfcore.data.dataset import Dataset, Split
 from tfcore.modules import named_parameters
 from tfcore.training import divergence, observation
@@ -39,9 +38,9 @@ def session(tmp_path: Path) -> Iterator[Session]:
         yield Session(builders.resolve(config), folder, Console(quiet=True), data=data)
 
 
-def trained(session: Session, steps: int, batches: TrainingBatches | None = None) -> Loop:
+def trained(session: Session, steps: int) -> Loop:
     """So many more steps, by the compiled loop."""
-    loop = Loop(session.step, batches or session.training_batches())
+    loop = Loop(session.step, session.training_batches())
     loop.run(session.total_steps, pause_step=int(session.step.optimizer.step) + steps)
     return loop
 

@@ -64,8 +64,9 @@ def observe(model: tf.Module, step: TrainingStep, next_step: Callable[[], NextSt
         step: as it stands after the last completed step.
         next_step: takes it; `Loop.next_step`.
     """
-    paths = [path for path, variable in named_variables(model).items() if variable.trainable]
-    with _put_back([*named_variables(model).values(), *step.optimizer.variables.values(), step.sums]):
+    variables = named_variables(model)
+    paths = [path for path, variable in variables.items() if variable.trainable]
+    with _put_back([*variables.values(), *step.optimizer.variables.values(), step.sums]):
         before = [variable.numpy() for variable in step.optimizer.parameters]
         taken = next_step()
         changes = [new.numpy() - old for new, old in zip(step.optimizer.parameters, before, strict=True)]
