@@ -1,6 +1,6 @@
 """Scores a trained model: `python eval.py --run_dir=runs/NAME`."""
 
-from tfcore.commands.main import console
+from tfcore.cli.main import console
 
 if __name__ == "__main__":
     console("eval")

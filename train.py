@@ -1,6 +1,6 @@
 """Trains a model: `python train.py --model=softmax --dataset=cifar10`."""
 
-from tfcore.commands.main import console
+from tfcore.cli.main import console
 
 if __name__ == "__main__":
     console("train")

@@ -27,14 +27,14 @@ from rich.table import Table
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # of a script only its own folder is on the path
 
-from tfcore.commands import quiet  # noqa: E402
+from tfcore.build import importing  # noqa: E402
 
-quiet.import_tensorflow()
+importing.import_tensorflow()
 
 from benchmarks.faulting.campaign import FLAGS, Campaign, Trial  # noqa: E402
 from benchmarks.faulting.child import Phase  # noqa: E402
 from benchmarks.faulting.plan import SHARES  # noqa: E402
-from tfcore.commands.machine import processor  # noqa: E402
+from tfcore.machine import processor  # noqa: E402
 
 FIGURES = ROOT / "benchmarks" / "faults.json"
 

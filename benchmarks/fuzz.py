@@ -34,7 +34,7 @@ from rich.progress import Progress  # noqa: E402
 from benchmarks.fuzzing import children  # noqa: E402
 from benchmarks.fuzzing.children import Shift, Tally  # noqa: E402
 from benchmarks.fuzzing.readers import READERS, divided  # noqa: E402
-from tfcore.commands.machine import processor  # noqa: E402
+from tfcore.machine import processor  # noqa: E402
 
 FIGURES = ROOT / "benchmarks" / "fuzz.json"
 SHIFT_CASES = 25_000  # for one child: what a reader leaks must not look like a case that takes too much

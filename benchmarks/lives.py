@@ -37,9 +37,9 @@ from rich.table import Table
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # of a script only its own folder is on the path
 
 import tfcore
-from tfcore.commands.machine import processor
 from tfcore.config import RunConfig
 from tfcore.data.dataset import Dataset
+from tfcore.machine import processor
 
 FIGURES = pathlib.Path(__file__).with_suffix(".json")
 POINTS = 50  # of a long training: of fewer, the allocator's noise has a slope

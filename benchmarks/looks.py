@@ -56,12 +56,13 @@ class Stopwatch:
 def measured(name: str, folder: pathlib.Path) -> str:
     """Trains in this process, which has imported nothing yet; the run's row of the table."""
     start = time.perf_counter()
-    from tfcore.commands import main, quiet
+    from tfcore.build import importing
+    from tfcore.cli import main
 
-    quiet.import_tensorflow_for_good()
-    from tfcore.commands import report
-    from tfcore.commands.observer import Observer
-    from tfcore.commands.session import Session
+    importing.import_tensorflow_for_good()
+    from tfcore.cli import report
+    from tfcore.look.observer import Observer
+    from tfcore.run.session import Session
 
     watch = Stopwatch()
     watch.watch(Session, "run")

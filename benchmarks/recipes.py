@@ -20,7 +20,7 @@ import time
 from importlib import metadata
 from typing import Any
 
-from tfcore.commands.machine import processor
+from tfcore.machine import processor
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDER = ROOT / "recipes"

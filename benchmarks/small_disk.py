@@ -41,16 +41,23 @@ def enter() -> None:
         RuntimeError: the system gives no namespace, or the process has more threads than a fork would keep.
     """
     _unshare()
-    from tfcore.commands import quiet
+    from tfcore.build import importing
 
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", OPENBLAS_NUM_THREADS="1", NO_COLOR="1")
-    quiet.import_tensorflow_for_good()
+    importing.import_tensorflow_for_good()
     import h5py  # noqa: F401
     import pooch  # noqa: F401
     from tensorboard.backend.event_processing import event_file_loader  # noqa: F401
 
-    from tfcore.commands import convert, export, predict, session, show, train  # noqa: F401
+    from tfcore.cli import (
+        convert,  # noqa: F401
+        export,  # noqa: F401
+        predict,  # noqa: F401
+        show,  # noqa: F401
+        train,  # noqa: F401
+    )
     from tfcore.data import writers  # noqa: F401
+    from tfcore.run import session  # noqa: F401
 
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
@@ -92,7 +99,7 @@ def run(*arguments: str, cwd: pathlib.Path, before: Callable[[], None] = lambda:
             os.dup2(errors.fileno(), 2)
             os.chdir(cwd)
             before()
-            from tfcore.commands import main
+            from tfcore.cli import main
 
             status = main.main(arguments)
             sys.stdout.flush()
@@ -121,7 +128,7 @@ def in_child(work: Callable[[], int]) -> int:
 
 def at_step(step: int, action: Callable[[], None]) -> None:
     """Has every run of this process call `action` after `step` steps, before the checkpoint of that step."""
-    from tfcore.commands import session
+    from tfcore.run import session
     from tfcore.training.events import Event, Schedule
 
     fault = Event("fault", Schedule(Fraction(10**9), offset=step), lambda _: action())

@@ -8,8 +8,8 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))  # the project that this script lies in, whatever is installed
 
-from tfcore.commands import flags  # noqa: E402
-from tfcore.commands.main import COMMANDS  # noqa: E402
+from tfcore.cli import flags  # noqa: E402
+from tfcore.cli.main import COMMANDS  # noqa: E402
 from tfcore.config import IDENTITY, WATCHING, RunConfig  # noqa: E402
 
 PARTS = {item.name: item.metadata["part"] for item in fields(RunConfig)}

@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # of a script only its own fold
 
 from support import browser  # noqa: E402
 
-from tfcore.commands import main  # noqa: E402
+from tfcore.cli import main  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 TABS = {

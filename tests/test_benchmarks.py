@@ -16,7 +16,9 @@ from benchmarks import compare, looks
 from benchmarks.peers import keras_models
 from benchmarks.sides import CASES
 from benchmarks.tables import Results, table
-from tfcore.commands import builders, flags
+from tfcore.build.configuration import resolve, with_given
+from tfcore.build.model import build_model, plan_model
+from tfcore.cli import flags
 from tfcore.data.dataset import Dataset, Split
 
 MIB = 2**20
@@ -126,12 +128,12 @@ def test_the_peers_networks_have_as_many_parameters(case: str) -> None:
     """And the same optimizer settings, which the sides' flags give to tfcore."""
     built = keras_models.CASES[case]()
     arguments = CASES[case].sides[0].arguments
-    config = builders.resolve(flags.run_config(flags.parse("benchmark", arguments[2:]).given))
+    config = resolve(with_given(flags.parse("benchmark", arguments[2:]).given))
     shape = {"cifar10": (32, 32, 3), "mnist": (28, 28, 1)}[built.dataset]
     images = np.zeros((1, *shape), np.uint8)
     pictures = Split(images, np.zeros(1, np.int32))
     data = Dataset(built.dataset, pictures, pictures, tuple("0123456789"))
-    model = builders.model(builders.architecture(config, data))
+    model = build_model(plan_model(config, data))
     variables = [variable for variable in model.variables if "pixels" not in variable.name]
     assert sum(int(tf.size(variable)) for variable in variables) == built.model.count_params()
     assert (config.dataset, config.batch_size) == (built.dataset, built.batch_size)

@@ -138,7 +138,7 @@ BREACHES = [
     (upward, "layers/conv.py", "from ..data import batches"),
     (upward, "models/mlp.py", "import tfcore.optimizers.adam as adam"),
     (upward, "training/loop.py", "from tfcore.data.sources.mnist import load"),
-    (upward, "commands/builders.py", "from tfcore.commands.main import console"),
+    (upward, "commands/builders.py", "from tfcore.cli.main import console"),
     (upward, "gadgets.py", ""),
     (upward, "commands/train.py", "def f():\n    from tfcore.models.mlp import MLP"),
     (upward, "commands/train.py", "from tfcore.data import sources"),

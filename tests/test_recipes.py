@@ -5,7 +5,9 @@ import statistics
 import pytest
 
 from benchmarks import recipes
-from tfcore.commands import builders, flags
+from tfcore.build.configuration import resolve, with_given
+from tfcore.build.tables import check_names
+from tfcore.cli import flags
 
 # What each must reach: see the table in README.md.
 AT_LEAST = {
@@ -44,7 +46,7 @@ def test_the_result_file_is_of_these_flags_and_adds_up(name: str) -> None:
 @pytest.mark.parametrize("name", AT_LEAST)
 def test_the_flags_are_a_valid_configuration(name: str) -> None:
     parsed = flags.parse("train", [f"--flagfile={recipes.FOLDER / name}.flags"])
-    builders.check_names(builders.resolve(flags.run_config(parsed.given)))
+    check_names(resolve(with_given(parsed.given)))
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfcore.commands.library import train
-    from tfcore.commands.loading import load
+    from tfcore.api import train
     from tfcore.history import History
+    from tfcore.use.loading import load
 
 __all__ = ["History", "load", "train"]
 __version__ = "0.1.0"
 
-_HOMES = {"History": "tfcore.history", "load": "tfcore.commands.loading", "train": "tfcore.commands.library"}
+_HOMES = {"History": "tfcore.history", "load": "tfcore.use.loading", "train": "tfcore.api"}
 
 
 def __getattr__(name: str) -> Any:

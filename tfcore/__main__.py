@@ -1,6 +1,6 @@
 """`python -m tfcore COMMAND …` is `tfcore COMMAND …`."""
 
-from tfcore.commands.main import console
+from tfcore.cli.main import console
 
 if __name__ == "__main__":
     console()

@@ -5,6 +5,9 @@ watching part says where and how it is observed.
 """
 
 import math
+import re
+import types
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
@@ -31,6 +34,15 @@ SOURCE_SETTINGS = ("test_share", "image_shape", "image_size", "skip_bad_pictures
 MODEL_SIZES = ("hidden", "filters", "dropout", "activation", "pooling", "max_norm", "initializer")
 SUMMARIES = ("norms", "histograms", "images", "pr_curves", "graph", "hparams", "text")
 _LONGEST = 10**12  # steps or epochs; a run of as many would never end, and its examples are still counted in 64 bits
+_FLAG = re.compile(r"--(?P<name>\w+)=(?P<value>.*)")
+_SHOWN_CHARACTERS = 100  # of a line that is no flag
+_BOOLS = {"true": True, "false": False, "1": True, "0": False}
+_TAKEN = {  # what a flag takes, by its type and that of its numbers
+    (int, int): "a whole number, such as 100",
+    (float, float): "a number, such as 0.001",
+    (tuple, int): "whole numbers with commas between, such as 50,50",
+    (tuple, float): "numbers with commas between, such as 0.25,0.5",
+}
 SCHEDULES = ("constant", "step_wise", "exponential", "polynomial", "cosine")
 
 
@@ -235,6 +247,25 @@ class RunConfig:
         """What `summaries` names."""
         return frozenset(checks.some_of("summaries", self.summaries, SUMMARIES))
 
+    @classmethod
+    def from_flags(cls, text: str) -> "RunConfig":
+        """Reads what `flags` wrote: `--name=value`, one a line.
+
+        Raises:
+            ConfigError: a line that is no such flag, a name that no flag has, or a value of another type.
+        """
+        given = {}
+        for line in text.splitlines():
+            match = _FLAG.fullmatch(line)
+            if match is None:
+                raise ConfigError(
+                    f"Each line must be a flag such as --name=value. Received '{line[:_SHOWN_CHARACTERS]}'."
+                )
+            if match["name"] not in _HINTS:
+                raise ConfigError(f"Unknown flag --{match['name']}.{checks.nearest(match['name'], _HINTS)}")
+            given[match["name"]] = read_value(match["name"], match["value"])
+        return cls(**given)
+
     def flags(self) -> str:
         """Every effective flag, one a line; `--flagfile` of it repeats the run."""
         lines = (_line(item.name, getattr(self, item.name)) for item in fields(self))
@@ -246,6 +277,38 @@ class RunConfig:
             f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.metadata["part"] == part
         }
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+_HINTS = typing.get_type_hints(RunConfig)
+
+
+def plain_type(name: str) -> type:
+    """The type that the field's text is read as: bool, int, float or str, or tuple for numbers with commas between."""
+    kinds = [kind for kind in typing.get_args(_HINTS[name]) if kind is not types.NoneType]
+    plain = kinds[0] if isinstance(_HINTS[name], types.UnionType) else _HINTS[name]
+    return plain if isinstance(plain, type) else tuple
+
+
+def read_value(name: str, text: str) -> Any:
+    """The value of the field `name` that `text` spells.
+
+    Raises:
+        ConfigError: it spells none.
+    """
+    kind = plain_type(name)
+    if kind is str:
+        return text
+    if kind is bool:
+        if text.lower() not in _BOOLS:
+            raise ConfigError(f"--{name} takes true or false. Received '{text}'.")
+        return _BOOLS[text.lower()]
+    number = float if kind is float or "float" in str(_HINTS[name]) else int
+    try:
+        if kind is tuple:
+            return tuple(number(part) for part in text.split(",") if part.strip())
+        return number(text)
+    except ValueError:
+        raise ConfigError(f"--{name} takes {_TAKEN[kind, number]}. Received '{text}'.") from None
 
 
 def spelled(value: Any) -> str:

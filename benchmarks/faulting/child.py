@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from tfcore.commands import main
+from tfcore.cli import main
 
 
 class Phase(enum.IntEnum):

@@ -12,9 +12,11 @@ from benchmarks.fuzzing import mutate
 from benchmarks.fuzzing.reader import Files, Reader, Wrong, mutated, watched
 from tfcore import architecture, history
 from tfcore.architecture import Architecture
-from tfcore.commands import flags, loading
+from tfcore.build.configuration import of_run
+from tfcore.cli import flags
 from tfcore.config import RunConfig
 from tfcore.training import run_folder
+from tfcore.use import loading
 
 Past = Callable[[], None]
 
@@ -102,8 +104,8 @@ def _run_files(draw: Random, bad: bool) -> Files:
 
 def _read_run(folder: Path, draw: Random, past: Past) -> None:  # noqa: ARG001
     with watched(flags, "_value", past):
-        config = flags.of_run(folder)
-    if flags.from_text(config.flags()) != config:
+        config = of_run(folder)
+    if RunConfig.from_flags(config.flags()) != config:
         raise Wrong("the configuration is another when it is written and read again")
     result = run_folder.RunFolder(folder).read_result()
     if type(result) is not dict:

@@ -25,8 +25,8 @@ from typing import Any
 
 from benchmarks.fuzzing.reader import OUTSIDE, Reader, lay_out
 from tfcore import checks, seeds
-from tfcore.commands.machine import peak_bytes
 from tfcore.errors import ConfigError, DataError, RunError
+from tfcore.machine import peak_bytes
 
 GOOD_EVERY = 50  # cases of which one is not mutated, and has to be accepted
 WARM_UP = 6  # good cases before the memory is looked at, so that all is imported

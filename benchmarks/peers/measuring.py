@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from tfcore.commands.machine import peak_bytes
+from tfcore.machine import peak_bytes
 
 EVAL_BATCH_SIZE = 500
 _LAPS = 3  # at least

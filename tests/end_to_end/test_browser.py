@@ -12,9 +12,10 @@ from selenium import webdriver
 from selenium.webdriver import ActionChains
 from support import browser
 
-from tfcore.commands import builders, main, report
-from tfcore.commands.session import Session
+from tfcore.build.configuration import resolve
+from tfcore.cli import main, report
 from tfcore.config import RunConfig
+from tfcore.run.session import Session
 from tfcore.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.browser
@@ -33,7 +34,7 @@ def runs(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             evaluate_every_epochs=0.25, observe_every_steps=15, learning_rate=rate,
         )  # fmt: skip
         with RunFolder(folder / name) as run:
-            session = Session(builders.resolve(config), run, Console(quiet=True))
+            session = Session(resolve(config), run, Console(quiet=True))
             with report.at_end(session):
                 assert session.run()[0] == 0
     return folder

@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from tfcore.commands import builders
-from tfcore.commands.session import Session
+from tfcore.build.configuration import resolve
 from tfcore.config import RunConfig
 from tfcore.data.sources.shapes import shapes
 from tfcore.layers import Flatten, Linear
 from tfcore.modules import named_variables
+from tfcore.run.session import Session
 from tfcore.training.checkpoints import steps_in
 from tfcore.training.divergence import DivergedError
 from tfcore.training.events import Event, Schedule
@@ -61,7 +61,7 @@ class Fragile(tf.Module):
 def trained(folder: pathlib.Path, config: RunConfig = CONFIG, **settings: Any) -> dict[str, Any]:
     """What result.json says of a run that fails, with the text of its error under `error`."""
     with RunFolder(folder) as held:
-        session = Session(builders.resolve(config), held, Console(quiet=True), model=Fragile, **settings)
+        session = Session(resolve(config), held, Console(quiet=True), model=Fragile, **settings)
         with pytest.raises(DivergedError) as caught:
             session.run()
     assert "\n" not in str(caught.value)
@@ -71,7 +71,7 @@ def trained(folder: pathlib.Path, config: RunConfig = CONFIG, **settings: Any) -
 def first_step_with(folder: pathlib.Path, example: int) -> int:
     """Completed steps after the first batch that holds the example."""
     with RunFolder(folder) as held:
-        batches = Session(builders.resolve(CONFIG), held, Console(quiet=True), model=Fragile).training_batches()
+        batches = Session(resolve(CONFIG), held, Console(quiet=True), model=Fragile).training_batches()
     return next(step + 1 for step in range(CONFIG.steps or 0) if example in batches.numbers(step))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support import pages
 
-from tfcore.commands import flags
+from tfcore.cli import flags
 
 DOCS = pages.ROOT / "docs"
 PAGES = sorted(page.stem for page in DOCS.glob("*.md"))

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tfcore.commands import builders, provenance
-from tfcore.commands.session import Session
+from tfcore.build.configuration import resolve
 from tfcore.config import RunConfig
 from tfcore.errors import RunError
+from tfcore.run import provenance
+from tfcore.run.session import Session
 from tfcore.training.checkpoints import Checkpoints, steps_in
 from tfcore.training.run_folder import RunFolder
 
@@ -26,7 +27,7 @@ def train(path: pathlib.Path, config: RunConfig = CONFIG, *, pause_step: int | N
     """One process's part of a run; what it says on the terminal."""
     console = Console(file=io.StringIO(), width=500)
     with RunFolder(path) as folder:
-        Session(builders.resolve(config), folder, console).run(pause_step=pause_step)
+        Session(resolve(config), folder, console).run(pause_step=pause_step)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 

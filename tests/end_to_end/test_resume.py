@@ -17,9 +17,9 @@ import pytest
 from rich.console import Console
 
 from benchmarks.faulting.same_run import curves, differences, metrics, variables
-from tfcore.commands import builders
-from tfcore.commands.session import Session
+from tfcore.build.configuration import resolve
 from tfcore.config import RunConfig
+from tfcore.run.session import Session
 from tfcore.training.checkpoints import steps_in
 from tfcore.training.run_folder import RunFolder
 
@@ -48,7 +48,7 @@ def train(
 ) -> None:
     """One process's part of a run, in this process: a session knows nothing of the one before but the folder."""
     with RunFolder(path) as folder:
-        session = Session(builders.resolve(config), folder, Console(quiet=True), max_call_steps=max_call_steps)
+        session = Session(resolve(config), folder, Console(quiet=True), max_call_steps=max_call_steps)
         session.run(pause_step=pause_step)
 
 

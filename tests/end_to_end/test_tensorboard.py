@@ -12,10 +12,10 @@ from typing import IO
 import pytest
 from rich.console import Console
 
-from tfcore.commands import builders
-from tfcore.commands.session import Session
+from tfcore.build.configuration import resolve
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
+from tfcore.run.session import Session
 from tfcore.training.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -55,5 +55,5 @@ def test_a_tensorboard_that_cannot_start_leaves_no_run_behind(tmp_path: pathlib.
         raise ConfigError("in use")
 
     with pytest.raises(ConfigError, match="in use"), RunFolder(tmp_path / "run") as folder:
-        Session(builders.resolve(RunConfig(steps=3)), folder, Console(quiet=True)).run(on_start=cannot_start)
+        Session(resolve(RunConfig(steps=3)), folder, Console(quiet=True)).run(on_start=cannot_start)
     assert list(tmp_path.iterdir()) == []

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from tfcore.commands import builders
-from tfcore.commands.session import Session
+from tfcore.build.configuration import resolve
 from tfcore.config import RunConfig
+from tfcore.run.session import Session
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.run_folder import RunFolder
 
@@ -57,7 +57,7 @@ class Watcher:
 def test_each_checkpoint_is_scored_once_as_the_run_scored_it(tmp_path: pathlib.Path, keep: int) -> None:
     path = tmp_path / "run"
     watcher = Watcher(path)
-    config = builders.resolve(replace(CONFIG, keep_checkpoints=keep))
+    config = resolve(replace(CONFIG, keep_checkpoints=keep))
     with RunFolder(path) as folder:
         events = [Event("watcher", Schedule(EVERY, offset=1), watcher.at_step)]
         Session(config, folder, Console(quiet=True), events=lambda _: events).run()

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tfcore.architecture import Architecture
-from tfcore.commands import builders
+from tfcore.build.model import build_model
 from tfcore.errors import DataError, RunError
 from tfcore.export import saved_model
 from tfcore.modules import named_variables
@@ -58,7 +58,7 @@ np.savez("found.npz", **{name: value.astype("S") if value.dtype == object else v
 
 def trained(plan: Architecture) -> Any:
     """The model with weights as if it had been trained: nothing is 0 or 1."""
-    module = builders.model(plan, seed=3)
+    module = build_model(plan, seed=3)
     generator = np.random.default_rng(4)
     for path, variable in named_variables(module).items():
         if not path.endswith("weights"):

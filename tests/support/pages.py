@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tfcore.commands import runtime
-from tfcore.commands.main import main
+from tfcore.build import runtime
+from tfcore.cli.main import main
 from tfcore.config import RunConfig
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from PIL import Image
 
 import tfcore
 from tfcore.architecture import Architecture
-from tfcore.commands import flags, loading
+from tfcore.build.configuration import of_run
 from tfcore.config import RunConfig
 from tfcore.data import download, pictures
 from tfcore.data.sources import cifar, folder, idx, npz, text
@@ -23,6 +23,7 @@ from tfcore.history import History
 from tfcore.training.checkpoints import Checkpoints
 from tfcore.training.run_folder import RunFolder
 from tfcore.training.run_log import RunLog, trim
+from tfcore.use import loading
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (6, 4, 4), np.uint8)
@@ -129,7 +130,7 @@ READERS = {
         f"exported {form}": Reader(f"m.{form}", writes_weights(form), own(tfcore.load, f"m.{form}")) for form in FORMATS
     },
     "architecture": Reader("m.json", lambda p: (p / "m.json").write_text(PLAN.to_json()), own(tfcore.load, "m.json")),
-    "run's flags": Reader("config.flags", write_run, flags.of_run),
+    "run's flags": Reader("config.flags", write_run, of_run),
     "run's architecture": Reader("architecture.json", write_run, tfcore.load),
     "run's result": Reader("result.json", write_run, lambda path: RunFolder(path).read_result()),
     "run's curves": Reader("metrics.jsonl", write_run, History),

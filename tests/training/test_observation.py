@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from tfcore.commands import builders
-from tfcore.commands.session import Session
+from tfcore.build.configuration import resolve
 from tfcore.config import RunConfig
 from tfcore.data.dataset import Dataset, Split
 from tfcore.modules import named_parameters
+from tfcore.run.session import Session
 from tfcore.training import divergence, observation
 from tfcore.training.loop import Loop
 from tfcore.training.run_folder import RunFolder
@@ -35,7 +35,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
     )  # fmt: skip
     with RunFolder(tmp_path / "run") as folder:
         data = Dataset("noise", split(200), split(45), ("one", "two", "three"))
-        yield Session(builders.resolve(config), folder, Console(quiet=True), data=data)
+        yield Session(resolve(config), folder, Console(quiet=True), data=data)
 
 
 def trained(session: Session, steps: int) -> Loop:

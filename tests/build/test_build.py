@@ -1,0 +1,346 @@
+"""Builders: every name leads to its object, and what cannot be meant is refused by name."""
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcore import models, optimizers, schedules
+from tfcore.build import lookup
+from tfcore.build.configuration import resolve
+from tfcore.build.data import load_dataset, make_splits, pixel_statistics
+from tfcore.build.model import build_model, plan_model
+from tfcore.build.optimizer import build_loss, build_schedule, build_step
+from tfcore.build.tables import DATASETS, LOSSES, MODELS, OPTIMIZERS, check_names
+from tfcore.config import SCHEDULES, RunConfig
+from tfcore.data.dataset import Dataset, Split, split_validation
+from tfcore.errors import ConfigError, DataError
+from tfcore.modules import named_parameters
+
+generator = np.random.default_rng(0)
+
+
+def split(count: int, classes: int = 2) -> Split:
+    labels = (np.arange(count) % classes).astype(np.int32)
+    return Split(generator.integers(0, 256, (count, 2, 3, 1), np.uint8), labels)
+
+
+DATA = Dataset("small", split(40), split(10), ("cat", "dog"))
+OWN_FILE = """
+import dataclasses
+import numpy as np
+import tensorflow as tf
+from tfcore.data.dataset import Dataset, Split
+
+@dataclasses.dataclass
+class Settings:
+    pictures: int = 6
+
+def pair(data_dir):
+    images = np.zeros((Settings().pictures, 2, 2, 1), np.uint8)
+    labels = np.array([0, 1, 0, 1, 0, 1], np.int32)
+    return Dataset("pair", Split(images, labels), Split(images, labels), ("cat", "dog"))
+
+def number(data_dir):
+    return 3
+
+class Net(tf.Module):
+    def __init__(self, image_shape, classes, *, seed):
+        super().__init__()
+        self.arguments = (image_shape, classes, seed)
+"""
+
+
+@pytest.fixture
+def own_file(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "own_models_for_test.py"
+    path.write_text(OWN_FILE)
+    yield path
+    sys.modules.pop(path.stem, None)
+
+
+def built_model(config: RunConfig) -> Any:
+    plan = plan_model(config, DATA)
+    return build_model(plan, seed=config.seed, statistics=pixel_statistics(config, DATA))
+
+
+def model(**given: Any) -> Any:
+    return built_model(resolve(RunConfig(**given)))
+
+
+def optimizer(**given: Any) -> Any:
+    return build_step(resolve(RunConfig(**given)), model(), 100).optimizer
+
+
+def test_the_defaults_and_every_listed_name_are_known() -> None:
+    check_names(resolve(RunConfig()))
+    for field, table in [
+        ("model", MODELS),
+        ("dataset", DATASETS),
+        ("loss", LOSSES),
+        ("optimizer", OPTIMIZERS),
+    ]:
+        for name in table:
+            check_names(resolve(RunConfig(**{field: name})))
+
+
+@pytest.mark.parametrize(
+    ("given_values", "message"),
+    [
+        ({"model": "sofmax"}, "`model` must be one of softmax, .* Received 'sofmax'. Did you mean 'softmax'"),
+        ({"dataset": "cifar"}, "`dataset` must be one of .* Received 'cifar'. Did you mean 'cifar10"),
+        ({"optimizer": "adamm"}, "`optimizer` must be one of .* Received 'adamm'. Did you mean 'adam"),
+        ({"loss": "cross_entrpy"}, "`loss` must be one of .* Received 'cross_entrpy'. Did you mean 'cross_entropy"),
+        ({"model": "xyzzy"}, "Received 'xyzzy'.$"),
+        ({"model": "nowhere/file.py:Net"}, "--model=nowhere/file.py:Net: there is no file nowhere/file.py"),
+        ({"dataset": "nowhere/file.py:make"}, "--dataset=nowhere/file.py:make: there is no file nowhere/file.py"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(given_values: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_names(RunConfig(**given_values))
+
+
+@pytest.mark.parametrize("table", [MODELS, DATASETS, LOSSES, OPTIMIZERS])
+def test_every_path_in_a_table_leads_somewhere(table: dict[str, str]) -> None:
+    for name in table:
+        assert callable(lookup.find(name, table))
+
+
+def test_a_model_of_ones_own_gets_what_it_takes(own_file: Path) -> None:
+    config = RunConfig(model=f"{own_file}:Net", seed=7)
+    check_names(config)
+    assert built_model(config).arguments == ((2, 3, 1), 2, 7)
+
+
+def test_a_data_set_of_ones_own_is_loaded(own_file: Path) -> None:
+    data = load_dataset(RunConfig(dataset=f"{own_file}:pair"))
+    assert (data.name, len(data.train), data.classes) == ("pair", 6, 2)
+
+
+def test_a_data_set_that_is_none_is_refused(own_file: Path) -> None:
+    with pytest.raises(DataError, match=r"must return a tfcore\.data\.dataset\.Dataset\. Received <class 'int'>"):
+        load_dataset(RunConfig(dataset=f"{own_file}:number"))
+
+
+def test_a_name_that_the_file_lacks_is_refused_with_the_nearest(own_file: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"own_models_for_test\.py has no class or function 'Nett'\. Did you mean 'Net'"
+    ):
+        built_model(RunConfig(model=f"{own_file}:Nett"))
+
+
+def test_a_name_in_a_package_is_found() -> None:
+    config = RunConfig(model="tfcore.models.softmax:Softmax", precision="float32")
+    assert isinstance(built_model(config), models.Softmax)
+    with pytest.raises(ConfigError, match=r"There is no module tfcore\.modls"):
+        built_model(RunConfig(model="tfcore.modls:Softmax"))
+
+
+def test_resolving_makes_every_automatic_choice() -> None:
+    config = resolve(RunConfig())
+    assert (config.precision, config.epochs, config.steps) == ("float32", 10.0, None)
+    assert (config.intra_op_threads, config.inter_op_threads) == (1, 1)
+    assert resolve(config) == config
+
+
+def test_resolving_keeps_what_was_given() -> None:
+    given_config = RunConfig(
+        precision="bfloat16", xla="on", epochs=0.5, intra_op_threads=2, inter_op_threads=3, learning_rate=0.5
+    )
+    assert resolve(given_config) == given_config
+    by_steps = resolve(RunConfig(steps=5))
+    assert (by_steps.steps, by_steps.epochs) == (5, None)
+
+
+def test_sizes_go_to_the_model_that_takes_them() -> None:
+    net = model(model="mlp", hidden=(5, 4), initializer="he_normal")
+    shapes = {path: tuple(variable.shape) for path, variable in named_parameters(net).items()}
+    weights = {path: shape for path, shape in shapes.items() if path.endswith("weights")}
+    assert list(weights.values()) == [(6, 5), (5, 4), (4, 2)]
+
+
+def test_a_size_that_the_model_does_not_take_is_refused(own_file: Path) -> None:
+    with pytest.raises(ConfigError, match="--model=softmax takes no --hidden"):
+        model(hidden=(5,))
+    with pytest.raises(ConfigError, match=r"--model=.*Net takes no --initializer"):
+        model(model=f"{own_file}:Net", initializer="he_normal")
+
+
+def test_an_unknown_initializer_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"`initializer` must be one of .* Did you mean 'glorot_"):
+        model(initializer="glorot_unifrom")
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", tf.float32), ("bfloat16", tf.bfloat16)])
+def test_the_precision_is_the_logits(precision: str, dtype: tf.DType) -> None:
+    assert model(precision=precision)(tf.constant(DATA.test.images), training=False).dtype == dtype
+
+
+@pytest.mark.parametrize("scaling", ["unit", "raw"])
+def test_pixels_without_statistics_hold_none(scaling: str) -> None:
+    assert not model(pixels=scaling).pixels.variables
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.25, 10.0])
+def test_pixel_statistics_are_those_of_the_training_share_alone(validation: float) -> None:
+    train, held_out = split_validation(DATA.train.labels, validation, 3)
+    assert len(train) + len(held_out) == 40
+    share = DATA.train.images[train].astype(np.float64)
+    centered = model(pixels="centered", validation=validation, seed=3).pixels
+    np.testing.assert_allclose(centered.mean, share.mean(axis=0), rtol=1e-6)
+    standardized = model(pixels="standardized", validation=validation, seed=3).pixels
+    np.testing.assert_allclose(standardized.mean, share.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(standardized.std, share.std(axis=(0, 1, 2)), rtol=1e-6)
+
+
+def test_splits_hold_every_training_example_once() -> None:
+    found = make_splits(RunConfig(validation=0.25), DATA)
+    assert {name: len(part) for name, part in found.items()} == {"train": 30, "validation": 10, "test": 10}
+    rows = np.concatenate(
+        [found[name].gather(tf.range(len(found[name]), dtype=tf.int64))[0] for name in ("train", "validation")]
+    )
+    assert sorted(map(bytes, rows.astype(np.uint8))) == sorted(map(bytes, DATA.train.images))
+
+
+def test_without_validation_there_is_no_such_split() -> None:
+    assert {name: len(part) for name, part in make_splits(RunConfig(validation=0), DATA).items()} == {
+        "train": 40,
+        "test": 10,
+    }
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_one_number_an_example_and_hears_of_the_smoothing(name: str) -> None:
+    logits, labels = tf.constant([[3.0, -1.0], [0.5, 0.25]]), tf.constant([0, 1])
+    plain = build_loss(RunConfig(loss=name))(logits, labels)
+    smoothed = build_loss(RunConfig(loss=name, label_smoothing=0.3))(logits, labels)
+    assert plain.shape == (2,)
+    assert not np.allclose(plain, smoothed)
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "settings"),
+    [
+        ("gradient_descent", "GradientDescent", {"clip_value": 0.01}),
+        ("momentum", "Momentum", {"momentum": 0.5, "nesterov": True}),
+        ("adam", "Adam", {"beta1": 0.5, "beta2": 0.75}),
+        ("adam", "Adam", {"epsilon": 0.1, "clip_norm": 0.5}),
+        ("nadam", "Nadam", {"beta1": 0.25, "beta2": 0.75, "epsilon": 0.01}),
+        ("adagrad", "Adagrad", {"initial_accumulator": 0.5, "epsilon": 0.25}),
+        ("adadelta", "Adadelta", {"rho": 0.5, "epsilon": 0.25}),
+        ("rmsprop", "RMSprop", {"rho": 0.5, "momentum": 0.25, "centered": True, "epsilon": 0.25}),
+        ("adam", "Adam", {"average_decay": 0.5, "beta1": 0.5}),
+    ],
+)
+def test_an_optimizer_updates_as_its_settings_say(name: str, method: str, settings: dict[str, Any]) -> None:
+    built = optimizer(optimizer=name, schedule="constant", learning_rate=0.25, **settings)
+    by_hand, bare = (
+        getattr(optimizers, method)(
+            {path: tf.Variable(p) for path, p in zip(built.paths, built.parameters, strict=True)},
+            0.25,
+            **given_settings,
+        )
+        for given_settings in (settings, {})
+    )
+    for scale in (1.0, -0.3, 0.7):
+        for each in (built, by_hand, bare):
+            each.apply([tf.fill(parameter.shape, scale) for parameter in each.parameters])
+    assert type(built) is type(by_hand)
+    for ours, theirs, default in zip(built.parameters, by_hand.parameters, bare.parameters, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        assert not np.array_equal(ours, default)
+
+
+@pytest.mark.parametrize("name", ["adamw", "lion"])
+@pytest.mark.parametrize(("decayed", "which"), [({}, "logits.weights"), ({"decayed_variables": "b"}, "logits.biases")])
+def test_the_decay_is_of_weights_alone_unless_said(name: str, decayed: dict[str, str], which: str) -> None:
+    shrunk, same = (optimizer(optimizer=name, learning_rate=0.5, weight_decay=w, **decayed) for w in (0.5, 0.0))
+    for each in (shrunk, same):
+        for parameter in each.parameters:
+            parameter.assign(tf.ones_like(parameter))
+        each.apply([tf.fill(parameter.shape, 1.0) for parameter in each.parameters])
+    for path, ours, bare in zip(shrunk.paths, shrunk.parameters, same.parameters, strict=True):
+        np.testing.assert_allclose(bare - ours, 0.25 if path == which else 0.0, atol=1e-6)
+
+
+def test_the_max_norm_that_a_layer_declares_is_held() -> None:
+    config = resolve(RunConfig(model="cifar_cnn", filters=(2,), hidden=(3,), max_norm=0.125))
+    net = built_model(config)
+    step = build_step(config, net, 10)
+    step.optimizer.apply([tf.zeros_like(parameter) for parameter in step.optimizer.parameters])
+    norms = {path: np.linalg.norm(variable.numpy(), axis=0).max() for path, variable in named_parameters(net).items()}
+    assert norms["hidden_1.weights"] == pytest.approx(0.125)
+    assert norms["logits.weights"] > 0.125
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_default_learning_rate_is_the_optimizers_own(name: str) -> None:
+    own = inspect.signature(lookup.find(name, OPTIMIZERS)).parameters["learning_rate"].default
+    assert resolve(RunConfig(optimizer=name)).learning_rate == own
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_builds_with_its_own_defaults(name: str) -> None:
+    built = optimizer(optimizer=name, schedule="constant", learning_rate=0.25)
+    assert built.paths == ("logits.biases", "logits.weights")
+    assert float(built.learning_rate(tf.constant(0, tf.int64))) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("given_values", "expected"),
+    [
+        ({"schedule": "constant"}, schedules.Constant(0.5)),
+        (
+            {"schedule": "step_wise", "decay_boundaries": (3, 6), "decay_factor": 0.25},
+            schedules.StepWise(0.5, (3, 6), 0.25),
+        ),
+        ({"schedule": "exponential", "decay_factor": 0.25}, schedules.Exponential(0.5, 100, 0.25)),
+        ({"schedule": "exponential", "decay_steps": 7}, schedules.Exponential(0.5, 7, 0.1)),
+        (
+            {"schedule": "polynomial", "decay_power": 2.0, "end_learning_rate": 0.1},
+            schedules.Polynomial(0.5, 100, 2.0, 0.1),
+        ),
+        ({"schedule": "cosine"}, schedules.Cosine(0.5, 100, 0.0)),
+        ({"schedule": "cosine", "decay_steps": 7, "end_learning_rate": 0.1}, schedules.Cosine(0.5, 7, 0.1)),
+        ({"schedule": "cosine", "warmup_steps": 5}, schedules.WarmUp(schedules.Cosine(0.5, 100, 0.0), 5)),
+    ],
+)
+def test_a_schedule_is_built_with_its_settings(given_values: dict[str, Any], expected: Any) -> None:
+    assert build_schedule(RunConfig(learning_rate=0.5, **given_values), 100) == expected
+
+
+def test_every_schedule_name_builds() -> None:
+    for name in SCHEDULES:
+        boundaries = (3,) if name == "step_wise" else None
+        built = build_schedule(RunConfig(schedule=name, decay_boundaries=boundaries, learning_rate=0.001), 10)
+        assert float(built(tf.constant(0, tf.int64))) == pytest.approx(0.001)
+
+
+def test_a_step_has_its_penalty_and_its_parts() -> None:
+    config = RunConfig(l2=0.5, penalty_variables="biases", microbatches=2, batch_size=4, learning_rate=0.1)
+    net = model()
+    step = build_step(config, net, 10)
+    named_parameters(net)["logits.biases"].assign([1.0, 2.0])
+    images, labels = tf.cast(DATA.train.images[:4], tf.float32), tf.constant(DATA.train.labels[:4])
+    result = tf.function(step.__call__)(images, labels)
+    assert float(result.total_loss - result.loss) == pytest.approx(0.25 * 5)
+
+
+def test_a_penalty_on_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="`penalty_variables` must match a parameter"):
+        build_step(RunConfig(l2=0.5, penalty_variables="kernel", learning_rate=0.1), model(), 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("x =\n", "SyntaxError"), ("import not_there_at_all\n", "ModuleNotFoundError")]
+)
+def test_a_file_of_ones_own_that_does_not_run_is_named(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "broken.py").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"broken\.py does not run: {reason}"):
+        built_model(RunConfig(model=f"{tmp_path / 'broken.py'}:Net"))

@@ -1,0 +1,5 @@
+"""A run's folder without the training."""
+
+from support.saved_runs import expected_weights, make_run
+
+__all__ = ["expected_weights", "make_run"]

@@ -1,0 +1,98 @@
+"""`convert`: what is written, what is said about it, and what is refused before anything is loaded."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfcore.build.data import load_dataset
+from tfcore.cli import convert, flags
+from tfcore.config import RunConfig
+from tfcore.data.sources.npz import npz
+from tfcore.errors import ConfigError, RunError
+
+OWN = """
+import numpy as np
+from tfcore.data.dataset import Dataset, Split
+
+def make(data_dir):
+    parts = [Split(np.full((count, 4, 6, 3), 9, np.uint8), np.arange(count, dtype=np.int32) % 2) for count in (6, 4)]
+    return Dataset("own", *parts, ("cat", "dog"))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a data set of the user's in own.py."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN)
+    return tmp_path
+
+
+def run(**options: Any) -> int:
+    defaults = {"data_dir": "", "format": "text", "out": "", "dataset": "", "train_examples": 0, "test_examples": 0}
+    return convert.run(flags.Parsed(given={}, options={**defaults, **options}, wants_help=False))
+
+
+@pytest.mark.parametrize(
+    ("form", "made"),
+    [
+        ("text", {"out/class_names.txt", "out/train.txt", "out/test.txt"}),
+        ("npz", {"out"}),
+        (
+            "png",
+            {f"out/train/{name}/{number:06d}.png" for number, name in enumerate(["cat", "dog"] * 3)}
+            | {f"out/test/{name}/{number:06d}.png" for number, name in enumerate(["cat", "dog"] * 2)},
+        ),
+    ],
+)
+def test_what_is_written(folder: Path, capsys: pytest.CaptureFixture[str], form: str, made: set[str]) -> None:
+    assert run(dataset="own.py:make", out="out", format=form) == 0
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {name for name in found if name.startswith("out")} == made
+    assert capsys.readouterr().out == "out: 6 training and 4 test pictures of 4x6x3 in 2 classes\n"
+
+
+def test_some_examples_of_a_built_in_data_set(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(dataset="shapes", out="few.npz", format="npz", train_examples=200, test_examples=20) == 0
+    assert capsys.readouterr().out == "few.npz: 200 training and 20 test pictures of 32x32x3 in 10 classes\n"
+    few = npz(folder / "few.npz", test_share=0.1, seed=0)
+    whole = load_dataset(RunConfig(dataset="shapes"))
+    np.testing.assert_array_equal(few.train.images, whole.train.images[:200])
+    np.testing.assert_array_equal(few.test.labels, whole.test.labels[:20])
+    assert few.class_names == whole.class_names
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"out": "new"}, "Give --dataset="),
+        ({"dataset": "own.py:make"}, "Give --out=PATH"),
+        ({"dataset": "own.py:make", "out": "new", "format": "pgn"}, "must be one of text, npz, png. .* mean 'png'?"),
+        ({"dataset": "mnits", "out": "new"}, "Did you mean 'mnist'?"),
+        ({"dataset": "own.py:make", "out": "new", "train_examples": 7}, "at most 6, as many as own has. Received 7"),
+        ({"dataset": "own.py:make", "out": "new", "test_examples": -1}, "`test_examples` must be"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(folder: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(**options)
+    assert {name for name in os.listdir(folder) if name != "__pycache__"} == {"own.py"}
+
+
+@pytest.mark.usefixtures("folder")
+def test_out_is_looked_at_before_the_data_set_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: object) -> None:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(convert, "load_dataset", forbidden)
+    with pytest.raises(RunError, match=r"own.py is there already"):
+        run(dataset="mnist", out="own.py")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_that_may_not_be_written_is_one_line() -> None:
+    with pytest.raises(RunError, match=r"/proc/new cannot be written"):
+        run(dataset="own.py:make", out="/proc/new")

@@ -1,0 +1,78 @@
+"""`tfcore.train`: what the command does, from Python."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcore.build import importing, runtime
+from tfcore.build.tables import check_names
+from tfcore.config import RunConfig
+from tfcore.report import file as report
+from tfcore.run.start import configuration, has_ended, new_path
+from tfcore.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from tfcore.data.dataset import Dataset
+    from tfcore.run.session import Session
+    from tfcore.training.events import Event
+
+
+def train(
+    config: RunConfig,
+    *,
+    run_dir: str | Path = "",
+    data: "Dataset | None" = None,
+    model: type | None = None,
+    events: "Callable[[Session], Sequence[Event]]" = lambda _: (),
+    quietly: bool = False,
+) -> dict[str, Any]:
+    """Trains a run, or goes on with the one in `run_dir`, as `train.py` does.
+
+    Threads can only be set before TensorFlow's first operation; after it they stay as they are. `deterministic` is for
+    all runs of a process.
+
+    Args:
+        config: what `train.py` takes as flags.
+        run_dir: the run's folder; "" for a new one under `runs/`.
+        data: what to train on, in place of `config.dataset`.
+        model: the model's class, in place of `config.model`.
+        events: gives events of one's own. What it is called with has the run's state (`model`, `step`,
+            `early_stopping`), its data (`data`, `splits`) and `evaluation`; each action is called with a `Moment`.
+        quietly: there is no log.
+
+    Returns:
+        What `result.json` says; its `run_dir` is the folder.
+
+    Raises:
+        TfcoreError: what is wrong with the configuration, the data or the run.
+    """
+    config = _named(config, data, model)
+    path = Path(run_dir) if run_dir else new_path(config, datetime.now())
+    with RunFolder(path) as folder:
+        given = {item.name: getattr(config, item.name) for item in fields(config)}
+        config = configuration(folder, given)
+        check_names(replace(config, dataset="shapes") if data is not None else config)
+        if has_ended(folder, config):
+            return {**folder.read_result(), "run_dir": str(path)}
+        importing.import_tensorflow()
+        config = runtime.set_up_if_possible(config)
+        from tfcore.run.session import Session
+        from tfcore.terminal import tables
+
+        console = tables.console(to_stderr=False, quiet=quietly)
+        session = Session(config, folder, console, data=data, model=model, events=events)
+        with report.at_end(folder, wanted=config.report, say=console.print):
+            _, result = session.run()
+        return {**result, "run_dir": str(path)}
+
+
+def _named(config: RunConfig, data: "Dataset | None", model: type | None) -> RunConfig:
+    """The configuration with the names of what was handed over as an object."""
+    if data is not None:
+        config = replace(config, dataset=data.name)
+    if model is not None:
+        config = replace(config, model=f"{inspect.getfile(model)}:{model.__qualname__}")
+    return config

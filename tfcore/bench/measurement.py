@@ -1,0 +1,217 @@
+"""The figures of one built session, measured with the loop that trains it."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfcore import machine
+from tfcore.bench import machine_limits
+from tfcore.build.optimizer import build_step
+from tfcore.data.batches import TrainingBatches
+from tfcore.run.session import Session
+from tfcore.training import flops
+from tfcore.training.events import Event, Moment, Schedule
+from tfcore.training.loop import Loop
+from tfcore.training.run_log import RunLog
+
+_REPEATS = 5
+_SAVES = 3
+_WARM_UP_SECS = 0.5
+_LOSS_STEPS = 20  # over which a loss is averaged
+_UNPROFILED_STEPS = 3  # which fill the pipeline
+Figures = dict[str, Any]
+
+
+class Rate(NamedTuple):
+    """Units of work a second: median, least and most of the repeats."""
+
+    median: float
+    least: float
+    most: float
+
+
+class Measurement:
+    """Measures a session, each method once and in the order in which they stand here.
+
+    Args:
+        session: built, untrained, and too long to end meanwhile.
+        log: open in the session's folder.
+        secs: how long each repeat takes.
+    """
+
+    def __init__(self, session: Session, log: RunLog, secs: float) -> None:
+        self._session, self._secs = session, secs
+        self._batch_size = session.config.batch_size
+        self._batches = TrainingBatches(session.splits["train"], batch_size=self._batch_size, seed=session.config.seed)
+        self._loop = session.loop(log)
+        self._events = self._loop.events
+
+    def start_up(self, process_start: float) -> Figures:
+        """From the start of the process to the end of the first step; tracing is what this took above the second."""
+        first_secs = _secs(lambda: self._train(1, ()))
+        first_step_secs = time.monotonic() - process_start
+        second_secs = _secs(lambda: self._train(1, ()))
+        return {"trace_secs": max(0.0, first_secs - second_secs), "first_step_secs": first_step_secs}
+
+    def training(self) -> tuple[Figures, Figures, int]:
+        """End to end, with all events: the rate, whether the loss fell meanwhile, and the memory it took."""
+        self._train(1, tuple(replace(event, schedule=Schedule(1)) for event in self._events))  # they trace, open files
+        loss_first = self._mean_loss()
+        rate = _rate(lambda steps: self._train(steps, self._events), self._secs)
+        memory_bytes = machine.peak_bytes()
+        loss_last = self._mean_loss()
+        speed = {"steps_per_sec": rate.median, "steps_per_sec_range": [rate.least, rate.most]}
+        loss = {"loss_first": loss_first, "loss_last": loss_last, "loss_fell": loss_last < loss_first}
+        return {**speed, "examples_per_sec": rate.median * self._batch_size}, loss, memory_bytes
+
+    def logging(self) -> Figures:
+        """What the curves and the checkpoints cost.
+
+        Steps with a point of TensorBoard's curves and of `metrics.jsonl` at every other one alternate with as many
+        steps without any event: were the points as rare as they are, the noise of the steps between would hide them.
+
+            scalars_secs    (median of with − without) / points: cutting the steps there, gathering and writing a point
+            logging_share   scalars_secs / (log_every_steps · seconds a step + scalars_secs)
+
+        No other event is in it. A checkpoint, with all that it flushes, is `checkpoint_secs`: how long it holds up
+        training, the median of three.
+        """
+        schedule = Schedule(2)
+        points = tuple(replace(event, schedule=schedule) for event in self._events if event.name == "scalars")
+        pairs = _fitting(lambda pairs: self._train(2 * pairs, points), min(self._secs, _WARM_UP_SECS))
+        without, extra = [], []
+        for _ in range(_REPEATS):
+            without.append(_secs(lambda: self._train(2 * pairs, ())))
+            extra.append(_secs(lambda: self._train(2 * pairs, points)) - without[-1])
+        scalars_secs = max(0.0, statistics.median(extra) / pairs)
+        between_secs = self._session.config.log_every_steps * statistics.median(without) / (2 * pairs)
+        return {
+            "logging_share": scalars_secs / (between_secs + scalars_secs),
+            "scalars_secs": scalars_secs,
+            "checkpoint_secs": statistics.median(self._save_secs() for _ in range(_SAVES)),
+        }
+
+    def parts(self) -> Figures:
+        """Examples a second of the computation alone and of the pipeline alone."""
+        one_batch = Loop(self._session.step, _OneElement(self._batches), xla=self._session.config.xla == "on")
+        compute = _rate(lambda steps: self._run(one_batch, steps), self._secs)
+        inputs = _rate(_reading(self._batches), self._secs)
+        element_examples = next(self._batches.from_step(0))[1].shape.num_elements()
+        return {"compute_only": compute.median * self._batch_size, "input_only": inputs.median * element_examples}
+
+    def evaluation(self) -> Figures:
+        """Test examples scored in a second."""
+        test = self._session.evaluation_batches("test")
+        rate = _rate(lambda times: [self._session.evaluation(test) for _ in range(times)], self._secs)
+        return {"evaluation": rate.median * len(self._session.splits["test"])}
+
+    def computation(self, steps_per_sec: float) -> Figures:
+        """Floating-point operations of a step, and what share of the machine's peak they reach at that rate."""
+        step_flops = _flops(self._session)
+        peaks = {name: machine_limits.peak_flops_per_sec(name) for name in ("float32", "bfloat16")}
+        reached = step_flops * steps_per_sec
+        return {
+            "flops_per_step": step_flops,
+            "flops_per_sec": reached,
+            **{f"peak_flops_per_sec_{name}": peak for name, peak in peaks.items()},
+            "peak_share": reached / peaks[self._session.config.precision],
+        }
+
+    def profile(self, folder: Path, steps: int) -> str:
+        """Writes a profile of so many more steps, one a call, into `folder`; the table of where their time goes."""
+        from tfcore.training import profile  # which no first step should wait for
+
+        first_step = self._done() + _UNPROFILED_STEPS
+        with profile.StepProfiler(folder, first_step=first_step, steps=steps) as profiler:
+            every_step = Event("profile", Schedule(1), lambda moment: profiler(moment.step))
+            self._train(_UNPROFILED_STEPS + steps, (every_step,))
+        return profile.op_table(profile.read(folder))
+
+    def _train(self, steps: int, events: tuple[Event, ...]) -> None:
+        self._loop.events = events
+        self._run(self._loop, steps)
+
+    def _run(self, loop: Loop, steps: int) -> None:
+        """So many steps, as if the run were endless."""
+        end = self._done() + steps
+        loop.run(self._session.total_steps, pause_step=end)
+        assert self._done() == end, "an event has ended the run"
+
+    def _done(self) -> int:
+        return int(self._session.step.optimizer.step.numpy())
+
+    def _mean_loss(self) -> float:
+        """The mean over the examples of the next steps, each before its update."""
+        before = self._session.step.sums.numpy()
+        self._train(_LOSS_STEPS, ())
+        loss, _, _, examples = (self._session.step.sums.numpy() - before).tolist()
+        return loss / examples
+
+    def _save_secs(self) -> float:
+        """Of one checkpoint, a step after the one before."""
+        self._train(1, ())
+        save = next(event.action for event in self._events if event.name == "checkpoint")
+        return _secs(lambda: save(Moment(self._done(), self._session.total_steps)))
+
+
+class _OneElement:
+    """The same element for ever: what is left is the computation."""
+
+    def __init__(self, batches: TrainingBatches) -> None:
+        self._element = next(batches.from_step(0))
+
+    def from_step(self, _: int) -> Iterator[Any]:
+        return iter(tf.data.Dataset.from_tensors(self._element).repeat())
+
+
+def _reading(batches: TrainingBatches) -> Callable[[int], None]:
+    """Takes elements and uses one number of each, so that none is optimised away."""
+
+    @tf.function
+    def read(iterator: Any, elements: tf.Tensor) -> tf.Tensor:
+        total = tf.zeros([])
+        for _ in tf.range(elements):
+            images, labels = (tf.reshape(part, [-1]) for part in next(iterator))
+            total += tf.cast(images[0], tf.float32) + tf.cast(labels[0], tf.float32)
+        return total
+
+    iterator = batches.from_step(0)
+    return lambda elements: read(iterator, tf.constant(elements, tf.int64)).numpy()
+
+
+def _flops(session: Session) -> int:
+    """Of one step, forward, backward and update."""
+    images = tf.TensorSpec([session.config.batch_size, *session.data.image_shape], tf.uint8)
+    labels = tf.TensorSpec([session.config.batch_size], tf.int32)
+    # Micro-batches do the same work in a loop, whose turns a graph does not tell.
+    step = build_step(replace(session.config, microbatches=1), session.model, session.total_steps)
+    return flops.count(tf.function(step.__call__, autograph=False).get_concrete_function(images, labels))
+
+
+def _rate(work: Callable[[int], Any], secs: float) -> Rate:
+    """Of several repeats, after a warm-up that sizes them."""
+    units = _fitting(work, secs)
+    rates = [units / _secs(lambda: work(units)) for _ in range(_REPEATS)]
+    return Rate(statistics.median(rates), min(rates), max(rates))
+
+
+def _fitting(work: Callable[[int], Any], secs: float) -> int:
+    """How many units take that long; working it out is a warm-up."""
+    work(1)  # traces
+    units = 1
+    while (spent := _secs(partial(work, units))) < min(secs, _WARM_UP_SECS):
+        units *= 2
+    return max(1, round(units * secs / spent))
+
+
+def _secs(work: Callable[[], Any]) -> float:
+    """How long a call takes."""
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start

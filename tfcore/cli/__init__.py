@@ -1,0 +1,1 @@
+"""The commands: flags in, an exit status out."""

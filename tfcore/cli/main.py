@@ -1,0 +1,116 @@
+"""The commands' front door: parses flags, then loads the one command that was asked for."""
+
+import importlib
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from tfcore import __version__, checks
+from tfcore.build import user_code
+from tfcore.cli import flags
+from tfcore.errors import ConfigError, TfcoreError
+
+COMMANDS = {
+    "train": "Train a model, or resume a run.",
+    "sweep": "Train a run for each combination of settings, and rank them.",
+    "eval": "Score a run's model.",
+    "predict": "Name what is in picture files.",
+    "export": "Save a run's model for other programs.",
+    "convert": "Write a data set as text, npz or PNG files.",
+    "show": "Draw examples of a data set, or a model's filters and feature maps.",
+    "report": "Write a run, or several compared, as one HTML page to send.",
+    "benchmark": "Measure training and evaluation throughput.",
+}
+_INTERRUPTED = 130
+STARTED = time.monotonic()  # what the time to the first step is counted from
+
+
+def console(command: str | None = None) -> NoReturn:
+    """Runs a command with the process's arguments, and exits with its status."""
+    _open_standard_streams()
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow has to say on pictures that are used or refused
+    _print_warnings()
+    sys.exit(main(sys.argv[1:] if command is None else [command, *sys.argv[1:]]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `COMMAND --flag=value …`; the exit status: 0, 1 (failed), 2 (bad flags), 130 or 143 (stopped)."""
+    try:
+        status = _dispatch(arguments)
+        sys.stdout.flush()  # here, where it can still be told that nobody takes it
+        return status
+    except TfcoreError as error:
+        return _fail(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except OSError as error:  # what has no name was printed: the modules tell of the files that they write
+        return _fail(f"{error.filename or 'Standard output'} cannot be used: {error.strerror or error}.", 1)
+    except MemoryError as error:
+        return _fail(f"out of memory. {error}", 1)
+    except Exception as error:
+        if not user_code.place(error):
+            raise  # a mistake of tfcore's, whose traceback is what helps
+        return _fail(f"Code of your own raises an error: {user_code.told(error)}.", ConfigError.exit_status)
+
+
+def _fail(message: str, status: int) -> int:
+    """Prints one line, in which nothing that came out of a file can steer the terminal; gives back the status.
+
+    What cannot be printed is dropped: Python would retry at exit.
+    """
+    with suppress(OSError):
+        print(f"error: {checks.one_line(message)}", file=sys.stderr, flush=True)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return status
+
+
+def _open_standard_streams() -> None:
+    """Opens to nowhere what the process was started without, as by `>&-`: else the run's first files got its numbers.
+
+    Python has None for such a stream, and TensorFlow's C++ side would print into the file.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, for as long as the process; the lowest number
+
+
+def _print_warnings() -> None:
+    """Has the data's warnings printed as others are."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    logging.getLogger("tfcore").addHandler(handler)
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if arguments else 2
+    command, *rest = arguments
+    if command == "--version":
+        print(f"tfcore {__version__}")
+        return 0
+    if command not in COMMANDS:
+        raise ConfigError(
+            f"Unknown command '{command}'. Expected {', '.join(COMMANDS)}.{checks.nearest(command, COMMANDS)}"
+        )
+    parsed = flags.parse(command, rest)
+    if parsed.wants_help:
+        print(flags.usage(command))
+        return 0
+    module = importlib.import_module(f"tfcore.cli.{command}")
+    status: int = module.run(parsed)
+    return status
+
+
+def _overview() -> str:
+    lines = [f"  tfcore {name:<12}{description}" for name, description in COMMANDS.items()]
+    return "\n".join(["Usage:", *lines, "", "`tfcore COMMAND --help` shows its flags."])

@@ -1,0 +1,89 @@
+"""`train`: starts a run, or goes on with one."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tfcore import checks
+from tfcore.build import importing, runtime
+from tfcore.build.configuration import with_given
+from tfcore.build.tables import check_names
+from tfcore.cli import flags
+from tfcore.dashboard.process import Dashboard
+from tfcore.errors import ConfigError, RunError
+from tfcore.report import file as report
+from tfcore.run.start import configuration, has_ended, new_path
+from tfcore.training.run_folder import RESULT, RunFolder
+
+_LARGEST_PORT = 65_535
+
+
+def run(parsed: flags.Parsed) -> int:
+    """Trains, and gives back the exit status."""
+    start, options = time.monotonic(), parsed.options
+    checks.not_negative("stop_after_steps", options["stop_after_steps"])
+    limit_secs = checks.duration_secs("max_time", options["max_time"]) if options["max_time"] else math.inf
+    _check_tensorboard(options)
+    with RunFolder(_path(parsed)) as folder:
+        config = configuration(folder, parsed.given)
+        check_names(config)
+        if has_ended(folder, config):
+            return _say_ended(folder, as_json=options["json"])
+        importing.import_tensorflow_for_good()
+        runtime.set_up(config)
+        from tfcore.run.session import Session
+        from tfcore.terminal import tables
+
+        console = tables.console(to_stderr=options["json"])
+        session = Session(config, folder, console, quiet=options["quiet"])
+        host, port = options["tensorboard_host"], options["tensorboard_port"]
+        with (
+            Dashboard(folder.path, host=host, port=port, say=partial(console.print, markup=False)) as board,
+            report.at_end(folder, wanted=config.report, say=console.print),
+        ):
+            status, result = session.run(
+                pause_step=options["stop_after_steps"] or None,
+                max_secs=start + limit_secs - time.monotonic(),
+                on_start=board.start if options["tensorboard"] else lambda: None,
+            )
+        if options["json"]:
+            print(json.dumps(result))
+        return status
+
+
+def _check_tensorboard(options: Mapping[str, Any]) -> None:
+    """Raises ConfigError unless the options of TensorBoard make sense together."""
+    host, port = options["tensorboard_host"], options["tensorboard_port"]
+    if not options["tensorboard"] and (host, port) != (flags.TENSORBOARD_HOST.default, flags.TENSORBOARD_PORT.default):
+        raise ConfigError("--tensorboard_host and --tensorboard_port belong to --tensorboard.")
+    if not host:
+        raise ConfigError("`tensorboard_host` must be an address of this machine, such as 127.0.0.1. Received ''.")
+    if not -1 <= port <= _LARGEST_PORT:
+        raise ConfigError(f"`tensorboard_port` must be from -1 to {_LARGEST_PORT}. Received {port}.")
+
+
+def _path(parsed: flags.Parsed) -> Path:
+    """The folder that is named, or a new one such as `runs/20260131-095959-softmax-cifar10`."""
+    if parsed.options["run_dir"]:
+        return Path(parsed.options["run_dir"])
+    return new_path(with_given(parsed.given), datetime.now())
+
+
+def _say_ended(folder: RunFolder, *, as_json: bool) -> int:
+    result = folder.read_result()
+    if as_json:
+        print(json.dumps(result))
+        return 0
+    try:
+        how, accuracy = result["status"].replace("_", " "), f"{result['test']['accuracy']:.4f}"
+        print(f"The run in {folder.path} has {how} after {int(result['steps'])} steps: test accuracy {accuracy}.")
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{folder.path / RESULT} does not say how the run ended. Delete it, and the run goes on."
+        ) from error
+    return 0

@@ -1,1 +1,0 @@
-"""The commands: flags in, exit status out."""

@@ -1,0 +1,95 @@
+"""TensorBoard beside a run: a child process that ends with this one, however this one ends."""
+
+import ipaddress
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from tfcore.errors import ConfigError
+
+_SERVER = Path(__file__).with_name("server.py")
+_STOP_SECS = 5.0
+
+
+class Dashboard:
+    """A TensorBoard that serves a run's folder from `start` to the end of the `with` block.
+
+    The child is in a session of its own: Ctrl-C in the terminal is for the run alone, which still has to save. What
+    ends the child is that its standard input does, and that pipe is closed for us even if we are killed.
+
+    Args:
+        folder: the run's.
+        host: the address to listen on.
+        port: -1 for 6006 or the next that is free, 0 for any free one.
+        say: prints a line.
+    """
+
+    def __init__(self, folder: Path, *, host: str, port: int, say: Callable[[str], None]) -> None:
+        self._flags = [f"--logdir={folder.absolute()}", f"--host={host}", *([f"--port={port}"] if port >= 0 else [])]
+        self._host, self._say = host, say
+        self._process: subprocess.Popen[str] | None = None
+        self._listener = threading.Thread(target=self._listen, name="tensorboard", daemon=True)
+        self._serves = False
+        self._last_words = ""
+
+    def __enter__(self) -> "Dashboard":
+        return self
+
+    def start(self) -> None:
+        """Starts it, waits until it can be reached, and says where.
+
+        Raises:
+            ConfigError: it cannot listen there.
+        """
+        # -P: or modules would be looked for beside the script, where files have names such as flags and train.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(_SERVER), *self._flags], start_new_session=True, text=True, errors="replace",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self._listener.start()
+        assert self._process.stdout is not None
+        with self._process.stdout as output:
+            address = output.readline().strip()
+        if not address:
+            self._listener.join()
+            raise ConfigError(
+                f"TensorBoard could not start: {self._last_words}. Leave --tensorboard out, or choose another "
+                "--tensorboard_host or --tensorboard_port (0: any free one)."
+            )
+        self._serves = True
+        self._say(f"TensorBoard: {address}")
+        if not _is_loopback(self._host):
+            self._say(f"warning: TensorBoard listens on {self._host}: anyone who can reach this machine reads the run.")
+
+    def __exit__(self, *_: object) -> None:
+        self._serves = False
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(_STOP_SECS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._listener.join()
+
+    def _listen(self) -> None:
+        """Takes what it says off the pipe, or it would come to wait for that; tells if it ends unasked."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        with self._process.stderr as messages:
+            for line in messages:
+                self._last_words = line.strip().rstrip(".") or self._last_words
+        status = self._process.wait()
+        if self._serves:
+            self._say(f"warning: TensorBoard has ended by itself (status {status}). Training goes on without it.")
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"

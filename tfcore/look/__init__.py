@@ -1,0 +1,1 @@
+"""What TensorBoard and reports show of a model."""

@@ -1,0 +1,207 @@
+"""What a run's folder says of the run, read without TensorFlow and without the data. It may come from strangers."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcore.architecture import Architecture
+from tfcore.build.configuration import of_run
+from tfcore.checks import escaped
+from tfcore.config import RunConfig
+from tfcore.errors import DataError, RunError
+from tfcore.files import open_file, read_text
+from tfcore.history import Curve, History
+from tfcore.training.run_folder import ARCHITECTURE, PICTURES, TEST, RunFolder
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PICTURE_BYTES = 1 << 23  # of one picture: more than any sheet of ours has
+_MOST_PICTURES = 32
+_TITLES = {  # of the pictures, in the order in which they are shown; others follow by name
+    "wrong_test": "Test pictures that it is most surely wrong about",
+    "filters": "First-layer filters",
+    "feature_maps": "Feature maps",
+    "batch": "A batch as the model sees it",
+}
+
+
+class ClassScores(NamedTuple):
+    """How one class was told from the others; precision and recall in [0, 1], or NaN."""
+
+    name: str
+    examples: int
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class TestScores:
+    """The test in full.
+
+    Attributes:
+        classes: in the order of the labels.
+        confusion: int64 [true class, predicted class].
+    """
+
+    __test__ = False  # not pytest's, whatever the name begins with
+
+    classes: tuple[ClassScores, ...]
+    confusion: NDArray[np.int64]
+
+
+class Picture(NamedTuple):
+    """A PNG, and what to call it."""
+
+    title: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a report says of a run; what the folder does not have is None or empty.
+
+    Attributes:
+        folder: as it was named.
+        result: what `result.json` holds; read it with `number` and `text`.
+    """
+
+    folder: Path
+    config: RunConfig
+    architecture: Architecture | None
+    result: dict[str, Any]
+    history: History
+    scores: TestScores | None
+    pictures: tuple[Picture, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's own."""
+        return escaped(self.folder.resolve().name)
+
+    def curve(self, split: str, name: str) -> Curve | None:
+        """What `History.curve` gives; None where nothing was logged."""
+        known = split in self.history.splits and name in self.history.names(split)
+        return self.history.curve(split, name) if known else None
+
+    def number(self, keys: str) -> float | None:
+        """The number at `test.accuracy`, say; None where there is none.
+
+        Raises:
+            RunError: something else stands there.
+        """
+        found = self._found(keys)
+        if found is not None and (isinstance(found, bool) or not isinstance(found, int | float)):
+            raise self._damaged(keys, "a number", found)
+        try:
+            return None if found is None else float(found)
+        except OverflowError:
+            raise self._damaged(keys, "a number", found) from None
+
+    def text(self, keys: str) -> str:
+        """The text at `machine`, say, without control characters; empty where there is none.
+
+        Raises:
+            RunError: something else stands there.
+        """
+        found = self._found(keys)
+        if found is not None and not isinstance(found, str):
+            raise self._damaged(keys, "text", found)
+        return escaped(found or "")
+
+    def numbers(self, keys: str) -> list[int]:
+        """The whole numbers at `first_bad.examples`, say.
+
+        Raises:
+            RunError: something else stands there.
+        """
+        found = self._found(keys)
+        if found is not None and not (isinstance(found, list) and all(type(number) is int for number in found)):
+            raise self._damaged(keys, "a list of whole numbers", found)
+        return found or []
+
+    def _found(self, keys: str) -> Any:
+        found: Any = self.result
+        for key in keys.split("."):
+            found = found.get(key) if isinstance(found, dict) else None
+        return found
+
+    def _damaged(self, keys: str, expected: str, found: Any) -> RunError:
+        shown = escaped(repr(found)[:100])
+        return RunError(f"{self.folder / 'result.json'} cannot be used: `{keys}` must be {expected}. Received {shown}.")
+
+
+def read(folder: Path) -> Facts:
+    """What there is in a run's folder.
+
+    Raises:
+        RunError: no run lives there, or a file of it is damaged.
+    """
+    return Facts(
+        folder=folder, config=of_run(folder), architecture=_read(folder / ARCHITECTURE, _architecture),
+        result=RunFolder(folder).read_result(), history=History(folder), scores=_read(folder / TEST, _scores),
+        pictures=_pictures(folder / PICTURES),
+    )  # fmt: skip
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+    """What a text file holds; None where it is missing."""
+    try:
+        return parse(read_text(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, DataError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise RunError(f"{path} is damaged ({reason}). Delete it to have a report without it.") from error
+
+
+def _architecture(text: str) -> Architecture:
+    return Architecture.from_json(text, ARCHITECTURE)
+
+
+def _scores(text: str) -> TestScores:
+    """What `tables.scores_json` gave."""
+    found = json.loads(text)
+    confusion = np.array(found["confusion_matrix"], np.int64)
+    names, entries = [escaped(name) for name in found["classes"]], found["classes"].values()
+    if not names or confusion.shape != (len(names), len(names)) or confusion.min() < 0:
+        raise ValueError(f"the confusion matrix of {len(names)} classes has the shape {confusion.shape}")
+    shares = [(float(entry["precision"]), float(entry["recall"])) for entry in entries]
+    if not all(math.isnan(share) or 0 <= share <= 1 for pair in shares for share in pair):
+        raise ValueError("a precision or recall is not between 0 and 1")
+    rows = zip(names, confusion.sum(axis=1).tolist(), shares, strict=True)
+    return TestScores(tuple(ClassScores(name, examples, *pair) for name, examples, pair in rows), confusion)
+
+
+def _pictures(folder: Path) -> tuple[Picture, ...]:
+    """The PNGs in the folder, those of _TITLES first."""
+    try:
+        found = {path.stem: path for path in folder.iterdir() if path.suffix == ".png"}
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise RunError(f"{folder} cannot be read: {error.strerror}.") from error
+    stems = [*(stem for stem in _TITLES if stem in found), *sorted(found.keys() - _TITLES.keys())]
+    return tuple(Picture(_title(stem), _png(found[stem])) for stem in stems[:_MOST_PICTURES])
+
+
+def _title(stem: str) -> str:
+    return _TITLES.get(stem) or escaped(stem).replace("_", " ").capitalize()
+
+
+def _png(path: Path) -> bytes:
+    """A picture's bytes."""
+    try:
+        with open_file(path) as file:
+            data = file.read(_PICTURE_BYTES + 1)
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+    if not data.startswith(_PNG) or len(data) > _PICTURE_BYTES:
+        raise RunError(f"{path} is no PNG of at most {_PICTURE_BYTES} bytes. Delete it to have a report without it.")
+    return data

@@ -1,0 +1,252 @@
+"""The page of a report: facts about one run, or several side by side, put into the template."""
+
+import base64
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tfcore import __version__, checks
+from tfcore.config import IDENTITY, WATCHING, RunConfig, spelled
+from tfcore.report import figures
+from tfcore.report.facts import ClassScores, Facts
+from tfcore.report.figures import Line
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_LARGEST_MATRIX = 20  # classes; a wider confusion matrix is no longer readable
+_MOST_CLASSES = 1000  # in the table of classes
+_MOST_LAYERS = figures.COLOURS  # in a figure with a curve for each
+_SHOWN_EXAMPLES = 20  # of the batch in which numbers went bad
+_BOTH = ("train", "validation", "test")
+_FIGURES = {  # title: the number, and the splits that it is drawn of
+    "Loss": ("loss", _BOTH),
+    "Accuracy": ("accuracy", _BOTH),
+    "Learning rate": ("learning_rate", ("train",)),
+    "Gradient norm": ("gradient_norm", ("train",)),
+}
+_LAYER_NORMS = "gradient_norm/"  # what the names of the norms of single parameters begin with
+_COMPARED = ("Test accuracy", "Best validation accuracy", "Steps", "Training time")
+
+
+class Fact(NamedTuple):
+    """A number of the run, in words."""
+
+    label: str
+    value: str
+
+
+class Setting(NamedTuple):
+    """A flag that is not at its default."""
+
+    name: str
+    value: str
+    default: str
+
+
+class Drawing(NamedTuple):
+    """A picture with its title: an SVG, or the data URL of a PNG."""
+
+    title: str
+    source: str
+
+
+class Comparison(NamedTuple):
+    """A table with a row for each run; cells that do not apply are empty."""
+
+    columns: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What the template shows of a run; all of it but the figures is text to be escaped."""
+
+    name: str
+    model: str
+    dataset: str
+    status: str
+    facts: list[Fact]
+    problem: str
+    figures: list[Drawing]
+    confusion: str
+    classes: Sequence[ClassScores]
+    classes_left_out: int
+    pictures: list[Drawing]
+    settings: list[Setting]
+    flags: str
+    command: str
+    machine: str
+
+
+def page(runs: Sequence[Facts]) -> str:
+    """The page about one run, or about how several compare.
+
+    Raises:
+        RunError: what a file says of a run is not such as a run writes.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["score"] = _score
+    names = _names(runs)
+    views = [_view(run, name, is_alone=len(runs) == 1) for run, name in zip(runs, names, strict=True)]
+    comparison = _comparison(runs, views) if len(runs) > 1 else None
+    overlaid = _overlaid(runs, names) if len(runs) > 1 else []
+    template = environment.get_template("report.html")
+    return template.render(runs=views, comparison=comparison, overlaid=overlaid, version=__version__)
+
+
+def _names(runs: Sequence[Facts]) -> list[str]:
+    """What to call each run: by its folder, or by the whole path where two folders have one name."""
+    names = [run.name for run in runs]
+    return names if len(set(names)) == len(names) else [checks.escaped(str(run.folder)) for run in runs]
+
+
+def _view(run: Facts, name: str, *, is_alone: bool) -> RunView:
+    scores = run.scores if is_alone else None
+    classes = scores.classes if scores else ()
+    confusion = ""
+    if scores and len(classes) <= _LARGEST_MATRIX:
+        confusion = figures.confusion([entry.name for entry in classes], scores.confusion)
+    return RunView(
+        name=name, model=run.config.model, dataset=run.config.dataset,
+        status=run.text("status").replace("_", " ") or "not ended", facts=_facts(run), problem=_problem(run),
+        figures=_figures(run) if is_alone else [], confusion=confusion, classes=classes[:_MOST_CLASSES],
+        classes_left_out=max(0, len(classes) - _MOST_CLASSES), pictures=_pictures(run) if is_alone else [],
+        settings=_settings(run.config), flags=run.config.flags(), command=_command(run.config),
+        machine=run.text("machine"),
+    )  # fmt: skip
+
+
+def _facts(run: Facts) -> list[Fact]:
+    """The numbers that stand first."""
+    found = {
+        "Test accuracy": _shown(run.number("test.accuracy"), ".4f"),
+        "with averaged weights": _shown(run.number("test_average.accuracy"), ".4f"),
+        "Test loss": _shown(run.number("test.loss"), ".4f"),
+        "Best validation accuracy": _shown(run.number("best.validation.accuracy"), ".4f"),
+        "Best validation loss": _shown(run.number("best.validation.loss"), ".4f"),
+        "Best step": _shown(run.number("best.step"), ",.0f"),
+        "Steps": _shown(run.number("steps"), ",.0f"),
+        "Training time": _duration(run.number("train_secs")),
+        "Examples per second": _shown(run.number("examples_per_sec"), ",.0f"),
+    }
+    return [Fact(label, value) for label, value in found.items() if value]
+
+
+def _shown(number: float | None, form: str) -> str:
+    return "" if number is None else format(number, form)
+
+
+def _score(share: float) -> str:
+    return "–" if math.isnan(share) else f"{share:.4f}"
+
+
+def _duration(secs: float | None) -> str:
+    if secs is None or not 0 <= secs < 1e9:
+        return ""
+    minutes, seconds = divmod(round(secs), 60)
+    if not minutes:
+        return f"{secs:.1f} s"
+    return f"{minutes} min {seconds:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _problem(run: Facts) -> str:
+    """How numbers went bad, where that was found out."""
+    step, where = run.number("first_bad.step"), run.text("first_bad.where")
+    if step is None:
+        return ""
+    examples = run.numbers("first_bad.examples")
+    shown = ", ".join(map(str, examples[:_SHOWN_EXAMPLES]))
+    more = f" and {len(examples) - _SHOWN_EXAMPLES} more" if len(examples) > _SHOWN_EXAMPLES else ""
+    return (
+        f"The first number that is not finite came up in step {step:,.0f}, {where}, on the training examples "
+        f"{shown}{more}."
+    )
+
+
+def _figures(run: Facts) -> list[Drawing]:
+    """A figure for each kind of number that was logged."""
+    drawn = []
+    for title, (number, splits) in _FIGURES.items():
+        found = [(place, split, run.curve(split, number)) for place, split in enumerate(splits)]
+        lines = [Line(split, curve, place) for place, split, curve in found if curve]
+        drawn += _figure(title, lines)
+    return drawn + _figure("Gradient norm of each layer", _layer_norms(run))
+
+
+def _layer_norms(run: Facts) -> list[Line]:
+    """The curves of single parameters, of the first layers where there are many."""
+    names = run.history.names("train") if "train" in run.history.splits else ()
+    norms = [name for name in names if name.startswith(_LAYER_NORMS)][:_MOST_LAYERS]
+    labels = [checks.escaped(name.removeprefix(_LAYER_NORMS)) for name in norms]
+    curves = [run.history.curve("train", name) for name in norms]
+    return [Line(label, curve, place) for place, (label, curve) in enumerate(zip(labels, curves, strict=True))]
+
+
+def _figure(title: str, lines: Sequence[Line]) -> list[Drawing]:
+    """The figure, if there is a line to draw."""
+    return [Drawing(title, figures.curves(title, lines))] if lines else []
+
+
+def _overlaid(runs: Sequence[Facts], names: Sequence[str]) -> list[Drawing]:
+    """Each kind of number with a curve for each run."""
+    drawn = []
+    for title, (number, splits) in _FIGURES.items():
+        split = (
+            "validation" if "validation" in splits and any(run.curve("validation", number) for run in runs) else "train"
+        )
+        curves = [run.curve(split, number) for run in runs]
+        lines = [
+            Line(name, curve, place) for place, (name, curve) in enumerate(zip(names, curves, strict=True)) if curve
+        ]
+        drawn += _figure(f"{split.capitalize()} {title.lower()}" if len(splits) > 1 else title, lines)
+    return drawn
+
+
+def _pictures(run: Facts) -> list[Drawing]:
+    """The PNGs as data URLs."""
+    return [
+        Drawing(picture.title, f"data:image/png;base64,{base64.b64encode(picture.data).decode()}")
+        for picture in run.pictures
+    ]
+
+
+def _settings(config: RunConfig) -> list[Setting]:
+    """The flags that are not at their defaults."""
+    default = RunConfig()
+    pairs = config.differences(default, IDENTITY) | config.differences(default, WATCHING)
+    return [Setting(name, _spelled(own), _spelled(other)) for name, (own, other) in pairs.items()]
+
+
+def _spelled(value: Any) -> str:
+    """A flag's value in a table."""
+    return "–" if value in (None, "") else spelled(value)
+
+
+def _command(config: RunConfig) -> str:
+    """What to type to train the same once more."""
+    changed = {name: value for name, (value, _) in config.differences(RunConfig(), IDENTITY).items()}
+    given = {"model": config.model, "dataset": config.dataset} | changed
+    flags = [shlex.quote(f"--{name}={spelled(value)}") for name, value in given.items() if value is not None]
+    return " ".join(["tfcore train", *flags])
+
+
+def _comparison(runs: Sequence[Facts], views: Sequence[RunView]) -> Comparison:
+    """The runs' numbers, and the flags in which they differ."""
+    first, *others = [run.config for run in runs]
+    differing = {name: None for other in others for name in first.differences(other, IDENTITY) if name != "model"}
+    labels = [label for label in _COMPARED if any(label in dict(view.facts) for view in views)]
+    rows = [
+        [
+            view.name, view.model, view.status, *(dict(view.facts).get(label, "") for label in labels),
+            *(_spelled(getattr(run.config, name)) for name in differing),
+        ]
+        for run, view in zip(runs, views, strict=True)
+    ]  # fmt: skip
+    return Comparison(["Run", "Model", "Status", *labels, *(f"--{name}" for name in differing)], rows)

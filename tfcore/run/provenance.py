@@ -1,0 +1,66 @@
+"""What two processes must have in common for the one to go on exactly as the other would have."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from tfcore import __version__
+from tfcore.config import RunConfig
+from tfcore.data import order
+from tfcore.data.dataset import Split
+from tfcore.data.fingerprint import fingerprint
+from tfcore.machine import processor, processors
+
+_OTHER_ROUNDING, _OTHER_EXAMPLES = "the last bits will differ", "the steps to come see other examples"
+_MEANINGS = {  # fact: its name, and what it means where it differs
+    "tfcore": ("tfcore", _OTHER_ROUNDING),
+    "tensorflow": ("TensorFlow", _OTHER_ROUNDING),
+    "processor": ("processor", _OTHER_ROUNDING),
+    "intra_op_threads": ("intra-op threads", _OTHER_ROUNDING),
+    "precision": ("precision", "the arithmetic is another"),
+    "order": ("order of the examples", _OTHER_EXAMPLES),
+    "data": ("fingerprint of the training data", _OTHER_EXAMPLES),
+}
+
+
+class Provenance:
+    """The facts of this process about a run.
+
+    Args:
+        config: of the run, resolved.
+        train: what is trained on. Its fingerprint is worked out by a thread, as nobody waits for it before the first
+            checkpoint.
+    """
+
+    def __init__(self, config: RunConfig, train: Split) -> None:
+        self._facts = {
+            "tfcore": __version__,
+            "tensorflow": tf.__version__,
+            "processor": processor(),
+            "intra_op_threads": config.intra_op_threads or processors(),
+            "precision": config.precision,
+            "order": order.ALGORITHM,
+        }
+        self._thread = threading.Thread(target=self._read, args=(train,), name="fingerprint", daemon=True)
+        self._thread.start()
+
+    def facts(self) -> dict[str, Any]:
+        """Each by its name, as it is saved in a checkpoint."""
+        self._thread.join()
+        return self._facts
+
+    def differences(self, saved: Mapping[str, Any]) -> list[str]:
+        """A clause for each fact in which the process that saved differed: both values, and what follows from it."""
+        return [
+            f"{title} {self.facts()[name]} (there: {saved.get(name, 'unknown')}): {meaning}"
+            for name, (title, meaning) in _MEANINGS.items()
+            if self.facts()[name] != saved.get(name)
+        ]
+
+    def _read(self, train: Split) -> None:
+        try:
+            self._facts["data"] = fingerprint(train)
+        except OSError as error:  # whoever reads the picture will say so
+            self._facts["data"] = f"unreadable: {error.strerror}"

@@ -1,0 +1,54 @@
+"""Where a run starts: its folder, its configuration, and whether there is anything left to do."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tfcore.build.configuration import of_run, resolve, with_given
+from tfcore.config import IDENTITY, RunConfig, describe, spelled
+from tfcore.errors import ConfigError
+from tfcore.training.run_folder import RunFolder, new_folder
+
+_RUNS = Path("runs")
+_LENGTH = {"steps", "epochs"}
+
+
+def new_path(config: RunConfig, now: datetime) -> Path:
+    """A folder for a new run."""
+    names = (Path(name.rsplit(":", 1)[-1]).stem for name in (config.model, config.dataset))
+    return new_folder(_RUNS, "-".join(names), now)
+
+
+def configuration(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
+    """The given flags, on top of those of the run that lives in the folder, if one does."""
+    return _resumed(folder, given) if folder.is_started else resolve(with_given(given))
+
+
+def _resumed(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
+    """The run's own configuration under the flags given now, which must not change what is trained.
+
+    Raises:
+        ConfigError: they would. A longer run is no such change where no learning rate depends on the length.
+    """
+    own = of_run(folder.path)
+    config = resolve(with_given(given, base=own))
+    changed = config.differences(own, IDENTITY)
+    length = {name: pair for name, pair in changed.items() if name in _LENGTH}
+    if len(changed) > len(length):
+        other = {name: pair for name, pair in changed.items() if name not in _LENGTH}
+        raise ConfigError(f"{folder.path} belongs to another configuration: {describe(other)}. Name another --run_dir.")
+    if length and config.depends_on_length:
+        name = "epochs" if config.epochs is not None else "steps"
+        raise ConfigError(
+            f"--{name}={spelled(getattr(config, name))} would change every learning rate of the run in {folder.path}: "
+            f"--schedule={config.schedule} ends with the run. Name another --run_dir."
+        )
+    return config
+
+
+def has_ended(folder: RunFolder, config: RunConfig) -> bool:
+    """Whether there is nothing left to do; asking a finished run for another length is something to do."""
+    status = folder.read_result().get("status") if folder.is_started else None
+    if status == "finished":
+        return not config.differences(of_run(folder.path), IDENTITY)
+    return status == "stopped_early"

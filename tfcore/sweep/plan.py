@@ -1,0 +1,230 @@
+"""What a sweep tries: the trials of its grid, their names, and the plan that its folder keeps.
+
+In `--grid NAME=VALUE,VALUE` commas stand between the values, and an x between the numbers of one: `hidden=50x50,100`.
+"""
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from tfcore import checks, seeds
+from tfcore.build.configuration import resolve, with_given
+from tfcore.build.tables import check_names
+from tfcore.config import IDENTITY, RunConfig, describe, plain_type, read_value, spelled
+from tfcore.errors import ConfigError, RunError
+from tfcore.files import read_text, replacing
+
+PLAN = "sweep.json"
+_FORMAT = "tfcore sweep 1"
+_RUNS = Path("runs")
+_MOST_TRIALS = 100_000  # in a grid, drawn or not
+_NAME_CHARACTERS = 100  # of a folder; a file system takes 255 bytes, with ".log" behind it
+_UNFIT = re.compile(r"[^A-Za-z0-9._+=,-]")  # in the name of a file
+_DEFAULTS = {item.name: item.default for item in fields(RunConfig)}
+_IDENTITY = {item.name for item in fields(RunConfig) if item.metadata["part"] == IDENTITY}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a sweep.
+
+    Args:
+        settings: what it has of the grid, by the names of the flags, in alphabetical order.
+        given: all flags of the run.
+    """
+
+    settings: Mapping[str, Any]
+    given: Mapping[str, Any]
+
+    @property
+    def spelled(self) -> dict[str, str]:
+        """Its settings as they are typed in --grid."""
+        return {name: _in_grid(value) for name, value in self.settings.items()}
+
+    @property
+    def title(self) -> str:
+        """Its settings in a line."""
+        return " ".join(f"{name}={value}" for name, value in self.spelled.items())
+
+    @property
+    def name(self) -> str:
+        """Of its folder: its settings, with a hash where they are too long or have signs that do not fit."""
+        text = ",".join(f"{name}={value}" for name, value in self.spelled.items())
+        fit = _UNFIT.sub("_", text)
+        if fit == text and len(text) <= _NAME_CHARACTERS:
+            return text
+        return f"{fit[: _NAME_CHARACTERS - 9]}-{_hash(text)}"
+
+    @property
+    def flags(self) -> list[str]:
+        """What `train` is to be given."""
+        return [f"--{name}={spelled(value)}" for name, value in self.given.items()]
+
+    def config(self) -> RunConfig:
+        """What it trains.
+
+        Raises:
+            ConfigError: its flags are bad, or cannot all be meant.
+        """
+        try:
+            config = resolve(with_given(dict(self.given)))
+            check_names(config)
+        except ConfigError as error:
+            raise ConfigError(f"Trial {self.title}: {error}") from error
+        return config
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a sweep, and what they have in common.
+
+    Args:
+        shared: the flags that say what is trained and are not in the grid, spelled, without those at their defaults.
+        names: the flags in the grid.
+        trials: in the order in which they are run; all are valid.
+        monitor: what they are ranked by: the validation's `loss` or `accuracy`.
+    """
+
+    shared: Mapping[str, str]
+    names: tuple[str, ...]
+    trials: tuple[Trial, ...]
+    monitor: str
+
+    def default_folder(self) -> Path:
+        """Follows from the flags and the grid's names, so that the same command finds it, also with more values."""
+        named = [self.shared.get(name, str(_DEFAULTS[name])) for name in ("model", "dataset") if name not in self.names]
+        parts = [_UNFIT.sub("_", Path(name.rsplit(":", 1)[-1]).stem) for name in named]
+        return _RUNS / "-".join(["sweep", *parts, _hash(json.dumps([sorted(self.shared.items()), self.names]))])
+
+
+def make_plan(given: Mapping[str, Any], grid_texts: Sequence[str], random: int) -> Plan:
+    """The plan of a sweep.
+
+    Args:
+        given: the flags of every trial; where the grid has one of them, the grid's values count.
+        grid_texts: `name=value,value`, as `--grid` was given.
+        random: how many trials to draw; 0 for all. More of them only adds to the draw.
+
+    Raises:
+        ConfigError: a name or a value is bad, a trial's flags cannot all be meant, or trials could not be ranked.
+    """
+    checks.not_negative("random", random)
+    grid = _read_grid(grid_texts)
+    count = math.prod(map(len, grid.values()))
+    if count > _MOST_TRIALS:
+        raise ConfigError(f"A grid may have {_MOST_TRIALS:,} trials, of which --random=N draws N. This has {count:,}.")
+    if random > count:
+        raise ConfigError(f"--random={random} is more than the {count} trials of the grid. Leave it out to run all.")
+    names = sorted(grid)
+    settings = [dict(zip(names, values, strict=True)) for values in itertools.product(*(grid[n] for n in names))]
+    trials = [Trial(setting, {**given, **setting}) for setting in settings]
+    if random:
+        seed = given.get("seed", 0)
+        trials = sorted(trials, key=lambda trial: seeds.integer(seed, "sweep", trial.name))[:random]
+    configs = [trial.config() for trial in trials]
+    _check_ranking(configs, names)
+    shared = {
+        name: spelled(value)
+        for name, value in given.items()
+        if name in _IDENTITY and name not in grid and value != _DEFAULTS[name]
+    }
+    return Plan(shared, tuple(names), tuple(trials), configs[0].monitor)
+
+
+def _read_grid(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Names of flags to the values to try."""
+    if not texts:
+        raise ConfigError("Say what to try: --grid learning_rate=0.1,0.01, which may be repeated for other flags.")
+    grid: dict[str, tuple[Any, ...]] = {}
+    for text in texts:
+        name, _, values = text.partition("=")
+        if name not in _DEFAULTS:
+            raise ConfigError(f"--grid={text}: a run has no flag --{name}.{checks.nearest(name, _DEFAULTS)}")
+        if name in grid:
+            raise ConfigError(f"--grid names --{name} twice. Give its values in one, with commas between.")
+        grid[name] = tuple(_read_value(name, value.strip(), text) for value in values.split(","))
+        if len(set(grid[name])) < len(grid[name]):
+            hint = f" The numbers of one value have an x between: {name}=50x50." if plain_type(name) is tuple else ""
+            raise ConfigError(f"--grid={text} has a value twice.{hint}")
+    return grid
+
+
+def _read_value(name: str, value: str, text: str) -> Any:
+    """One value, of the type that the flag has."""
+    if not value:
+        raise ConfigError(f"--grid takes a flag and its values, such as learning_rate=0.1,0.01. Received '{text}'.")
+    typed = value.replace("x", ",") if plain_type(name) is tuple else value
+    return read_value(name, typed)
+
+
+def _check_ranking(configs: Sequence[RunConfig], names: Sequence[str]) -> None:
+    """Raises ConfigError unless all trials have validation scores that can be compared."""
+    if any(config.validation == 0 for config in configs):
+        raise ConfigError(
+            "A sweep ranks its trials by their validation scores. Give --validation above 0, such as 0.1."
+        )
+    if "monitor" in names:
+        raise ConfigError("--grid cannot have monitor: all trials are ranked by the same score. Give --monitor itself.")
+    losses = {"loss", "label_smoothing"}.intersection(names)
+    if losses and configs[0].monitor == "loss":
+        raise ConfigError(f"Losses of another --{min(losses)} cannot be ranked by. Add --monitor=accuracy.")
+
+
+def write_plan(plan: Plan, folder: Path, secs: Mapping[str, float]) -> None:
+    """Writes the plan, with the seconds that each trial has taken so far."""
+    trials = {trial.name: trial.spelled for trial in plan.trials}
+    text = json.dumps({"format": _FORMAT, "flags": plan.shared, "trials": trials, "secs": secs}, indent=2)
+    with replacing(folder / PLAN) as scratch:
+        scratch.write_text(text + "\n", encoding="utf-8")
+
+
+def read_secs(plan: Plan, folder: Path) -> dict[str, float]:
+    """The seconds that each trial has taken so far, where the folder keeps a plan that this one is, or adds to.
+
+    Raises:
+        ConfigError: it keeps another.
+        RunError: what it keeps cannot be read.
+    """
+    path = folder / PLAN
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(read_text(path))
+        if found["format"] != _FORMAT:
+            raise ValueError("its format is another")
+        there, trials, secs = dict(found["flags"]), dict(found["trials"]), dict(found["secs"])
+        names = set(itertools.chain(*trials.values()))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read: {error}. Name another --out.") from error
+    _refuse_another(plan, folder, there, names, trials)
+    return {name: float(value) for name, value in secs.items()}
+
+
+def _refuse_another(
+    plan: Plan, folder: Path, there: Mapping[str, str], names: set[str], trials: Mapping[str, Any]
+) -> None:
+    pairs = {name: (plan.shared.get(name, "default"), there.get(name, "default")) for name in {**there, **plan.shared}}
+    differing = {name: pair for name, pair in sorted(pairs.items()) if pair[0] != pair[1]}
+    if names != set(plan.names):
+        said = f"its grid is of {', '.join(sorted(names))}"
+    elif differing:
+        said = describe(differing)
+    elif missing := sorted(trials.keys() - {trial.name for trial in plan.trials}):
+        said = f"it has the trial {missing[0]}, which this command has not"
+    else:
+        return
+    raise ConfigError(f"{folder} belongs to another sweep: {said}. Name another --out, or only add trials.")
+
+
+def _in_grid(value: Any) -> str:
+    """As it is typed in --grid."""
+    return spelled(value).replace(",", "x") if isinstance(value, tuple) else spelled(value)
+
+
+def _hash(text: str) -> str:
+    return f"{seeds.integer(0, text):016x}"[:8]

@@ -1,0 +1,275 @@
+"""From a run folder or an exported file to weights, and to a model that can be used.
+
+No data set is needed. Only what a run folder or the caller names is ever run as Python: a path to code that stands in
+an exported file is not followed.
+"""
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcore.architecture import Architecture
+from tfcore.build import importing, lookup
+from tfcore.build.configuration import of_run
+from tfcore.build.model import build_model
+from tfcore.build.tables import MODELS
+from tfcore.config import RunConfig
+from tfcore.errors import ConfigError, DataError, RunError
+from tfcore.files import MEMORY_BYTES, read_text
+from tfcore.training.run_folder import ARCHITECTURE, CHECKPOINTS
+
+if TYPE_CHECKING:
+    from tfcore.export.files import Weights
+    from tfcore.export.trained_model import TrainedModel
+
+
+def load(
+    path: str | Path,
+    *,
+    checkpoint: str = "",
+    average: bool = False,
+    architecture: str | Path | None = None,
+    model: type | None = None,
+) -> "TrainedModel":
+    """A trained model, from wherever it was left.
+
+    A SavedModel is a program, and a run folder may name a file of Python that is run: only load those that you trust.
+    The other files are only read.
+
+    Args:
+        path: a run's folder; a SavedModel of `tfcore export`; an .npz, .h5 or .safetensors file; or a .json of an
+            architecture alone, which gives a model with the initial weights of seed 0.
+        checkpoint: of a run: best, last or a step; "" for what the run was scored with.
+        average: of a run: the moving averages of the weights.
+        architecture: the .json file of the architecture, for weights that were exported without.
+        model: the model's class, for an exported model that is none of tfcore's own.
+
+    Raises:
+        ConfigError: an argument that does not go with `path`, or a class that is missing.
+        RunError: the run has no such checkpoint, or the weights are of another model.
+        DataError: a damaged file.
+
+    Example:
+        model = tfcore.load("runs/NAME")
+        model.predict(pictures, top=3)
+    """
+    importing.import_tensorflow()
+    from tfcore.export import saved_model
+    from tfcore.export.trained_model import TrainedModel
+
+    path = Path(path)
+    if saved_model.is_saved_model(path):
+        given = {"checkpoint": checkpoint, "average": average, "architecture": architecture, "model": model}
+        _refuse(path, "a SavedModel, which is complete", given)
+        plan, compute = saved_model.read(path)
+        return TrainedModel(plan, compute, module=None)
+    plan, weights = _plan_and_weights(path, checkpoint, average, architecture)
+    module = _build(plan, model, path, weights)
+    if weights is not None:
+        assign_weights(module, weights, path)
+    return TrainedModel(plan, lambda images: saved_model.probabilities(module, images), module=module)
+
+
+def read_weights(path: str | Path, *, checkpoint: str = "", average: bool = False) -> "Weights":
+    """The variables by path, out of a run folder, a SavedModel or an exported file; no model is built.
+
+    Args:
+        path, checkpoint, average: see `load`.
+
+    Raises:
+        ConfigError: an argument that does not go with `path`, or a file without weights.
+        RunError: the run has no such checkpoint.
+        DataError: a damaged file.
+    """
+    from tfcore.export import saved_model
+
+    path = Path(path)
+    if _is_file(path) or saved_model.is_saved_model(path):
+        _refuse(path, "no run folder", {"checkpoint": checkpoint, "average": average})
+    if saved_model.is_saved_model(path):
+        return saved_model.read_weights(path)
+    return _read_file(path)[0] if _is_file(path) else _read_run(path, checkpoint, average)
+
+
+def assign_weights(module: Any, weights: Mapping[str, Any], where: str | Path) -> None:
+    """Gives every variable of the model the value of its name; all is compared before anything changes.
+
+    Args:
+        module: a `tf.Module`.
+        weights: arrays by variable path, exactly those of the module, of the same shapes and dtypes.
+        where: they come from, for the message.
+
+    Raises:
+        RunError: they are of another model; each difference is told.
+    """
+    variables = _matched(module, weights, where)
+    for path, variable in variables.items():
+        variable.assign(weights[path])
+
+
+def check_checkpoint(wanted: str) -> None:
+    """Raises ConfigError unless `wanted` can name a checkpoint."""
+    if wanted not in ("", "best", "last") and not wanted.isdecimal():
+        raise ConfigError(f"`checkpoint` must be best, last or a step. Received '{wanted}'.")
+
+
+def checkpoint_step(folder: Path, config: RunConfig, wanted: str) -> int:
+    """The step that best, last, a number or nothing (what the run's own test was scored with) stands for.
+
+    Args:
+        folder: the run's.
+        config: the run's.
+        wanted: see `check_checkpoint`.
+
+    Raises:
+        RunError: the run has no checkpoint yet, or no best one.
+    """
+    from tfcore.training.checkpoints import Checkpoints
+
+    check_checkpoint(wanted)
+    checkpoints = Checkpoints(folder / CHECKPOINTS, {})
+    steps = checkpoints.steps()
+    if not steps:
+        raise RunError(f"The run in {folder} has no checkpoint yet.")
+    if wanted.isdecimal():
+        return int(wanted)
+    if wanted == "last" or (not wanted and config.patience is None):
+        return steps[-1]
+    best = int(checkpoints.read(steps[-1], "early_stopping.best_step"))
+    if best < 0:
+        raise RunError(f"The run in {folder} has no best checkpoint: nothing was validated. Take --checkpoint=last.")
+    return best
+
+
+def read_architecture(path: Path) -> Architecture:
+    """The architecture in a .json file.
+
+    Raises:
+        DataError: there is none.
+    """
+    try:
+        text = read_text(path)
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"There is no readable file {path}.") from None
+    return Architecture.from_json(text, str(path))
+
+
+def _plan_and_weights(
+    path: Path, checkpoint: str, average: bool, architecture: str | Path | None
+) -> tuple[Architecture, "Weights | None"]:
+    """What to build and what to put into it; no weights for an architecture alone."""
+    given = None if architecture is None else read_architecture(Path(architecture))
+    if not _is_file(path):
+        weights = _read_run(path, checkpoint, average)
+        return given or read_architecture(path / ARCHITECTURE), weights
+    _refuse(path, "no run folder", {"checkpoint": checkpoint, "average": average})
+    if path.suffix == ".json":
+        _refuse(path, "an architecture itself", {"architecture": architecture})
+        return read_architecture(path), None
+    weights, metadata = _read_file(path)
+    if given is None and "architecture" not in metadata:
+        raise ConfigError(f"{path} holds weights alone. Give `architecture`, the .json file of what they belong to.")
+    return given or Architecture.from_json(metadata["architecture"], str(path)), weights
+
+
+def _build(plan: Architecture, model: type | None, path: Path, weights: "Weights | None") -> Any:
+    """The model, of the given class, one of tfcore's own, or the user's own that a run folder names."""
+    import tensorflow as tf
+
+    if model is not None:
+        return build_model(plan, cls=model)
+    if ":" in plan.model:
+        if _is_file(path):
+            raise ConfigError(
+                f"The model in {path} is {plan.model}, and code that a file names is not run. "
+                "Give the class: tfcore.load(…, model=TheClass)."
+            )
+        lookup.check("model", plan.model, MODELS)
+        return build_model(plan)
+    try:  # one of tfcore's own models, of sizes that nobody vouches for
+        lookup.check("model", plan.model, MODELS)
+        with tf.Graph().as_default():  # where variables have shapes and no memory
+            _check_size(build_model(plan), weights, path)
+        return build_model(plan)
+    except RunError:
+        raise
+    except Exception as error:  # a mistake in the file: these models raise none of their own
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"The model that {path} describes cannot be built: {reason}") from error
+
+
+def _check_size(module: Any, weights: "Weights | None", path: Path) -> None:
+    """Raises unless the module is as large as its weights are; without any, unless it fits into memory."""
+    if weights is not None:
+        _matched(module, weights, path)
+        return
+    from tfcore.modules import named_variables
+
+    size_bytes = sum(math.prod(v.shape) * v.dtype.size for v in named_variables(module).values())
+    if size_bytes > MEMORY_BYTES:
+        raise DataError(f"its {size_bytes} bytes are more than this machine's memory, {MEMORY_BYTES}.")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether `path` is to be read as an exported file; raises ConfigError where it can be neither that nor a run."""
+    from tfcore.export.weights import FORMATS
+
+    endings = [f".{name}" for name in (*FORMATS, "json")]
+    if os.path.isfile(path) and path.suffix not in endings:
+        raise ConfigError(
+            f"A model is a run's folder, a SavedModel's folder, or a file that ends in {', '.join(endings)}. "
+            f"Received {path}."
+        )
+    return path.suffix in endings and not os.path.isdir(path)
+
+
+def _read_file(path: Path) -> tuple[Any, dict[str, str]]:
+    from tfcore.export.weights import FORMATS
+
+    if path.suffix == ".json":
+        raise ConfigError(f"{path} holds no weights.")
+    return FORMATS[path.suffix.removeprefix(".")].read(path)
+
+
+def _read_run(folder: Path, checkpoint: str, average: bool) -> "Weights":
+    from tfcore.export import checkpoint as reader
+    from tfcore.training.checkpoint_files import DamagedCheckpointError
+    from tfcore.training.checkpoints import steps_in
+
+    config, checkpoints = of_run(folder), folder / CHECKPOINTS
+    try:
+        return reader.read(checkpoints, checkpoint_step(folder, config, checkpoint), average=average)
+    except DamagedCheckpointError as error:
+        there = ", ".join(map(str, steps_in(checkpoints)))
+        advice = f"Name another --checkpoint (there: {there}), or go on with the run, which puts a damaged one aside."
+        raise RunError(f"{error} {advice}") from error
+
+
+def _refuse(path: Path, what: str, arguments: Mapping[str, Any]) -> None:
+    """Raises ConfigError where an argument was given that `path` has no use for."""
+    for name, value in arguments.items():
+        if value:
+            raise ConfigError(f"{path} is {what}: leave out `{name}`.")
+
+
+def _matched(module: Any, weights: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
+    """The module's variables by path; raises RunError unless `weights` are theirs."""
+    from tfcore.modules import named_variables
+
+    variables = named_variables(module)
+    wanted = {path: (v.dtype.name, tuple(v.shape)) for path, v in variables.items()}
+    found = {path: (value.dtype.name, value.shape) for path, value in weights.items()}
+    differences = [
+        f"{path}: {_spelled(found.get(path))} there, {_spelled(wanted.get(path))} in the model"
+        for path in sorted(wanted.keys() | found.keys())
+        if wanted.get(path) != found.get(path)
+    ]
+    if differences:
+        raise RunError(f"The weights in {where} are of another model. " + "; ".join(differences) + ".")
+    return variables
+
+
+def _spelled(kind: tuple[str, tuple[int, ...]] | None) -> str:
+    return "none" if kind is None else f"{kind[0]} {list(kind[1])}"
