@@ -13,8 +13,20 @@ from tfcore.build import user_code
 from tfcore.errors import ConfigError
 
 
+HANDED_OVER = "python:"  # what the names of models and data sets begin with that only exist as objects
+_CALLS = {
+    "model": "tfcore.train(config, model=TheClass), tfcore.load(path, model=TheClass)",
+    "dataset": "tfcore.train(config, data=the_data), tfcore.evaluate(path, data=the_data)",
+}
+
+
 def check(flag: str, name: str, table: Mapping[str, str]) -> None:
     """Raises ConfigError, with the nearest name, unless `name` is in the table or names a file or module of its own."""
+    if name.startswith(HANDED_OVER):
+        raise ConfigError(
+            f"--{flag}={name} was handed over from Python, where no command can find it. Hand it over again: "
+            f"{_CALLS[flag]}."
+        )
     if ":" not in name:
         checks.one_of(flag, name, tuple(table))
     elif name.split(":")[0].endswith(".py") and not Path(name.rsplit(":", 1)[0]).is_file():
