@@ -7,7 +7,7 @@ import pytest
 
 from tfcore.data.dataset import Split
 from tfcore.data.fingerprint import fingerprint
-from tfcore.data.lazy import LazyPictures
+from tfcore.data.lazy import LazySplit
 
 IMAGES = np.arange(6 * 4 * 4 * 3, dtype=np.uint8).reshape(6, 4, 4, 3)
 LABELS = np.array([0, 1, 2, 0, 1, 2], np.int32)
@@ -45,8 +45,7 @@ def lazy(folder: Path, *, sizes: tuple[int, ...] = (10, 20), names: tuple[str, .
     (folder / "class").mkdir(parents=True)
     for path, size_bytes in zip(paths, sizes, strict=True):
         path.write_bytes(bytes(size_bytes))
-    pictures = LazyPictures([str(path) for path in paths], (4, 4, 3), lambda _: IMAGES[0])
-    return fingerprint(Split(pictures, LABELS[:2]))
+    return fingerprint(LazySplit([str(path) for path in paths], LABELS[:2], (4, 4, 3), lambda _: IMAGES[0]))
 
 
 def test_of_pictures_in_files_names_and_sizes_count_and_not_where_they_lie(tmp_path: Path) -> None:

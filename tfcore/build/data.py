@@ -59,15 +59,15 @@ def _refuse_settings(config: RunConfig, taken: tuple[str, ...]) -> None:
 
 def make_splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
     """The examples of `train`, of `validation` where some are held out, and of `test`."""
-    from tfcore.data.batches import Examples, as_tensor
+    from tfcore.data.batches import Examples
     from tfcore.data.dataset import split_validation
 
     train, held_out = split_validation(data.train.labels, config.validation, config.seed)
-    images, labels = as_tensor(data.train.images), as_tensor(data.train.labels)
-    found = {"train": Examples(images, labels, train if len(held_out) else None)}
+    reader = data.train.batch_reader()
+    found = {"train": Examples(reader, train if len(held_out) else None)}
     if len(held_out):
-        found["validation"] = Examples(images, labels, held_out)
-    return {**found, "test": Examples(as_tensor(data.test.images), as_tensor(data.test.labels))}
+        found["validation"] = Examples(reader, held_out)
+    return {**found, "test": Examples(data.test.batch_reader())}
 
 
 def pixel_statistics(config: RunConfig, data: "Dataset") -> dict[str, Any]:
@@ -79,6 +79,6 @@ def pixel_statistics(config: RunConfig, data: "Dataset") -> dict[str, Any]:
         return {}
     train, _ = split_validation(data.train.labels, config.validation, config.seed)
     if config.pixels == "centered":
-        return {"mean": mean_picture(data.train.images, train)}
-    mean, std = channel_statistics(data.train.images, train)
+        return {"mean": mean_picture(data.train, train)}
+    mean, std = channel_statistics(data.train, train)
     return {"mean": mean, "std": std}

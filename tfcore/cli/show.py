@@ -22,7 +22,8 @@ from tfcore.look import drawing, model_sheets
 from tfcore.look.drawing import Picture, Tile
 
 if TYPE_CHECKING:
-    from tfcore.data.dataset import Dataset, Split
+    from tfcore.data.dataset import Dataset
+    from tfcore.data.source import Source
     from tfcore.use.loading import TrainedModel
 
 _SPLITS = ("test", "train")
@@ -101,7 +102,7 @@ def _example(options: dict[str, Any]) -> Drawn:
 
 def _one(data: "Dataset", options: dict[str, Any]) -> tuple[Picture, str, str]:
     """The picture that --split and --example name (without --example: the first), in words, and as a file's name."""
-    split: Split = getattr(data, options["split"])
+    split: Source = getattr(data, options["split"])
     number = 0 if options["example"] == -1 else options["example"]
     if not 0 <= number < len(split):
         raise ConfigError(
@@ -110,7 +111,7 @@ def _one(data: "Dataset", options: dict[str, Any]) -> tuple[Picture, str, str]:
         )
     label = int(split.labels[number])
     line = f"{data.name}, {options['split']} example {number}: {data.class_names[label]} (label {label})"
-    return split.images[number : number + 1][0], line, f"{data.name}-{options['split']}-{number}"
+    return split.read(np.array([number]))[0], line, f"{data.name}-{options['split']}-{number}"
 
 
 def _grid(options: dict[str, Any]) -> Drawn:
@@ -119,10 +120,10 @@ def _grid(options: dict[str, Any]) -> Drawn:
     if not 1 <= count <= _MOST_GRID_EXAMPLES:
         raise ConfigError(f"`grid` must be from 1 to {_MOST_GRID_EXAMPLES} examples of each class. Received {count}.")
     data = _named_dataset(options)
-    split: Split = getattr(data, options["split"])
+    split: Source = getattr(data, options["split"])
     generator = np.random.default_rng(seeds.integer(options["seed"], "grid"))
     chosen = [generator.permutation(np.flatnonzero(split.labels == label))[:count] for label in range(data.classes)]
-    rows = [[Tile(drawing.enlarged(picture, _GRID_SIDE)) for picture in split.images[places]] for places in chosen]
+    rows = [[Tile(drawing.enlarged(picture, _GRID_SIDE)) for picture in split.read(places)] for places in chosen]
     title = f"{data.name}, {options['split']}: {sum(map(len, rows))} of {len(split)} examples"
     print(title)
     return drawing.sheet(title, rows, data.class_names), f"{data.name}-{options['split']}-grid"

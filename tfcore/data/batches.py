@@ -4,7 +4,6 @@ Indices are batched before anything is touched: one gather a batch, never an ele
 """
 
 import functools
-import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,40 +13,25 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.data import order
-from tfcore.data.lazy import LazyPictures, read_rows
+from tfcore.data.batch_reader import BatchReader
 from tfcore.errors import DataError
 
-_ALIGNMENT = 64  # bytes; TensorFlow aborts the process on a borrowed buffer that is not aligned so
 _ENDLESS = 2**62
 _PREFETCHED = 2
-_BLOCK_STEPS, _BLOCK_BYTES = 20, 2**23  # at most
-
-
-def as_tensor(array: np.ndarray | LazyPictures) -> tf.Tensor | LazyPictures:
-    """`array` as a tensor. Where its buffer is aligned it is borrowed, not copied: do not write to it afterwards.
-
-    Pictures that are read from files stay what they are: `Examples` takes both.
-    """
-    if isinstance(array, LazyPictures):
-        return array
-    if array.ctypes.data % _ALIGNMENT == 0 and array.flags.c_contiguous and array.flags.writeable:
-        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-    return tf.identity(tf.constant(array))  # identity: tf.constant alone holds the pictures twice
 
 
 class Examples:
-    """Pictures and labels, or the part of them that `indices` name (a training or validation share).
+    """The examples of a source, or the part of them that `indices` name (a training or validation share).
 
     Args:
-        images: uint8 `[N, H, W, C]`: a tensor, or pictures that are read from files batch by batch.
-        labels: int32 `[N]`.
+        reader: of the source; parts of one source share it.
         indices: int64 `[n]`, the examples that count; None for all.
     """
 
-    def __init__(self, images: tf.Tensor | LazyPictures, labels: tf.Tensor, indices: np.ndarray | None = None) -> None:
-        self._images, self._labels = images, labels
+    def __init__(self, reader: BatchReader, indices: np.ndarray | None = None) -> None:
+        self._reader = reader
         self._indices = None if indices is None else tf.constant(indices, tf.int64)
-        self.count = int(labels.shape[0]) if indices is None else len(indices)
+        self.count = int(reader.labels.shape[0]) if indices is None else len(indices)
 
     def __len__(self) -> int:
         return self.count
@@ -59,7 +43,7 @@ class Examples:
         first layer does in the core's own cache.
         """
         rows = self.numbers(places)
-        return self._pictures(rows), tf.gather(self._labels, rows)
+        return self._reader.pictures(rows), tf.gather(self._reader.labels, rows)
 
     def numbers(self, places: tf.Tensor) -> tf.Tensor:
         """int64 [n], which examples of the data set these are."""
@@ -68,44 +52,17 @@ class Examples:
     @property
     def labels(self) -> np.ndarray:
         """int32 `[n]`."""
-        return (self._labels if self._indices is None else tf.gather(self._labels, self._indices)).numpy()
+        labels = self._reader.labels
+        return (labels if self._indices is None else tf.gather(labels, self._indices)).numpy()
 
     def block_steps(self, batch_size: int) -> int:
-        """How many batches are best taken at once: what costs the pipeline is each element, not its size.
-
-        Pictures that are read from files come batch by batch, as nothing is gained where reading takes longer.
-        """
-        if isinstance(self._images, LazyPictures):
-            return 1
-        batch_bytes = batch_size * math.prod(self._images.shape[1:])
-        return max(1, min(_BLOCK_STEPS, _BLOCK_BYTES // batch_bytes))
-
-    def _pictures(self, rows: tf.Tensor) -> tf.Tensor:
-        """uint8 pictures `[n, H, W, C]`."""
-        if not isinstance(self._images, LazyPictures):
-            return tf.gather(self._images, rows)
-        pictures = _reader()(tf.constant(self._images.number, tf.int64), rows)
-        return tf.ensure_shape(pictures, [*rows.shape, *self._images.shape[1:]])
+        """The number of batches to take at once."""
+        return self._reader.block_steps(batch_size)
 
     @property
     def error(self) -> DataError | None:
-        """What reading a picture ended with, if it did; TensorFlow reports it as an error of its own."""
-        return self._images.error if isinstance(self._images, LazyPictures) else None
-
-
-@functools.cache
-def _reader() -> Callable[..., tf.Tensor]:
-    """Pictures out of files, by one call of Python; from (number int64 [], rows int64 [n]).
-
-    One graph for the process: TensorFlow keeps the Python function of every graph that calls one, for ever.
-    """
-
-    def read(number: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        return tf.numpy_function(read_rows, [number, rows], tf.uint8, stateful=False)
-
-    with tf.init_scope():
-        specs = tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int64)
-        return tf.function(read, autograph=False).get_concrete_function(*specs)
+        """The error that reading a picture ended with, if it did; TensorFlow reports it as an error of its own."""
+        return self._reader.error
 
 
 @contextmanager

@@ -2,15 +2,20 @@
 
 import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfcore import checks, seeds
-from tfcore.data.lazy import LazyPictures, Pictures
+from tfcore.data.source import Source, check_array, check_labels
 from tfcore.errors import ConfigError, DataError
 from tfcore.files import MEMORY_BYTES
+
+if TYPE_CHECKING:
+    from tfcore.data.batch_reader import BatchReader
 
 ALIGNMENT_BYTES = 64
 _LOG = logging.getLogger(__name__)
@@ -35,43 +40,54 @@ def aligned_empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set.
+    """One part of a data set, in memory.
 
     Args:
-        images: uint8 [N, H, W, C], 0 to 255, N >= 1: an array, or pictures that are read as they are wanted.
+        images: uint8 [N, H, W, C], 0 to 255, N >= 1.
         labels: int32 [N].
 
     Raises:
         DataError: on another dtype or rank, on different lengths, or without any example.
     """
 
-    images: Pictures
+    images: NDArray[np.uint8]
     labels: NDArray[np.int32]
 
     def __post_init__(self) -> None:
-        _check_array("images", self.images, np.dtype(np.uint8), "[N, H, W, C]")
-        _check_array("labels", self.labels, np.dtype(np.int32), "[N]")
-        if len(self.images) != len(self.labels):
-            raise DataError(
-                f"A split needs one label for each picture. Received {len(self.images)} images and "
-                f"{len(self.labels)} labels."
-            )
-        if not len(self.labels):
-            raise DataError("A split needs at least one example. Received none.")
+        check_array("images", self.images, np.dtype(np.uint8), "[N, H, W, C]")
+        check_labels(self.labels, len(self.images))
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of every picture."""
+        _, height, width, channels = self.images.shape
+        return height, width, channels
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all pixels."""
+        return self.images.nbytes
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The pictures at `indices`: uint8 [n, H, W, C]."""
+        return self.images[indices]
+
     def first(self, count: int) -> "Split":
         """The first `count` examples: views, not copies."""
-        images = self.images.first(count) if isinstance(self.images, LazyPictures) else self.images[:count]
-        return Split(images, self.labels[:count])
+        return Split(self.images[:count], self.labels[:count])
 
+    def identity(self) -> Iterator[memoryview]:
+        """Every pixel."""
+        yield np.ascontiguousarray(self.images).data
 
-def _check_array(name: str, array: NDArray[np.generic] | LazyPictures, dtype: np.dtype[np.generic], shape: str) -> None:
-    """Raises DataError unless `array` has that dtype and as many axes as `shape` names."""
-    if array.dtype != dtype or array.ndim != shape.count(",") + 1:
-        raise DataError(f"`{name}` must be {dtype} {shape}. Received {array.dtype} of shape {array.shape}.")
+    def batch_reader(self) -> "BatchReader":
+        """A reader that gathers inside the graph; it borrows an aligned array, and copies any other."""
+        from tfcore.data.batch_reader import TensorReader  # loads TensorFlow
+
+        return TensorReader(self, self.images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +100,8 @@ class Dataset:
     """
 
     name: str
-    train: Split
-    test: Split
+    train: Source
+    test: Source
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -95,19 +111,18 @@ class Dataset:
                     f"The names of the classes of {self.name} must be text without control characters. Received "
                     f"{name!r}."
                 )
-        _check_labels(self.name, "train", self.train.labels, self.classes)
-        _check_labels(self.name, "test", self.test.labels, self.classes)
-        if self.test.images.shape[1:] != self.image_shape:
+        _check_label_range(self.name, "train", self.train.labels, self.classes)
+        _check_label_range(self.name, "test", self.test.labels, self.classes)
+        if self.test.image_shape != self.image_shape:
             raise DataError(
                 f"The pictures of {self.name} must have one shape. Received {self.image_shape} in train and "
-                f"{self.test.images.shape[1:]} in test."
+                f"{self.test.image_shape} in test."
             )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C) of every picture."""
-        _, height, width, channels = self.train.images.shape
-        return height, width, channels
+        return self.train.image_shape
 
     @property
     def classes(self) -> int:
@@ -145,7 +160,7 @@ def _warn_of_absent_classes(whole: Dataset, taken: Dataset) -> None:
         _LOG.warning(text, len(taken.train), whole.name, len(absent), whole.classes)
 
 
-def _check_labels(name: str, split: str, labels: NDArray[np.int32], classes: int) -> None:
+def _check_label_range(name: str, split: str, labels: NDArray[np.int32], classes: int) -> None:
     """Raises DataError, with the first culprit, unless all labels are within 0 .. classes-1."""
     bad = (labels < 0) | (labels >= classes)
     if bad.any():

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tfcore.data.dataset import Dataset, Split
+from tfcore.data.dataset import Dataset
+from tfcore.data.source import Source
 from tfcore.errors import DataError
 from tfcore.files import appearing
 
@@ -49,7 +50,7 @@ def _write_npz(dataset: Dataset, out: Path) -> None:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, split in _splits(dataset):
             with archive.open(f"x_{name}.npy", "w", force_zip64=True) as file:
-                header = {"descr": "|u1", "fortran_order": False, "shape": split.images.shape}
+                header = {"descr": "|u1", "fortran_order": False, "shape": (len(split), *split.image_shape)}
                 np.lib.format.write_array_header_1_0(file, header)
                 for pictures, _ in _chunks(split):
                     file.write(pictures.tobytes())
@@ -108,12 +109,12 @@ def _numbered(stem: str) -> Iterator[str]:
         number += 1
 
 
-def _splits(dataset: Dataset) -> tuple[tuple[str, Split], ...]:
+def _splits(dataset: Dataset) -> tuple[tuple[str, Source], ...]:
     return ("train", dataset.train), ("test", dataset.test)
 
 
-def _chunks(split: Split) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+def _chunks(split: Source) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
     """Pictures [n, H, W, C] and labels [n], a few at a time."""
     for start in range(0, len(split), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        yield split.images[part], split.labels[part]
+        indices = np.arange(start, min(start + _CHUNK, len(split)))
+        yield split.read(indices), split.labels[indices]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tfcore.data.dataset import Dataset, Split, aligned_empty, stratified
 from tfcore.data.download import usable
+from tfcore.data.source import Source
 from tfcore.errors import ConfigError, DataError
 from tfcore.files import open_file
 
@@ -72,7 +73,7 @@ def class_names(folder: Path) -> tuple[str, ...] | None:
     return names
 
 
-def own_dataset(name: str, train: Split, test: Split, names: tuple[str, ...] | None = None) -> Dataset:
+def own_dataset(name: str, train: Source, test: Source, names: tuple[str, ...] | None = None) -> Dataset:
     """A data set whose classes are called "0", "1", … where it brings no names.
 
     Raises:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore import checks
-from tfcore.data.dataset import Dataset, Split
+from tfcore.data.dataset import Dataset
 from tfcore.data.download import usable
-from tfcore.data.lazy import THREADS, LazyPictures
+from tfcore.data.lazy import THREADS, LazySplit
 from tfcore.data.pictures import EXTENSIONS, Header, decode, read_header, read_picture, shown
 from tfcore.data.sources.assemble import check_lengths, held_out_rows, own_dataset
 from tfcore.errors import DataError
@@ -76,7 +76,7 @@ def folder(
     def read(picture: str) -> NDArray[np.uint8]:
         return read_picture(picture, image_shape).pixels
 
-    train, test = (Split(LazyPictures(part.paths, image_shape, read), part.labels) for part in parts)
+    train, test = (LazySplit(part.paths, part.labels, image_shape, read) for part in parts)
     return own_dataset(f"folder:{path}", train, test, parts[0].class_names)
 
 
