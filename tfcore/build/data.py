@@ -1,6 +1,7 @@
 """From the name of a data set to its examples."""
 
 import inspect
+import math
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,23 @@ def make_splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
     if len(held_out):
         found["validation"] = Examples(reader, held_out)
     return {**found, "test": Examples(data.test.batch_reader())}
+
+
+def check_validation(config: RunConfig, data: "Dataset") -> None:
+    """Raises ConfigError where a positive --validation holds out none of the training examples.
+
+    It is for new runs: one that was started without such a check goes on, and is scored, as it is.
+    """
+    from tfcore.data.dataset import split_validation
+
+    examples = len(data.train)
+    _, held_out = split_validation(data.train.labels, config.validation, config.seed)
+    if config.validation and not len(held_out):
+        share = f"a share of at least {math.ceil(100 / examples) / 100:g}, or " if examples > 1 else ""
+        raise ConfigError(
+            f"--validation={config.validation:g} holds out none of {examples} training examples. "
+            f"Give {share}--validation=0 to train on all of them without validation."
+        )
 
 
 def pixel_statistics(config: RunConfig, data: "Dataset") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from rich.console import Console
 
-from tfcore.build.data import load_dataset, make_splits, pixel_statistics
+from tfcore.build.data import check_validation, load_dataset, make_splits, pixel_statistics
 from tfcore.build.model import build_model, plan_model
 from tfcore.build.optimizer import build_loss, build_step
 from tfcore.config import RunConfig
@@ -77,6 +77,8 @@ class Session:
         self._start, self._max_call_steps, self._own_events = time.monotonic(), max_call_steps, events
         self._class = model
         self.data = load_dataset(config) if data is None else data
+        if not folder.is_started:
+            check_validation(config, self.data)
         self.splits = make_splits(config, self.data)
         self.architecture = plan_model(config, self.data)
         statistics = pixel_statistics(config, self.data)

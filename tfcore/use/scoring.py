@@ -9,6 +9,7 @@ from tfcore.build.model import build_model
 from tfcore.build.optimizer import build_loss
 from tfcore.config import RunConfig
 from tfcore.data.batches import EvaluationBatches, data_errors
+from tfcore.errors import ConfigError
 from tfcore.metrics import Scores
 from tfcore.terminal import tables
 from tfcore.training.evaluation import Evaluation
@@ -29,13 +30,22 @@ class Scorer:
 
     Attributes:
         class_names: of the data set.
+
+    Raises:
+        ConfigError: the run held out no validation examples.
     """
 
     def __init__(self, folder: Path, config: RunConfig, split: str) -> None:
         self._folder, self._split = folder, split
         data = load_dataset(config)
         self.class_names = data.class_names
-        self._examples = make_splits(config, data)[split]
+        splits = make_splits(config, data)
+        if split not in splits:
+            raise ConfigError(
+                f"The run in {folder} has no {split} split: --validation={config.validation:g} held out none of its "
+                f"{len(data.train)} training examples. Score --split=test or --split=train."
+            )
+        self._examples = splits[split]
         self._batches = EvaluationBatches(self._examples, batch_size=config.eval_batch_size)
         self._model = build_model(loading.read_architecture(folder / ARCHITECTURE))
         self._evaluation = Evaluation(self._model, build_loss(config), classes=data.classes)
