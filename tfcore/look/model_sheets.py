@@ -55,7 +55,7 @@ def filters(
     if not found:
         return None
     path = wanted or next(iter(found))
-    checks.one_of("filters", path, tuple(found))
+    checks.one_of("layer", path, tuple(found))
     count, height, width, channels = found[path].shape
     title = f"{path} of {plan.model}: {count} filters of {height}x{width}x{channels}"
     is_of_classes = path == layers[-1].path and count == len(plan.class_names)
@@ -137,6 +137,6 @@ def _maps(model: Any, picture: Picture, wanted: str) -> tuple[str, NDArray[np.fl
     found = {path: output for path, output in outputs(model, picture[np.newaxis]).items() if output.shape.rank == 4}
     parameters = named_parameters(model)
     path = wanted or next((path for path in found if f"{path}.weights" in parameters), next(iter(found), ""))
-    checks.one_of("features", path, tuple(found))
+    checks.one_of("layer", path, tuple(found))
     maps = np.asarray(found[path], np.float32)  # [1, H, W, C]
     return path, np.moveaxis(maps, 3, 0).reshape(-1, *maps.shape[1:3], 1)
