@@ -9,10 +9,10 @@ from PIL import Image
 
 from tfcore.look import drawing
 from tfcore.look.drawing import Picture, Tile
+from tfcore.terminal.confusion import TITLE, is_shown, row_shares
 
 _SIDE = 64  # what the pixels of a tile are enlarged to
 _MOST_WRONG = 24
-_MOST_CLASSES = 20  # a wider matrix is no longer readable
 _BLUE = np.array([31, 119, 180])
 
 
@@ -67,9 +67,7 @@ def confusion(matrix: NDArray[np.integer[Any]], names: Sequence[str]) -> Image.I
         matrix: `[classes, classes]`, a row for each true class, a column for each predicted one.
         names: of the classes.
     """
-    if len(names) > _MOST_CLASSES:
+    if not is_shown(len(names)):
         return None
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)  # [classes, classes]
-    colours = np.rint(255 - shares[..., np.newaxis] * (255 - _BLUE)).astype(np.uint8)
-    title = "confusion matrix: a row for each true class, a column for each predicted one"
-    return drawing.matrix(title, names, colours, matrix.astype(str).tolist())
+    colours = np.rint(255 - row_shares(matrix)[..., np.newaxis] * (255 - _BLUE)).astype(np.uint8)
+    return drawing.matrix(TITLE, names, colours, matrix.astype(str).tolist())
