@@ -3,7 +3,6 @@
 import functools
 import itertools
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
@@ -25,28 +24,7 @@ def as_tensor(array: np.ndarray) -> tf.Tensor:
     return tf.identity(tf.constant(array))  # identity: tf.constant alone holds the pictures twice
 
 
-class BatchReader(ABC):
-    """Gathers the examples of one source.
-
-    Attributes:
-        labels: int32 `[N]`, a tensor.
-        error: the error that the newest failed read raised, or None; TensorFlow reports it as an error of its own.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self.labels = as_tensor(source.labels)
-        self.error: DataError | None = None
-
-    @abstractmethod
-    def pictures(self, rows: tf.Tensor) -> tf.Tensor:
-        """The pictures of the rows, int64 `[n]`: uint8 `[n, H, W, C]`."""
-
-    @abstractmethod
-    def block_steps(self, batch_size: int) -> int:
-        """The number of batches to take at once: what costs the pipeline is each element, not its size."""
-
-
-class TensorReader(BatchReader):
+class TensorReader:
     """Gathers from one tensor, inside the graph.
 
     Args:
@@ -55,8 +33,8 @@ class TensorReader(BatchReader):
     """
 
     def __init__(self, source: Source, images: NDArray[np.uint8]) -> None:
-        super().__init__(source)
-        self._images = as_tensor(images)
+        self.labels, self._images = as_tensor(source.labels), as_tensor(images)
+        self.error: DataError | None = None  # what is in memory cannot fail
 
     def pictures(self, rows: tf.Tensor) -> tf.Tensor:
         """See `BatchReader`."""
@@ -68,12 +46,12 @@ class TensorReader(BatchReader):
         return max(1, min(_BLOCK_STEPS, _BLOCK_BYTES // batch_bytes))
 
 
-class PythonReader(BatchReader):
+class PythonReader:
     """Calls `source.read` once a batch."""
 
     def __init__(self, source: Source) -> None:
-        super().__init__(source)
-        self._source = source
+        self._source, self.labels = source, as_tensor(source.labels)
+        self.error: DataError | None = None
         self._number = next(_numbers)
         _alive[self._number] = self
 

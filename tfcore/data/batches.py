@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.data import order
-from tfcore.data.batch_reader import BatchReader
+from tfcore.data.source import BatchReader
 from tfcore.errors import DataError
 
 _ENDLESS = 2**62

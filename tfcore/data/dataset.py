@@ -4,18 +4,14 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfcore import checks, seeds
-from tfcore.data.source import Source, check_array, check_labels
+from tfcore.data.source import BatchReader, Source, check_array, check_labels
 from tfcore.errors import ConfigError, DataError
 from tfcore.files import MEMORY_BYTES
-
-if TYPE_CHECKING:
-    from tfcore.data.batch_reader import BatchReader
 
 ALIGNMENT_BYTES = 64
 _LOG = logging.getLogger(__name__)
@@ -83,7 +79,7 @@ class Split:
         """Every pixel."""
         yield np.ascontiguousarray(self.images).data
 
-    def batch_reader(self) -> "BatchReader":
+    def batch_reader(self) -> BatchReader:
         """A reader that gathers inside the graph; it borrows an aligned array, and copies any other."""
         from tfcore.data.batch_reader import TensorReader  # loads TensorFlow
 

@@ -4,16 +4,12 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcore.data.source import check_labels
+from tfcore.data.source import BatchReader, check_labels
 from tfcore.errors import DataError
-
-if TYPE_CHECKING:
-    from tfcore.data.batch_reader import BatchReader
 
 THREADS = min(8, os.cpu_count() or 1)  # decoders release Python's lock
 
@@ -82,7 +78,7 @@ class LazySplit:
             name = os.sep.join(os.fspath(path).split(os.sep)[-2:])
             yield f"{name}\0{os.stat(path).st_size}\0".encode(errors="surrogateescape")
 
-    def batch_reader(self) -> "BatchReader":
+    def batch_reader(self) -> BatchReader:
         """A reader that decodes one batch a call."""
         from tfcore.data.batch_reader import PythonReader  # loads TensorFlow
 

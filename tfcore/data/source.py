@@ -1,4 +1,4 @@
-"""The protocol of labelled pictures: every reader of examples goes through it, wherever the pixels are."""
+"""The protocols of labelled pictures: every access to examples goes through them, wherever the pixels are."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, Self
@@ -9,7 +9,25 @@ from numpy.typing import NDArray
 from tfcore.errors import DataError
 
 if TYPE_CHECKING:
-    from tfcore.data.batch_reader import BatchReader
+    import tensorflow as tf
+
+
+class BatchReader(Protocol):
+    """Gathers the pictures of a source for TensorFlow.
+
+    Attributes:
+        labels: int32 `[N]`, of all examples.
+        error: the error that the newest failed read raised, or None; TensorFlow reports it as an error of its own.
+    """
+
+    labels: "tf.Tensor"
+    error: DataError | None
+
+    def pictures(self, rows: "tf.Tensor") -> "tf.Tensor":
+        """The pictures of the rows, int64 `[n]`: uint8 `[n, H, W, C]`."""
+
+    def block_steps(self, batch_size: int) -> int:
+        """The number of batches to take at once: what costs the pipeline is each element, not its size."""
 
 
 class Source(Protocol):
@@ -42,7 +60,7 @@ class Source(Protocol):
     def identity(self) -> Iterator[bytes | memoryview]:
         """Yields the bytes that tell these pictures from others, for a fingerprint."""
 
-    def batch_reader(self) -> "BatchReader":
+    def batch_reader(self) -> BatchReader:
         """The reader that gathers batches of these examples for TensorFlow."""
 
 
