@@ -1,4 +1,4 @@
-"""Batches: a function of the step alone in training, every example exactly once in evaluation, no picture copied."""
+"""Batches: in training a function of the step alone, in evaluation every example exactly once, without copies."""
 
 import pathlib
 import resource
@@ -18,7 +18,7 @@ SHAPE = (2, 3, 1)
 
 
 def examples(count: int, indices: np.ndarray | None = None) -> Examples:
-    """Example i has label i, and every pixel of its picture is i: the two can be held together."""
+    """Example i has label i, and every pixel of its picture is i, so that the two can be compared."""
     labels = np.arange(count, dtype=np.int32)
     images = np.broadcast_to(labels.reshape(-1, 1, 1, 1), (count, *SHAPE)).astype(np.uint8)
     return Examples(Split(images, labels).batch_reader(), indices)
@@ -31,7 +31,7 @@ def labels_of(batches: TrainingBatches, first_step: int, steps: int) -> list[lis
 
 
 def largest_const_bytes(graph: tf.Graph) -> int:
-    """The largest constant in a graph or in any function that it calls."""
+    """Returns the size of the largest constant in a graph or in any function that it calls."""
     definition = graph.as_graph_def()
     nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
     return max((node.attr["value"].tensor.ByteSize() for node in nodes if node.op == "Const"), default=0)
@@ -134,7 +134,7 @@ def test_no_picture_is_baked_into_the_pipeline() -> None:
 
 
 def test_a_pipeline_holds_no_second_copy_of_the_pictures() -> None:
-    """tf.data's own rewriting would serialise the graph together with them."""
+    """The graph rewriting of tf.data would serialise the graph together with them."""
     count = 40_000
     images = aligned_empty((count, 32, 32, 3))
     images[:] = 1
@@ -146,5 +146,5 @@ def test_a_pipeline_holds_no_second_copy_of_the_pictures() -> None:
 
 
 def resident_bytes() -> int:
-    """The memory that this process has now."""
+    """Returns the resident memory of this process."""
     return int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()

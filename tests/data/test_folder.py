@@ -1,4 +1,4 @@
-"""Folders of picture files: which files count, what is refused, and that nothing is decoded before it is wanted."""
+"""Folders of picture files: which files are read, what is refused, and that pictures are decoded lazily."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ def pixels(split: Source) -> np.ndarray:
 
 
 def put(path: Path, value: int | tuple[int, int, int], size: tuple[int, int] = (4, 3)) -> None:
-    """A picture of one colour, of (W, H) pixels."""
+    """Saves a picture of one colour, of (W, H) pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L" if isinstance(value, int) else "RGB", size, value).save(path)
 
@@ -171,7 +171,7 @@ def test_a_folder_whose_name_is_no_text_is_refused(split: Path) -> None:
 
 
 def spoil(split: Path) -> list[str]:
-    """Four bad pictures, two of which only decoding tells; their names in order."""
+    """Puts four bad pictures, two of which have good headers; returns their names in order."""
     noise = np.random.default_rng(0).integers(0, 256, (3, 4), np.uint8)
     cut, lying = split / "train" / "cat" / "cut.png", split / "train" / "dog" / "lying.png"
     for path in (cut, lying):

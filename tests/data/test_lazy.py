@@ -1,4 +1,4 @@
-"""Pictures that stay in their files: the same rows as an array, in batches as in statistics, and in little memory."""
+"""Pictures in files: the same rows as an array, in batches and in statistics, and in little memory."""
 
 import gc
 import subprocess
@@ -150,7 +150,7 @@ def test_the_first_ones_are_read_no_sooner() -> None:
 
 
 def test_nothing_piles_up() -> None:
-    """Neither threads, nor what TensorFlow keeps of Python functions, nor the pictures of one run after another."""
+    """Threads, Python functions that TensorFlow keeps, and the splits of earlier runs stay constant in number."""
     alive: list[weakref.ref[LazySplit]] = []
 
     def run() -> None:
@@ -167,7 +167,7 @@ def test_nothing_piles_up() -> None:
         gc.collect()
         for thread in set(threading.enumerate()) - threads:
             if thread.name.startswith("pictures"):
-                thread.join(10)  # they are told to end when their pictures go
+                thread.join(10)  # they end when their split is freed
         left = sum(reference() is not None for reference in alive)
         reading = sum(thread.name.startswith("pictures") for thread in threading.enumerate())
         return reading, script_ops._py_funcs.size(), left
@@ -207,7 +207,7 @@ def epoch(split, steps):
     for _, (pictures, _) in zip(range(steps), TrainingBatches(examples, batch_size=batch_size, seed=0).from_step(0)):
         step(pictures)
 
-epoch(split.first(8), 4)  # TensorFlow's threads and their pools are there before the limit is
+epoch(split.first(8), 4)  # starts TensorFlow's threads before the limit is set
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
 limit_bytes = int(status["VmData"].split()[0]) * 1024 + HEADROOM_BYTES
 resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))

@@ -1,4 +1,4 @@
-"""Data sets written as text, .npz and pictures: read back they are the same; written whole or not at all."""
+"""Data sets written as text, .npz and pictures are equal when read back, and written completely or not at all."""
 
 import os
 from collections import Counter
@@ -56,7 +56,7 @@ def test_what_was_written_is_read(tmp_path: Path, form: str, shape: tuple[int, i
 
 
 def contents(split: Source, names: tuple[str, ...]) -> Counter[tuple[str, bytes]]:
-    """How often each picture stands in each class."""
+    """Counts each picture in each class."""
     labels = split.labels.tolist()
     images = split.read(np.arange(len(split)))
     return Counter((names[label], image.tobytes()) for image, label in zip(images, labels, strict=True))

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 _SPLITS = ("test", "train")
 _MOST_PER_CLASS = 100
-_EXAMPLE_SIDE, _GRID_SIDE = 256, 48  # what the pixels of a tile are enlarged to
+_EXAMPLE_SIDE, _GRID_SIDE = 256, 48  # least side of a tile in pixels
 
-Drawn = tuple[Image.Image, str]  # a picture, and the stem of its file
+Drawn = tuple[Image.Image, str]  # the picture, and the stem of its file name
 
 
 def run(parsed: flags.Parsed) -> int:
@@ -50,8 +50,8 @@ def _check(kind: str, options: dict[str, Any]) -> Path | None:
     """The path that --out names, or None.
 
     Raises:
-        ConfigError: options that are wrong whatever the data set and the run are.
-        RunError: there is a file at the path already.
+        ConfigError: options that no data set and no run would make valid.
+        RunError: the path exists already.
     """
     name, example = ("dataset", "mnist") if "dataset" in options else ("run_dir", "runs/NAME")
     if not options[name]:
@@ -77,7 +77,7 @@ def _named_dataset(options: dict[str, Any]) -> "Dataset":
 
 
 def _example(options: dict[str, Any]) -> Drawn:
-    """One example, with its pixels as text if that is wanted."""
+    """Draws one example, and with --hex prints its pixels."""
     picture, line, name = _one(_named_dataset(options), options)
     print(line)
     if options["hex"]:
@@ -86,7 +86,7 @@ def _example(options: dict[str, Any]) -> Drawn:
 
 
 def _one(data: "Dataset", options: dict[str, Any]) -> tuple[Picture, str, str]:
-    """The picture that --split and --example name, a line about it, and the stem of its file."""
+    """Returns the example that --split and --example select, a description, and the stem of its file name."""
     split: Source = getattr(data, options["split"])
     number = options["example"]
     if not 0 <= number < len(split):
@@ -100,7 +100,7 @@ def _one(data: "Dataset", options: dict[str, Any]) -> tuple[Picture, str, str]:
 
 
 def _examples(options: dict[str, Any]) -> Drawn:
-    """A row of random examples for each class; a larger grid begins with the pictures of a smaller one."""
+    """Draws a row of random examples for each class; a larger grid starts with the pictures of a smaller one."""
     count = options["per_class"]
     if not 1 <= count <= _MOST_PER_CLASS:
         raise ConfigError(f"`per_class` must be from 1 to {_MOST_PER_CLASS}. Received {count}.")
@@ -115,7 +115,7 @@ def _examples(options: dict[str, Any]) -> Drawn:
 
 
 def _filters(options: dict[str, Any]) -> Drawn:
-    """The filters of a convolution, or of a linear layer on the pixels: as large as the pictures, one for each unit."""
+    """Draws the filters of a layer."""
     run_dir = Path(options["run_dir"])
     trained = _load(run_dir)
     from tfcore.modules import layer_table
@@ -129,7 +129,7 @@ def _filters(options: dict[str, Any]) -> Drawn:
 
 
 def _load(run_dir: Path) -> "TrainedModel":
-    """The run's model; raises ConfigError where it is a program without layers."""
+    """Loads the run's model; raises ConfigError for a SavedModel, which has no layers."""
     importing.import_tensorflow_for_good()
     from tfcore.use import loading
 
@@ -140,7 +140,7 @@ def _load(run_dir: Path) -> "TrainedModel":
 
 
 def _features(options: dict[str, Any]) -> Drawn:
-    """What a layer makes of an example of the run's data set, beside the example."""
+    """Draws a layer's feature maps of an example of the run's data set, beside the example."""
     run_dir = Path(options["run_dir"])
     config = of_run(run_dir)
     data = _dataset(replace(config, data_dir=options["data_dir"] or config.data_dir))

@@ -1,6 +1,6 @@
-"""`tf.data` pipelines over pictures in memory or in files: batches for training, padded batches for evaluation.
+"""`tf.data` pipelines: batches for training, padded batches for evaluation.
 
-Indices are batched before anything is touched: one gather a batch, never an element at a time.
+Indices are batched first: one gather a batch, never one element at a time.
 """
 
 import functools
@@ -25,7 +25,7 @@ class Examples:
 
     Args:
         reader: of the source; parts of one source share it.
-        indices: int64 `[n]`, the examples that count; None for all.
+        indices: int64 `[n]`, the examples of the part; None for all.
     """
 
     def __init__(self, reader: BatchReader, indices: np.ndarray | None = None) -> None:
@@ -37,16 +37,16 @@ class Examples:
         return self.count
 
     def gather(self, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """uint8 pictures `[n, H, W, C]`, and their labels `[n]`.
+        """Gathers uint8 pictures `[n, H, W, C]` and labels `[n]`.
 
-        They stay bytes: what one core hands to another through memory costs more than the cast, which the model's
-        first layer does in the core's own cache.
+        Pictures stay bytes: passing float32 between cores through memory costs more than the cast, which the model's
+        first layer does in cache.
         """
         rows = self.numbers(places)
         return self._reader.pictures(rows), tf.gather(self._reader.labels, rows)
 
     def numbers(self, places: tf.Tensor) -> tf.Tensor:
-        """int64 [n], which examples of the data set these are."""
+        """Converts places in the part to row numbers of the data set, int64 `[n]`."""
         return places if self._indices is None else tf.gather(self._indices, places)
 
     @property
@@ -67,12 +67,12 @@ class Examples:
 
 @contextmanager
 def data_errors(parts: Iterable[Examples]) -> Iterator[None]:
-    """Raises what reading pictures of `parts` ended with, in place of the error that TensorFlow makes of it.
+    """Raises the DataError of a failed read, in place of the TensorFlow error that carries its text.
 
-    Only in place of that one: a picture may have failed that was read ahead and never asked for.
+    Other errors pass: a picture that was prefetched and never used may have failed, too.
 
     Raises:
-        DataError: a picture that could not be read inside the block.
+        DataError: a picture of `parts` could not be read inside the block.
     """
     try:
         yield
@@ -84,13 +84,13 @@ def data_errors(parts: Iterable[Examples]) -> Iterator[None]:
 
 
 class TrainingBatches:
-    """The batch of any step is a function of (seed, step) alone; they come in blocks of K steps.
+    """Training batches as a function of (seed, step) alone, in blocks of K steps.
 
-    This stands where tf.data pipelines have `shuffle(buffer).repeat().batch(B)`: a buffer's order depends on its size
-    and on what was read before, so it can only be resumed by saving the buffer.
+    This replaces `shuffle(buffer).repeat().batch(B)` of tf.data: a buffer's order depends on its size and on what was
+    read before, so it can only be resumed by saving the buffer.
 
     Attributes:
-        block_steps: K, by the size of a batch. No batch depends on it.
+        block_steps: K, chosen by the size of a batch. The contents of batches do not depend on it.
 
     Raises:
         ConfigError: a batch size below 1.
@@ -102,14 +102,14 @@ class TrainingBatches:
         self.block_steps = examples.block_steps(batch_size)
 
     def from_step(self, step: int) -> Iterator[Any]:
-        """An endless iterator of `(images uint8 [K, B, H, W, C], labels int32 [K, B])`.
+        """Returns an endless iterator of `(images uint8 [K, B, H, W, C], labels int32 [K, B])`.
 
-        The first block begins with the batch of `step`, counted from 0.
+        The first block starts with the batch of `step`, counted from 0.
         """
         return iter(_pipeline(tf.data.Dataset.range(step, _ENDLESS, self.block_steps), self._block))
 
     def numbers(self, step: int) -> list[int]:
-        """Which examples of the data set the batch of `step`, counted from 0, consists of."""
+        """Returns the row numbers of the examples in the batch of `step`, counted from 0."""
         first = tf.constant(step * self.batch_size, tf.int64)
         places = order.indices(self.seed, first, self.batch_size, len(self.examples))
         return self.examples.numbers(places).numpy().tolist()
@@ -122,9 +122,9 @@ class TrainingBatches:
 
 
 class EvaluationBatches:
-    """Every example once, in order: `(images [B, H, W, C], labels [B], weights [B])`.
+    """Evaluation batches: every example once, in order, as `(images [B, H, W, C], labels [B], weights [B])`.
 
-    The last batch is padded to full size with the last example, and weighs it 0: one shape, one trace.
+    The last batch is padded to full size with copies of the last example of weight 0: one shape, one trace.
 
     Raises:
         ConfigError: a batch size below 1.
@@ -140,26 +140,26 @@ class EvaluationBatches:
 
     @functools.cached_property
     def _pipeline(self) -> tf.data.Dataset:
-        """Built once: TensorFlow takes 20 ms to trace it, half of what a small model's evaluation takes."""
+        """The pipeline, built once: tracing takes 20 ms, half the time of a small model's evaluation."""
         return _pipeline(tf.data.Dataset.range(self.count), self._batch)
 
     def _batch(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The batch of that number, counted from 0."""
+        """Computes the batch of that number, counted from 0."""
         places = number * self.batch_size + tf.range(self.batch_size, dtype=tf.int64)
         images, labels = self.examples.gather(tf.minimum(places, len(self.examples) - 1))
         return images, labels, tf.cast(places < len(self.examples), tf.float32)
 
 
 def _pipeline(numbers: tf.data.Dataset, element: Callable[[tf.Tensor], Any]) -> tf.data.Dataset:
-    """An element for each of the numbers, the next ones made while one is in use."""
-    plain = tf.autograph.experimental.do_not_convert(element)  # rewriting the source would take longer than tracing it
+    """Maps each number to an element, with prefetching."""
+    plain = tf.autograph.experimental.do_not_convert(element)  # AutoGraph would take longer than the tracing
     return numbers.map(plain).prefetch(_PREFETCHED).with_options(_plain_options())
 
 
 def _plain_options() -> tf.data.Options:
-    """No tuning at run time (what runs must not depend on timings), and no rewriting of the graph.
+    """Options without autotuning (a run must not depend on timings) and without graph rewriting.
 
-    The rewriting would serialise the pipeline with the pictures that it holds: a second copy of the data set.
+    Rewriting would serialise the pipeline together with its pictures: a second copy of the data set.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -1,4 +1,4 @@
-"""Pictures and labels, in memory or read as they are wanted, and how a part is held out of them."""
+"""Data sets of pictures and labels, and stratified splits of them."""
 
 import logging
 import math
@@ -18,13 +18,13 @@ _LOG = logging.getLogger(__name__)
 
 
 def aligned_empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """An uninitialised C-contiguous uint8 array that starts on a 64-byte boundary.
+    """Allocates an uninitialised C-contiguous uint8 array that starts on a 64-byte boundary.
 
-    TensorFlow takes such an array over through dlpack without a copy; from any other address it would copy, and the
+    TensorFlow borrows such an array through dlpack without a copy; from any other address it would copy, and the
     pictures would be in memory twice.
 
     Raises:
-        MemoryError: it is larger than the machine's memory, whatever the operating system would promise.
+        MemoryError: it is larger than the machine's memory, even where the operating system would overcommit.
     """
     size_bytes = math.prod(shape)
     if size_bytes > MEMORY_BYTES:
@@ -88,11 +88,11 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A named data set: what is trained on, what is scored once at the end, and what the labels mean.
+    """A named data set: training split, test split, and the names of the classes.
 
     Raises:
-        DataError: when a label has no class name, when a name is no plain text, or when the pictures of the two splits
-            differ in shape.
+        DataError: when a label has no class name, when a name is not plain text, or when the pictures of the two
+            splits differ in shape.
     """
 
     name: str
@@ -126,12 +126,12 @@ class Dataset:
         return len(self.class_names)
 
     def take(self, train_examples: int | None = None, test_examples: int | None = None) -> "Dataset":
-        """The same data set with only the first so many examples of each split; None for all.
+        """Returns the data set with only the first examples of each split; None for all.
 
-        Logs a warning where a class is left without an example to train on.
+        Logs a warning where a class is left without a training example.
 
         Raises:
-            ConfigError: a number below 1, or above what there is.
+            ConfigError: a number below 1, or above the size of the split.
         """
         parts = {}
         for name, count in (("train", train_examples), ("test", test_examples)):
@@ -149,7 +149,7 @@ class Dataset:
 
 
 def _warn_of_absent_classes(whole: Dataset, taken: Dataset) -> None:
-    """Says so where a class has lost all its training examples: a sorted data set begins with one class only."""
+    """Warns where a class has lost all its training examples: a sorted data set begins with one class only."""
     absent = np.setdiff1d(whole.train.labels, taken.train.labels)
     if len(absent):
         text = "The first %d training examples of %s hold none of %d of its %d classes. Take more of them."
@@ -157,7 +157,7 @@ def _warn_of_absent_classes(whole: Dataset, taken: Dataset) -> None:
 
 
 def _check_label_range(name: str, split: str, labels: NDArray[np.int32], classes: int) -> None:
-    """Raises DataError, with the first culprit, unless all labels are within 0 .. classes-1."""
+    """Raises DataError, with the first bad label, unless all labels are within 0 .. classes-1."""
     bad = (labels < 0) | (labels >= classes)
     if bad.any():
         index = int(bad.argmax())
@@ -170,10 +170,10 @@ def _check_label_range(name: str, split: str, labels: NDArray[np.int32], classes
 def split_validation(
     labels: NDArray[np.int32], amount: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Takes a validation part out of the training examples, with every class in the same proportion.
+    """Splits a validation part off the training examples, with every class in the same proportion.
 
-    Each class gives its exact share rounded down; what is then missing from the total comes, one example each, from
-    the classes that lost most by the rounding (largest remainders). A given (labels, amount, seed) always gives the
+    Each class gives its exact share rounded down; the rest of the total comes, one example each, from the classes that
+    lost most by the rounding (largest remainders). A given (labels, amount, seed) always gives the
     same split.
 
     Args:
@@ -193,11 +193,11 @@ def split_validation(
 def stratified(
     labels: NDArray[np.int32], total: int, seed: int, purpose: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Takes `total` examples out, with every class in the same proportion, as `split_validation` says.
+    """Splits off `total` examples, with every class in the same proportion; see `split_validation`.
 
     Args:
         labels: int [N].
-        total: how many, 0 .. N.
+        total: number of examples, 0 .. N.
         seed: the run's seed.
         purpose: a name for the draw; two purposes draw independently.
 
@@ -217,7 +217,7 @@ def stratified(
 
 
 def _validation_examples(amount: float, examples: int) -> int:
-    """The number of validation examples that `amount` stands for."""
+    """Converts `amount`, a share or a number, to a number of validation examples."""
     if not (math.isfinite(amount) and amount >= 0):
         raise ConfigError(f"`validation` must be at least 0. Received {amount!r}.")
     if amount >= 1 and amount != int(amount):
@@ -232,7 +232,7 @@ def _validation_examples(amount: float, examples: int) -> int:
 
 
 def _largest_remainders(counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-    """Shares `total` out in proportion to `counts`, in whole numbers with exactly that sum."""
+    """Divides `total` in proportion to `counts`, into whole numbers with exactly that sum."""
     # Integer arithmetic, so that equal classes have equal remainders; ties go to the lower class.
     takes, remainders = np.divmod(counts * total, counts.sum())
     missing = total - int(takes.sum())

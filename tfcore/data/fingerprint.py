@@ -1,4 +1,4 @@
-"""Whether two data sets are the same, without keeping either."""
+"""Fingerprints of data sets, to tell whether two are the same."""
 
 import hashlib
 
@@ -8,13 +8,13 @@ from tfcore.data.source import Source
 
 
 def fingerprint(source: Source) -> str:
-    """Sixteen hexadecimal digits that depend on the shape, the labels and the pictures' `identity` (SHA-256).
+    """Returns sixteen hexadecimal digits that depend on the shape, the labels and the pictures' `identity` (SHA-256).
 
-    It costs a tenth of a second for the 154 MB of CIFAR-10, in which Python's lock is free, so it is best worked out
-    by a thread.
+    It takes a tenth of a second for the 154 MB of CIFAR-10, without holding Python's lock, so it is best computed in a
+    thread.
 
     Raises:
-        OSError: a file is gone.
+        OSError: a file is missing.
     """
     digest = hashlib.sha256(str((len(source), *source.image_shape)).encode())
     digest.update(np.ascontiguousarray(source.labels).data)

@@ -72,7 +72,7 @@ class LazySplit:
         """The last two parts of each path and the size of each file: reading all pixels would take an epoch.
 
         Raises:
-            OSError: a file is gone.
+            OSError: a file is missing.
         """
         for path in self.paths:
             name = os.sep.join(os.fspath(path).split(os.sep)[-2:])
