@@ -131,7 +131,7 @@ def test_a_flagfile_that_is_no_text_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("command", ["train", "convert", "show", "eval"])
+@pytest.mark.parametrize("command", ["train", "convert", "show filters", "eval"])
 @pytest.mark.parametrize("sign", ["\udce9", "\0", "\n", "\x1b", "\u2028"], ids=ascii)
 def test_what_is_no_plain_text_is_refused(command: str, sign: str) -> None:
     name = {"eval": "run_dir", "train": "dataset"}.get(command, "out")

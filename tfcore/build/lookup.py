@@ -12,7 +12,6 @@ from tfcore import checks
 from tfcore.build import user_code
 from tfcore.errors import ConfigError
 
-
 HANDED_OVER = "python:"  # what the names of models and data sets begin with that only exist as objects
 _CALLS = {
     "model": "tfcore.train(config, model=TheClass), tfcore.load(path, model=TheClass)",

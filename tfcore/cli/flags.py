@@ -58,14 +58,13 @@ WEIGHTS_ONLY = Option("weights_only", False, "Leave the architecture out of an h
 CONVERT_FORMAT = Option("format", "text", "text, npz or png.")
 TOP = Option("top", 3, "Classes to name for each picture.")
 SKIP_BAD = Option("skip_bad_pictures", False, "Go on without the pictures that cannot be decoded.")
-EXAMPLE = Option("example", -1, "Number of the example to show, from 0. -1: none.")
+EXAMPLE = Option("example", 0, "Number of the example, from 0.")
 SHOW_SPLIT = Option("split", "test", "test or train.")
 SHOW_OUT = Option("out", "", "The .png to write. Default: a name that says what it is.")
 FROM_RUN = Option("run_dir", "", "The run's folder.")
 HEX = Option("hex", False, "Print the example's pixels as hexadecimal bytes.")
-GRID = Option("grid", 0, "Random examples of each class to draw as a grid, at most 100. 0: 8.")
-FILTERS = Option("filters", "", "Path of the layer whose filters to draw, such as conv_1.")
-FEATURES = Option("features", "", "Path of the layer whose output for --example to draw, such as conv_1.")
+PER_CLASS = Option("per_class", 8, "Random examples of each class, at most 100.")
+LAYER = Option("layer", "", "Path of the layer, such as conv_1. Default: the first that fits.")
 REPORT_OUT = Option("out", "", "Where to write. Default: report.html in the run's folder; here for several runs.")
 SEED = Option("seed", 0, "Seed of what is drawn at random.")
 SWEEP_GRID = Option(
@@ -83,7 +82,10 @@ OPTIONS = {
     "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),
     "export": (FROM_RUN, EXPORT_FORMAT, OUT, CHECKPOINT, AVERAGE, WEIGHTS_ONLY),
     "convert": (DATASET, CONVERT_FORMAT, OUT, TRAIN_EXAMPLES, TEST_EXAMPLES, DATA_DIR),
-    "show": (DATASET, FROM_RUN, SHOW_SPLIT, EXAMPLE, HEX, GRID, FILTERS, FEATURES, SEED, SHOW_OUT, DATA_DIR),
+    "show examples": (DATASET, SHOW_SPLIT, PER_CLASS, SEED, SHOW_OUT, DATA_DIR),
+    "show example": (DATASET, SHOW_SPLIT, EXAMPLE, HEX, SHOW_OUT, DATA_DIR),
+    "show filters": (FROM_RUN, LAYER, SHOW_OUT),
+    "show features": (FROM_RUN, LAYER, SHOW_SPLIT, EXAMPLE, SHOW_OUT, DATA_DIR),
     "report": (REPORT_OUT,),
     "benchmark": (BENCH_SECS, FIGURES, PROFILE_STEPS, PROFILE_DIR, JSON),
 }
@@ -93,7 +95,8 @@ RUN_FLAGS = {  # the fields of RunConfig that a command takes as flags
     "sweep": tuple(_RUN_FIELDS),
     "benchmark": tuple(_RUN_FIELDS),
     "convert": SOURCE_SETTINGS,
-    "show": SOURCE_SETTINGS,
+    "show examples": SOURCE_SETTINGS,
+    "show example": SOURCE_SETTINGS,
 }
 
 
@@ -104,6 +107,7 @@ class Parsed(typing.NamedTuple):
     options: dict[str, Any]
     wants_help: bool
     arguments: tuple[str, ...] = ()  # what is no flag, for a command that takes files
+    command: str = ""
 
 
 def parse(command: str, arguments: Sequence[str]) -> Parsed:
@@ -133,7 +137,7 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     for name, value in options.items():
         if isinstance(value, str):
             checks.plain_text(name, value)
-    return Parsed(given, options, bool(values["help"].value), tuple(rest[1:]))
+    return Parsed(given, options, bool(values["help"].value), tuple(rest[1:]), command)
 
 
 def _wrong_kind(error: absl_flags.IllegalFlagValueError, values: absl_flags.FlagValues) -> str:

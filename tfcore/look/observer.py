@@ -1,4 +1,4 @@
-"""What a run shows beside its curves: in TensorBoard while it trains, and as pictures when it has ended."""
+"""Summaries of a run beside its curves: for TensorBoard during training, and pictures at the end."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -27,17 +27,17 @@ from tfcore.training.observation import Observed
 from tfcore.training.run_folder import PICTURES, TEST
 from tfcore.training.run_log import RunLog
 
-_IMAGES_EVERY = 5  # looks
+_IMAGES_EVERY = 5  # observations
 _ALWAYS = {"model", "dataset", "optimizer", "learning_rate", "batch_size", "seed"}  # settings that HParams shows
 
 
 class Observer:
-    """Looks at a run, and writes down what it sees.
+    """Writes the summaries of a run.
 
     Args:
         parts: of the run.
         folder: the run's.
-        log: its logs.
+        log: the run's log.
     """
 
     def __init__(self, parts: Parts, folder: Path, log: RunLog) -> None:
@@ -48,7 +48,7 @@ class Observer:
         self._validated: tuple[Scores, NDArray[Any]] | None = None  # by the newest evaluation; float32 [N, classes]
 
     def begin(self) -> None:
-        """What holds for all of the run: its configuration, model and machine, the graph, its row of HParams."""
+        """Writes the summaries of the whole run: configuration, model, machine, graph, hyperparameters."""
         config, model, shape = self._parts.config, self._parts.model, self._parts.data.image_shape
         if "text" in self._summaries:
             pages = {"configuration": _as_block(config.flags()), "model": _model_page(self._parts.layers),
@@ -61,7 +61,7 @@ class Observer:
             self._log.describe([summaries.hparams(name, _settings(config))])
 
     def events(self, next_step: Callable[[], NextStep], evaluation: Schedule) -> list[Event]:
-        """Looks after the first step, after every so many, and after the last; at predictions, once there are any.
+        """Returns the events: observations after the first, every n-th and the last step, and predictions.
 
         Args:
             next_step: the loop's.
@@ -76,12 +76,12 @@ class Observer:
         return found
 
     def validate(self, batches: EvaluationBatches) -> Scores:
-        """Scores the validation split, and keeps what was predicted for `look_at_validation`."""
+        """Scores the validation split, and keeps the predictions for `look_at_validation`."""
         self._validated = self._parts.evaluation.with_probabilities(batches)
         return self._validated[0]
 
     def observe(self, next_step: Callable[[], NextStep], moment: Moment) -> None:
-        """Looks at the step that comes next, and at the model's insides; at the end these are left to `conclude`."""
+        """Records the next step's norms and histograms, every fifth time with pictures; `conclude` draws the last."""
         step = moment.step
         observed = observation.observe(self._parts.model, self._parts.step, next_step)
         if "norms" in self._summaries:
@@ -92,14 +92,14 @@ class Observer:
             self._show(step, "train", self._album.model(observed))
 
     def look_at_validation(self, evaluation: Schedule, moment: Moment) -> None:
-        """Looks at the predictions of an evaluation: of the first one after each look but the first, and of the last.
+        """Records the predictions of the first evaluation after each observation, and of the last evaluation.
 
-        After the first step they would say little.
+        The observation after the first step does not count: its predictions would say little.
         """
         step, is_last = moment.step, moment.step == moment.last_step or moment.ended_by is not None
 
         def is_due(every: int) -> bool:
-            newest = (step - 1) // every * every  # completed steps before the newest look
+            newest = (step - 1) // every * every  # completed steps before the newest observation
             return is_last or (newest > 0 and evaluation.next_after(newest, moment.last_step) == step)
 
         if not is_due(self._every):
@@ -114,14 +114,14 @@ class Observer:
     def conclude(
         self, step: int, scores: Scores, probabilities: NDArray[Any], images: tf.Tensor, labels: tf.Tensor
     ) -> None:
-        """What the weights that were scored give. Leaves `test.json`, and the pictures that a report has.
+        """Writes the summaries of the test split, `test.json`, and the pictures for the report.
 
-        All goes to the log of the test split, which a run that ends anew, or goes on, begins anew.
+        A run that is extended or ends again starts the log of the test split anew.
 
         Args:
             step: completed steps.
             scores: of the test split.
-            probabilities: of its examples, float32 `[N, classes]`.
+            probabilities: predicted for its examples, float32 `[N, classes]`.
             images, labels: a training batch, uint8 `[B, H, W, C]` and int32 `[B]`.
         """
         with replacing(self._folder / TEST) as scratch:
@@ -135,14 +135,14 @@ class Observer:
             self._leave_pictures(probabilities, images, labels)
 
     def _leave_pictures(self, probabilities: NDArray[Any], images: tf.Tensor, labels: tf.Tensor) -> dict[str, Png]:
-        """The pictures that a report has: of the model with a training batch, and of the mistakes on the test split."""
+        """Writes the report's pictures: the model on a training batch, and the mistakes on the test split."""
         seen = observation.see(self._parts.model, images, labels)
         pictures = self._album.model(seen) | self._album.mistakes("test", probabilities)
         album.leave(pictures, self._folder / PICTURES)
         return pictures
 
     def _show_curves(self, step: int, split: str, probabilities: NDArray[Any]) -> None:
-        """A PR curve of each class."""
+        """Logs a precision-recall curve of each class."""
         if "pr_curves" not in self._summaries:
             return
         labels = self._parts.splits[split].labels
@@ -164,7 +164,7 @@ def _histograms(observed: Observed) -> list[Any]:
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:
-    """What is trained: the main settings, and those that are not at their defaults, as numbers, bools and text."""
+    """Returns the main settings and those that differ from their defaults, as numbers, bools and text."""
     changed = config.differences(RunConfig(), IDENTITY).keys() | _ALWAYS
     found = {item.name: getattr(config, item.name) for item in fields(config) if item.name in changed}
     return {
@@ -175,7 +175,7 @@ def _settings(config: RunConfig) -> dict[str, Any]:
 
 
 def _model_page(rows: Sequence[LayerRow]) -> str:
-    """The model table as Markdown."""
+    """Formats the model table as Markdown."""
     lines = ["| layer | kind | output shape | parameters |", "|---|---|---|--:|"]
     for row in rows:
         lines.append(f"| {row.path} | {row.kind} | {tables.shape(row.output_shape)} | {row.parameters:,} |")
@@ -183,5 +183,5 @@ def _model_page(rows: Sequence[LayerRow]) -> str:
 
 
 def _as_block(text: str) -> str:
-    """Markdown's indented block."""
+    """Indents text as a Markdown block."""
     return "".join(f"    {line}\n" for line in text.splitlines())

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tfcore.build.data import check_validation
 from tfcore.config import RunConfig
 from tfcore.data.batches import EvaluationBatches, data_errors
 from tfcore.data.dataset import Dataset
@@ -73,6 +74,8 @@ class Session:
         self._start, self._max_call_steps, self._custom_events = time.monotonic(), max_call_steps, events
         self._model = model
         self.parts = self._built(data)
+        if not folder.is_started:
+            check_validation(config, self.parts.data)
         self._provenance = Provenance(config, self.parts.data.train)
         self.checkpoints = self._checkpoints_of(self.parts)
 

@@ -55,7 +55,10 @@ class Scorer:
             )
         splits = make_splits(config, given)
         if split not in splits:
-            raise ConfigError(f"The run in {folder} has no {split} split: none of its examples was held out.")
+            raise ConfigError(
+                f"The run in {folder} has no {split} split: --validation={config.validation:g} held out none of its "
+                f"{len(given.train)} training examples. Score --split=test or --split=train."
+            )
         self.class_names = given.class_names
         self._fingerprint = fingerprint(given.train) if data is None else None
         self._examples = splits[split]
