@@ -16,7 +16,7 @@ from tfcore.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from tfcore.data.dataset import Dataset
-    from tfcore.run.session import Session
+    from tfcore.run.parts import Parts
     from tfcore.training.events import Event
 
 
@@ -26,7 +26,7 @@ def train(
     run_dir: str | Path = "",
     data: "Dataset | None" = None,
     model: type | None = None,
-    events: "Callable[[Session], Sequence[Event]]" = lambda _: (),
+    events: "Callable[[Parts], Sequence[Event]]" = lambda _: (),
     quietly: bool = False,
 ) -> dict[str, Any]:
     """Trains a run, or goes on with the one in `run_dir`, as `train.py` does.
@@ -39,8 +39,8 @@ def train(
         run_dir: the run's folder; "" for a new one under `runs/`.
         data: what to train on, in place of `config.dataset`.
         model: the model's class, in place of `config.model`.
-        events: gives events of one's own. What it is called with has the run's state (`model`, `step`,
-            `early_stopping`), its data (`data`, `splits`) and `evaluation`; each action is called with a `Moment`.
+        events: returns custom events. It is called with the `Parts` of the run: its state (`model`, `step`,
+            `early_stopping`), data (`data`, `splits`) and `evaluation`; each action is called with a `Moment`.
         quietly: there is no log.
 
     Returns:

@@ -49,7 +49,7 @@ def run(folder: Path, config: RunConfig, *, examples: Dataset | None = None, **o
         quiet = Console(quiet=True)
         session = Session(resolve(config), held, quiet, data=examples or data(), model=model)
         session.run(**options)
-    return b"".join(variable.numpy().tobytes() for variable in named_variables(session.model).values())
+    return b"".join(variable.numpy().tobytes() for variable in named_variables(session.parts.model).values())
 
 
 def events(folder: Path) -> list[tuple[str, int, str, bytes]]:

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -14,10 +14,8 @@ from PIL import Image
 from tfcore.files import replacing, writing
 from tfcore.look import model_sheets, prediction_sheets
 from tfcore.metrics import Scores
+from tfcore.run.parts import Parts
 from tfcore.training.observation import Seen
-
-if TYPE_CHECKING:
-    from tfcore.run.session import Session
 
 _MOST_FILTERS = 32  # on a sheet
 _MOST_PIXELS = 1 << 21  # of a sheet; as noise it is 6 MB, which a log and a report still take
@@ -31,14 +29,14 @@ class Png(NamedTuple):
 
 
 class Album:
-    """Draws the pictures of the run `session`; each method gives those that there are, by name."""
+    """Draws the pictures of the run of `parts`; each method gives those that there are, by name."""
 
-    def __init__(self, session: "Session") -> None:
-        self._session, self._names = session, session.data.class_names
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._names = parts, parts.data.class_names
 
     def model(self, seen: Seen) -> dict[str, Png]:
         """The batch, the filters, and the feature maps of the batch's first picture."""
-        model, plan, layers = self._session.model, self._session.architecture, self._session.layers
+        model, plan, layers = self._parts.model, self._parts.architecture, self._parts.layers
         names = [self._names[label] for label in seen.labels]
         pixels = next((array for array in seen.activations.values() if array.shape == seen.images.shape), seen.images)
         found = {"batch": prediction_sheets.batch(pixels, names)}
@@ -56,7 +54,7 @@ class Album:
 
     def mistakes(self, split: str, probabilities: NDArray[Any]) -> dict[str, Png]:
         """The most confidently wrong examples of the split, float32 `[N, classes]` being what is predicted."""
-        examples = self._session.splits[split]
+        examples = self._parts.splits[split]
         labels = examples.labels
         numbers = prediction_sheets.most_wrong(probabilities, labels)
         if not len(numbers):

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from tfcore.look.album import Album, Png
 from tfcore.machine import machine
 from tfcore.metrics import Scores
 from tfcore.modules import LayerRow, graph
+from tfcore.run.parts import Parts
 from tfcore.terminal import tables
 from tfcore.training import observation, summaries
 from tfcore.training.events import Event, Moment, Schedule
@@ -24,9 +26,6 @@ from tfcore.training.loop import NextStep
 from tfcore.training.observation import Observed
 from tfcore.training.run_folder import PICTURES, TEST
 from tfcore.training.run_log import RunLog
-
-if TYPE_CHECKING:
-    from tfcore.run.session import Session
 
 _IMAGES_EVERY = 5  # looks
 _ALWAYS = {"model", "dataset", "optimizer", "learning_rate", "batch_size", "seed"}  # settings that HParams shows
@@ -36,28 +35,29 @@ class Observer:
     """Looks at a run, and writes down what it sees.
 
     Args:
-        session: the run.
+        parts: of the run.
+        folder: the run's.
         log: its logs.
     """
 
-    def __init__(self, session: "Session", log: RunLog) -> None:
-        self._session, self._log = session, log
-        self._parts = session.config.summary_parts
-        self._every = session.config.observe_every_steps
-        self._album = Album(session)
+    def __init__(self, parts: Parts, folder: Path, log: RunLog) -> None:
+        self._parts, self._folder, self._log = parts, folder, log
+        self._summaries = self._parts.config.summary_parts
+        self._every = parts.config.observe_every_steps
+        self._album = Album(parts)
         self._validated: tuple[Scores, NDArray[Any]] | None = None  # by the newest evaluation; float32 [N, classes]
 
     def begin(self) -> None:
         """What holds for all of the run: its configuration, model and machine, the graph, its row of HParams."""
-        config, model, shape = self._session.config, self._session.model, self._session.data.image_shape
-        if "text" in self._parts:
-            pages = {"configuration": _as_block(config.flags()), "model": _model_page(self._session.layers),
+        config, model, shape = self._parts.config, self._parts.model, self._parts.data.image_shape
+        if "text" in self._summaries:
+            pages = {"configuration": _as_block(config.flags()), "model": _model_page(self._parts.layers),
                      "machine": f"{machine()}\n"}  # fmt: skip
             self._log.add(0, "train", [summaries.text(name, page) for name, page in pages.items()])
-        if "graph" in self._parts:
+        if "graph" in self._summaries:
             self._log.graph(graph(model, shape))
-        if "hparams" in self._parts:
-            name = self._session.folder.path.resolve().name
+        if "hparams" in self._summaries:
+            name = self._folder.resolve().name
             self._log.describe([summaries.hparams(name, _settings(config))])
 
     def events(self, next_step: Callable[[], NextStep], evaluation: Schedule) -> list[Event]:
@@ -68,27 +68,27 @@ class Observer:
             evaluation: when `validate` is called.
         """
         found = []
-        if self._parts & {"norms", "histograms", "images"}:
+        if self._summaries & {"norms", "histograms", "images"}:
             looks = Schedule(self._every, offset=1, also_last=True)
             found.append(Event("observation", looks, partial(self.observe, next_step)))
-        if self._parts & {"images", "pr_curves"} and "validation" in self._session.splits:
+        if self._summaries & {"images", "pr_curves"} and "validation" in self._parts.splits:
             found.append(Event("predictions", evaluation, partial(self.look_at_validation, evaluation)))
         return found
 
     def validate(self, batches: EvaluationBatches) -> Scores:
         """Scores the validation split, and keeps what was predicted for `look_at_validation`."""
-        self._validated = self._session.evaluation.with_probabilities(batches)
+        self._validated = self._parts.evaluation.with_probabilities(batches)
         return self._validated[0]
 
     def observe(self, next_step: Callable[[], NextStep], moment: Moment) -> None:
         """Looks at the step that comes next, and at the model's insides; at the end these are left to `conclude`."""
-        session, step = self._session, moment.step
-        observed = observation.observe(session.model, session.step, next_step)
-        if "norms" in self._parts:
+        step = moment.step
+        observed = observation.observe(self._parts.model, self._parts.step, next_step)
+        if "norms" in self._summaries:
             self._log.write(step, "train", observation.norms(observed))
-        if "histograms" in self._parts:
+        if "histograms" in self._summaries:
             self._log.add(step, "train", _histograms(observed))
-        if "images" in self._parts and (step - 1) % (_IMAGES_EVERY * self._every) == 0 and step < moment.last_step:
+        if "images" in self._summaries and (step - 1) % (_IMAGES_EVERY * self._every) == 0 and step < moment.last_step:
             self._show(step, "train", self._album.model(observed))
 
     def look_at_validation(self, evaluation: Schedule, moment: Moment) -> None:
@@ -107,7 +107,7 @@ class Observer:
         assert self._validated is not None
         scores, probabilities = self._validated
         self._show_curves(step, "validation", probabilities)
-        if "images" in self._parts and is_due(_IMAGES_EVERY * self._every):
+        if "images" in self._summaries and is_due(_IMAGES_EVERY * self._every):
             pictures = self._album.confusion("validation", scores) | self._album.mistakes("validation", probabilities)
             self._show(step, "validation", pictures)
 
@@ -124,31 +124,31 @@ class Observer:
             probabilities: of its examples, float32 `[N, classes]`.
             images, labels: a training batch, uint8 `[B, H, W, C]` and int32 `[B]`.
         """
-        with replacing(self._session.folder.path / TEST) as scratch:
-            text = json.dumps(tables.scores_json(scores, self._session.data.class_names), indent=2)
+        with replacing(self._folder / TEST) as scratch:
+            text = json.dumps(tables.scores_json(scores, self._parts.data.class_names), indent=2)
             scratch.write_text(text + "\n", encoding="utf-8")
         self._show_curves(step, "test", probabilities)
-        if "images" in self._parts:
+        if "images" in self._summaries:
             pictures = self._leave_pictures(probabilities, images, labels)
             self._show(step, "test", self._album.confusion("test", scores) | pictures)
-        elif self._session.config.report:
+        elif self._parts.config.report:
             self._leave_pictures(probabilities, images, labels)
 
     def _leave_pictures(self, probabilities: NDArray[Any], images: tf.Tensor, labels: tf.Tensor) -> dict[str, Png]:
         """The pictures that a report has: of the model with a training batch, and of the mistakes on the test split."""
-        seen = observation.see(self._session.model, images, labels)
+        seen = observation.see(self._parts.model, images, labels)
         pictures = self._album.model(seen) | self._album.mistakes("test", probabilities)
-        album.leave(pictures, self._session.folder.path / PICTURES)
+        album.leave(pictures, self._folder / PICTURES)
         return pictures
 
     def _show_curves(self, step: int, split: str, probabilities: NDArray[Any]) -> None:
         """A PR curve of each class."""
-        if "pr_curves" not in self._parts:
+        if "pr_curves" not in self._summaries:
             return
-        labels = self._session.splits[split].labels
+        labels = self._parts.splits[split].labels
         curves = (
             summaries.pr_curve(name, labels == number, probabilities[:, number])
-            for number, name in enumerate(self._session.data.class_names)
+            for number, name in enumerate(self._parts.data.class_names)
         )
         self._log.add(step, split, list(curves))
 
