@@ -13,6 +13,7 @@ from tfcore.errors import ConfigError
 from tfcore.modules import BrokenModelError, LayerRow, layer_table
 from tfcore.run import memory
 from tfcore.terminal import tables
+from tfcore.training.run_time import Elapsed
 
 if TYPE_CHECKING:
     from tfcore.run.session import Session
@@ -66,8 +67,8 @@ def layers(session: "Session") -> list[LayerRow]:
     return rows
 
 
-def conclude(session: "Session", result: dict[str, Any], train_secs: float, total_secs: float) -> None:
-    """The last block."""
+def conclude(session: "Session", result: dict[str, Any], elapsed: Elapsed) -> None:
+    """The last block, with the time of all parts of the run."""
     say, where = session.console.print, session.folder.path
     if result["status"] == "interrupted":
         flag = shlex.quote(f"--run_dir={where}")
@@ -77,12 +78,22 @@ def conclude(session: "Session", result: dict[str, Any], train_secs: float, tota
         best, step = result["best"]["validation"], result["best"]["step"]
         say(f"best validation loss {best['loss']:.4f}, accuracy {best['accuracy']:.4f}, at step {step:,}")
     how = result["status"].replace("_", " ")
-    say(f"{how} after {result['steps']:,} steps in {total_secs:.1f} s ({train_secs:.1f} s of training)")
+    parts = f" over {elapsed.parts} parts" if elapsed.parts > 1 else ""
+    untimed = elapsed.step - elapsed.timed_steps
+    rest = f", not counting {untimed:,} steps of unknown time" if untimed else ""
+    times = f"{elapsed.total_secs:.1f} s ({elapsed.train_secs:.1f} s of training){parts}{rest}"
+    say(f"{how} after {result['steps']:,} steps in {times}")
     say(f"test loss {result['test']['loss']:.4f}, test accuracy {result['test']['accuracy']:.4f}")
     if "test_average" in result:
         averaged = result["test_average"]
         say(f"with averaged weights: test loss {averaged['loss']:.4f}, test accuracy {averaged['accuracy']:.4f}")
     say(f"Look at it: {tables.tensorboard_command(Path(where))}")
+
+
+def tell_of_untimed(session: "Session", steps: int) -> None:
+    """The line of a run that goes on from steps of which its folder has no time."""
+    if steps:
+        session.details.print(f"How long {steps:,} of these steps took is not in the run folder. They are not timed.")
 
 
 def warn_of_damage(session: "Session", damaged: list[str]) -> None:

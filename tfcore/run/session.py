@@ -30,11 +30,22 @@ from tfcore.training.checkpoints import Checkpoints
 from tfcore.training.divergence import DivergedError
 from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.evaluation import Evaluation
-from tfcore.training.events import Event, Schedule
+from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.loop import Loop, NextStep
 from tfcore.training.run_folder import RunFolder
+from tfcore.training.run_time import RunTime
 from tfcore.training.signals import StopSignals
-from tfcore.training.standard_events import StandardEvents
+from tfcore.training.standard_events import (
+    Evaluate,
+    FinishEpoch,
+    NewestValidation,
+    PrintBatchAccuracy,
+    SaveBest,
+    SaveCheckpoint,
+    Schedules,
+    WriteScalars,
+    in_order,
+)
 from tfcore.training.sums import TrainingSums
 
 _SIGNAL_STATUS = 128
@@ -74,7 +85,8 @@ class Session:
     ) -> None:
         self.config, self.folder, self.console = config, folder, console
         self.details = Console(quiet=True) if quiet else console
-        self._start, self._max_call_steps, self._own_events = time.monotonic(), max_call_steps, events
+        self.run_time = RunTime(folder.path)
+        self._max_call_steps, self._own_events = max_call_steps, events
         self._class = model
         self.data = load_dataset(config) if data is None else data
         self.splits = make_splits(config, self.data)
@@ -123,6 +135,7 @@ class Session:
             self.folder.write_config(self.config.flags())
             self.folder.write_architecture(self.architecture.to_json())
             run_log.trim(self.folder.path, first_step or -1)
+            messages.tell_of_untimed(self, self.run_time.resume(first_step))
             if not is_new:
                 on_start()
             with run_log.RunLog(self.folder.path) as log, data_errors(self.splits.values()):
@@ -162,17 +175,17 @@ class Session:
                 self.total_steps, pause_step=pause_step, should_stop=lambda: stop() or time.monotonic() >= deadline
             )
             steps = int(self.step.optimizer.step.numpy())
-            self._save(log, steps)
-            result: dict[str, Any] = {"status": ended_by or "finished", "steps": steps, "train_secs": loop.train_secs}
-            result["machine"] = machine()
-            result["examples_per_sec"] = (steps - first_step) * self.config.batch_size / max(loop.train_secs, 1e-9)
+            self._save(log, steps, train_secs=loop.train_secs)
+            result: dict[str, Any] = {"status": ended_by or "finished", "steps": steps, "machine": machine()}
+            result |= self.run_time.elapsed(steps, loop.train_secs).result(self.config.batch_size)
             if self.early_stopping.best_step is not None:
                 result["best"] = {"step": self.early_stopping.best_step, "validation": self.early_stopping.best_scores}
             if ended_by != "interrupted":
                 result |= self._test(log, loop, steps)
         log.commit()  # before the result says that there is nothing left to do
+        self.run_time.commit(steps, loop.train_secs)
         self.folder.write_result(result)
-        messages.conclude(self, result, loop.train_secs, time.monotonic() - self._start)
+        messages.conclude(self, result, self.run_time.elapsed(steps, loop.train_secs))
         return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
 
     def _progress(self, first_step: int) -> progress.ProgressLine:
@@ -186,24 +199,12 @@ class Session:
 
     def loop(self, log: run_log.RunLog, show_progress: Callable[[int], None] = lambda _: None) -> Loop:
         """The loop with its events, in the order in which they happen at a step."""
-        validation = self.evaluation_batches("validation") if "validation" in self.splits else None
-        observer = Observer(self, log)
-        standard = StandardEvents(
-            log=log, sums=self.sums, batch_size=self.config.batch_size,
-            validate=None if validation is None else lambda: observer.validate(validation),
-            validate_average=None if validation is None else self._with_averages(validation),
-            early_stopping=self.early_stopping, save=lambda step, score: self._save(log, step, score),
-            is_among_best=self.checkpoints.is_among_best,
-            say=self.details.print, per_epoch=self.config.steps_per_epoch(len(self.splits["train"])),
-            print_every_epochs=self.config.print_every_epochs,
-        )  # fmt: skip
 
         def next_step() -> NextStep:
             return loop.next_step()
 
-        events = self._events(standard, partial(observer.events, next_step))
         loop = Loop(
-            self.step, self.training_batches(), events, xla=self.config.xla == "on",
+            self.step, self.training_batches(), self._events(log, next_step), xla=self.config.xla == "on",
             max_call_steps=self._max_call_steps, after_call=show_progress,
         )  # fmt: skip
         return loop
@@ -212,21 +213,42 @@ class Session:
         """Those of every step."""
         return TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
 
-    def _events(self, standard: StandardEvents, looks: Callable[[Schedule], list[Event]]) -> list[Event]:
-        """The standard events; looks and one's own events before the checkpoint; and when each is due."""
-        config = self.config
+    def _events(self, log: run_log.RunLog, next_step: Callable[[], NextStep]) -> list[Event]:
+        """The standard events; observations and user-defined events before the checkpoint; and when each is due."""
+        config, newest, observer = self.config, NewestValidation(), Observer(self, log)
         per_epoch = config.steps_per_epoch(len(self.splits["train"]))
         every = config.batch_accuracy_every_steps
         evaluation = Schedule(Fraction(str(config.evaluate_every_epochs)) * per_epoch, also_last=True)
-        events = standard.events(
-            batch_accuracy=Schedule(Fraction(every), offset=1) if every else None,
-            scalars=Schedule(Fraction(config.log_every_steps), also_last=True),
-            evaluation=evaluation,
-            epoch=Schedule(per_epoch, also_last=True),
-            checkpoint=Schedule(Fraction(str(config.checkpoint_every_epochs)) * per_epoch),
-        )
-        place = next(number for number, event in enumerate(events) if event.name == "checkpoint")
-        return [*events[:place], *looks(evaluation), *self._own_events(self), *events[place:]]
+        checkpoint = SaveCheckpoint(partial(self._save_moment, log), newest, config.monitor)
+        return in_order(
+            Schedules(
+                batch_accuracy=Schedule(Fraction(every), offset=1) if every else None,
+                scalars=Schedule(Fraction(config.log_every_steps), also_last=True),
+                evaluation=evaluation,
+                epoch=Schedule(per_epoch, also_last=True),
+                checkpoint=Schedule(Fraction(str(config.checkpoint_every_epochs)) * per_epoch),
+            ),
+            batch_accuracy=PrintBatchAccuracy(self.details.print),
+            scalars=WriteScalars(log, self.sums, config.batch_size),
+            evaluation=self._evaluate(log, newest, observer),
+            epoch=FinishEpoch(
+                log, self.sums, newest, per_epoch=per_epoch, say=self.details.print,
+                print_every=config.print_every_epochs,
+            ),
+            others=[*observer.events(next_step, evaluation), *self._own_events(self)],
+            checkpoint=checkpoint,
+            best=SaveBest(checkpoint, self.checkpoints.is_among_best),
+        )  # fmt: skip
+
+    def _evaluate(self, log: run_log.RunLog, newest: NewestValidation, observer: Observer) -> Evaluate | None:
+        """The evaluation of the validation split; None where there is none."""
+        if "validation" not in self.splits:
+            return None
+        batches = self.evaluation_batches("validation")
+        return Evaluate(
+            log, newest, self.early_stopping, validate=lambda: observer.validate(batches),
+            validate_average=self._with_averages(batches),
+        )  # fmt: skip
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
         """All of a split, padded to the evaluation's batch size."""
@@ -248,11 +270,16 @@ class Session:
 
         return score
 
-    def _save(self, log: run_log.RunLog, step: int, score: float | None = None) -> None:
+    def _save_moment(self, log: run_log.RunLog, moment: Moment, score: float | None) -> None:
+        """Saves from within an event."""
+        self._save(log, moment.step, score, train_secs=moment.train_secs)
+
+    def _save(self, log: run_log.RunLog, step: int, score: float | None = None, *, train_secs: float) -> None:
         """The checkpoint is the commit: what it stands for has to be in the logs before, and sound."""
         log.commit()
         if step not in self.checkpoints.steps():
             divergence.check_finite(divergence.state(self.model, self.step), step)
+            self.run_time.commit(step, train_secs)
             self.checkpoints.save(step, score=score, keep_step=self.early_stopping.best_step)
 
     def _test(self, log: run_log.RunLog, loop: Loop, step: int) -> dict[str, dict[str, float]]:
