@@ -147,7 +147,7 @@ def _facts(run: Facts) -> list[Fact]:
         "Best validation loss": _shown(run.number("best.validation.loss"), ".4f"),
         "Best step": _shown(run.number("best.step"), ",.0f"),
         "Steps": _shown(run.number("steps"), ",.0f"),
-        "Training time": _duration(run.number("train_secs")),
+        "Training time": _training_time(run),
         "Examples per second": _shown(run.number("examples_per_sec"), ",.0f"),
     }
     return [Fact(label, value) for label, value in found.items() if value]
@@ -159,6 +159,15 @@ def _shown(number: float | None, form: str) -> str:
 
 def _score(share: float) -> str:
     return "–" if math.isnan(share) else f"{share:.4f}"
+
+
+def _training_time(run: Facts) -> str:
+    """The sum over the parts of the run, with their number where there are several, and the steps it is known of."""
+    duration, parts, steps = _duration(run.number("train_secs")), run.number("parts"), run.number("timed_steps")
+    if not duration:
+        return ""
+    several = f" over {parts:,.0f} parts" if parts is not None and parts > 1 else ""
+    return duration + several + (f", for {steps:,.0f} of the steps" if steps is not None else "")
 
 
 def _duration(secs: float | None) -> str:

@@ -12,6 +12,7 @@ from tfcore.build import runtime
 from tfcore.run.parts import Parts
 from tfcore.run.restore import Restored
 from tfcore.terminal import tables
+from tfcore.training.run_time import Elapsed
 
 
 def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
@@ -51,10 +52,13 @@ def warnings_of_restore(restored: Restored) -> Iterator[str]:
     yield from (f"  {clause}" for clause in restored.differences)
 
 
-def conclusion(
-    result: dict[str, Any], *, folder: Path, total_steps: int, train_secs: float, total_secs: float
-) -> Iterator[str]:
-    """Yields the lines of the end."""
+def untimed(steps: int) -> str:
+    """Returns the line of a run that goes on from steps of which its folder has no time."""
+    return f"How long {steps:,} of these steps took is not in the run folder. They are not timed."
+
+
+def conclusion(result: dict[str, Any], elapsed: Elapsed, *, folder: Path, total_steps: int) -> Iterator[str]:
+    """Yields the lines of the end, with the time of all parts of the run."""
     if result["status"] == "interrupted":
         flag = shlex.quote(f"--run_dir={folder}")
         yield f"Stopped and saved at step {result['steps']} of {total_steps}. Go on with {flag}"
@@ -63,7 +67,11 @@ def conclusion(
         best, step = result["best"]["validation"], result["best"]["step"]
         yield f"best validation loss {best['loss']:.4f}, accuracy {best['accuracy']:.4f}, at step {step:,}"
     how = result["status"].replace("_", " ")
-    yield f"{how} after {result['steps']:,} steps in {total_secs:.1f} s ({train_secs:.1f} s of training)"
+    parts = f" over {elapsed.parts} parts" if elapsed.parts > 1 else ""
+    unknown = elapsed.step - elapsed.timed_steps
+    rest = f", not counting {unknown:,} steps of unknown time" if unknown else ""
+    times = f"{elapsed.total_secs:.1f} s ({elapsed.train_secs:.1f} s of training){parts}{rest}"
+    yield f"{how} after {result['steps']:,} steps in {times}"
     yield f"test loss {result['test']['loss']:.4f}, test accuracy {result['test']['accuracy']:.4f}"
     if "test_average" in result:
         averaged = result["test_average"]

@@ -4,23 +4,21 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from fractions import Fraction
-from functools import partial
 from typing import Any
 
 from rich.console import Console
 
 from tfcore.build.data import check_validation
 from tfcore.config import RunConfig
-from tfcore.data.batches import EvaluationBatches, data_errors
+from tfcore.data.batches import data_errors
 from tfcore.data.dataset import Dataset
 from tfcore.errors import DiskError, TfcoreError
 from tfcore.look.observer import Observer
 from tfcore.machine import machine
-from tfcore.metrics import Scores
 from tfcore.modules import BrokenModelError
 from tfcore.run import memory, messages
 from tfcore.run.diagnose import Replay, diagnose
+from tfcore.run.events import run_events, score_averages, steps_per_epoch
 from tfcore.run.parts import Parts, build_parts
 from tfcore.run.provenance import Provenance
 from tfcore.run.restore import check_length, how_to_go_on, restore
@@ -28,11 +26,11 @@ from tfcore.terminal import progress, tables
 from tfcore.training import divergence, run_log
 from tfcore.training.checkpoints import Checkpoints
 from tfcore.training.divergence import DivergedError
-from tfcore.training.events import Event, Schedule
+from tfcore.training.events import Event, Moment
 from tfcore.training.loop import Loop, NextStep
 from tfcore.training.run_folder import RunFolder
+from tfcore.training.run_time import RunTime
 from tfcore.training.signals import StopSignals
-from tfcore.training.standard_events import StandardEvents
 
 _SIGNAL_STATUS = 128
 Events = Callable[[Parts], Sequence[Event]]
@@ -71,7 +69,8 @@ class Session:
     ) -> None:
         self.config, self.folder, self.console = config, folder, console
         self.details = Console(quiet=True) if quiet else console
-        self._start, self._max_call_steps, self._custom_events = time.monotonic(), max_call_steps, events
+        self._run_time = RunTime(folder.path)
+        self._max_call_steps, self._custom_events = max_call_steps, events
         self._model = model
         self.parts = self._built(data)
         if not folder.is_started:
@@ -125,6 +124,8 @@ class Session:
             self.folder.write_config(self.config.flags())
             self.folder.write_architecture(self.parts.architecture.to_json())
             run_log.trim(self.folder.path, first_step or -1)
+            if untimed_steps := self._run_time.resume(first_step):
+                self.details.print(messages.untimed(untimed_steps))
             if not is_new:
                 on_start()
             with run_log.RunLog(self.folder.path) as log, data_errors(self.parts.splits.values()):
@@ -200,20 +201,18 @@ class Session:
                 should_stop=lambda: stop() or time.monotonic() >= deadline,
             )
             steps = self.parts.completed_steps
-            self._save(log, steps)
-            result: dict[str, Any] = {"status": ended_by or "finished", "steps": steps, "train_secs": loop.train_secs}
-            result["machine"] = machine()
-            result["examples_per_sec"] = (steps - first_step) * self.config.batch_size / max(loop.train_secs, 1e-9)
+            self._save(log, steps, train_secs=loop.train_secs)
+            result: dict[str, Any] = {"status": ended_by or "finished", "steps": steps, "machine": machine()}
+            result |= self._run_time.elapsed(steps, loop.train_secs).result(self.config.batch_size)
             if best.best_step is not None:
                 result["best"] = {"step": best.best_step, "validation": best.best_scores}
             if ended_by != "interrupted":
                 result |= self._test(log, loop, steps)
         log.commit()  # before the result says that there is nothing left to do
+        self._run_time.commit(steps, loop.train_secs)
         self.folder.write_result(result)
-        for line in messages.conclusion(
-            result, folder=self.folder.path, total_steps=self.parts.total_steps, train_secs=loop.train_secs,
-            total_secs=time.monotonic() - self._start,
-        ):  # fmt: skip
+        elapsed = self._run_time.elapsed(steps, loop.train_secs)
+        for line in messages.conclusion(result, elapsed, folder=self.folder.path, total_steps=self.parts.total_steps):
             self.console.print(line)
         return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
 
@@ -222,13 +221,9 @@ class Session:
         best = self.parts.early_stopping
         return progress.ProgressLine(
             first_step=first_step, total_steps=self.parts.total_steps, batch_size=self.config.batch_size,
-            per_epoch=self._steps_per_epoch, means=self.parts.sums.of_epoch,
+            per_epoch=steps_per_epoch(self.parts), means=self.parts.sums.of_epoch,
             best=lambda: None if best.best_step is None else best.best_scores,
         )  # fmt: skip
-
-    @property
-    def _steps_per_epoch(self) -> Fraction:
-        return self.config.steps_per_epoch(len(self.parts.splits["train"]))
 
     def _observer(self, log: run_log.RunLog) -> Observer:
         return Observer(self.parts, self.folder.path, log)
@@ -236,59 +231,29 @@ class Session:
     def loop(self, log: run_log.RunLog, show_progress: Callable[[int], None] = lambda _: None) -> Loop:
         """Returns the loop with its events, in the order in which they happen at a step."""
         parts = self.parts
-        validation = parts.evaluation_batches("validation") if "validation" in parts.splits else None
-        observer = self._observer(log)
-        standard = StandardEvents(
-            log=log, sums=parts.sums, batch_size=self.config.batch_size,
-            validate=None if validation is None else lambda: observer.validate(validation),
-            validate_average=None if validation is None else self._with_averages(validation),
-            early_stopping=parts.early_stopping, save=lambda step, score: self._save(log, step, score),
-            is_among_best=self.checkpoints.is_among_best,
-            say=self.details.print, per_epoch=self._steps_per_epoch,
-            print_every_epochs=self.config.print_every_epochs,
-        )  # fmt: skip
 
         def next_step() -> NextStep:
             return loop.next_step()
 
-        events = self._events(standard, partial(observer.events, next_step))
+        def save(moment: Moment, score: float | None) -> None:
+            self._save(log, moment.step, score, train_secs=moment.train_secs)
+
+        events = run_events(
+            parts, log, self._observer(log), next_step=next_step, save=save,
+            is_among_best=self.checkpoints.is_among_best, say=self.details.print, custom=self._custom_events(parts),
+        )  # fmt: skip
         loop = Loop(
             parts.step, parts.training_batches(), events, xla=self.config.xla == "on",
             max_call_steps=self._max_call_steps, after_call=show_progress,
         )  # fmt: skip
         return loop
 
-    def _events(self, standard: StandardEvents, looks: Callable[[Schedule], list[Event]]) -> list[Event]:
-        """Returns the standard events, with looks and custom events before the checkpoint, and when each is due."""
-        config, per_epoch = self.config, self._steps_per_epoch
-        every = config.batch_accuracy_every_steps
-        evaluation = Schedule(Fraction(str(config.evaluate_every_epochs)) * per_epoch, also_last=True)
-        events = standard.events(
-            batch_accuracy=Schedule(Fraction(every), offset=1) if every else None,
-            scalars=Schedule(Fraction(config.log_every_steps), also_last=True),
-            evaluation=evaluation,
-            epoch=Schedule(per_epoch, also_last=True),
-            checkpoint=Schedule(Fraction(str(config.checkpoint_every_epochs)) * per_epoch),
-        )
-        place = next(number for number, event in enumerate(events) if event.name == "checkpoint")
-        return [*events[:place], *looks(evaluation), *self._custom_events(self.parts), *events[place:]]
-
-    def _with_averages(self, batches: EvaluationBatches) -> Callable[[], Scores] | None:
-        """Returns an evaluation with the averaged weights; None where there are none."""
-        if self.config.average_decay is None:
-            return None
-
-        def score() -> Scores:
-            with self.parts.step.optimizer.averaged_weights():
-                return self.parts.evaluation(batches)
-
-        return score
-
-    def _save(self, log: run_log.RunLog, step: int, score: float | None = None) -> None:
+    def _save(self, log: run_log.RunLog, step: int, score: float | None = None, *, train_secs: float) -> None:
         """Commits the run: what the checkpoint stands for has to be in the logs before, and finite."""
         log.commit()
         if step not in self.checkpoints.steps():
             divergence.check_finite(divergence.state(self.parts.model, self.parts.step), step)
+            self._run_time.commit(step, train_secs)
             self.checkpoints.save(step, score=score, keep_step=self.parts.early_stopping.best_step)
 
     def _test(self, log: run_log.RunLog, loop: Loop, step: int) -> dict[str, dict[str, float]]:
@@ -301,7 +266,7 @@ class Session:
         scores, probabilities = self.parts.evaluation.with_probabilities(batches)
         found = {"test": tables.headline(scores)}
         self._observer(log).conclude(step, scores, probabilities, *loop.next_batch())
-        averaged = self._with_averages(batches)
+        averaged = score_averages(self.parts, "test")
         if averaged is not None:
             found["test_average"] = tables.headline(averaged())
         averages = {f"average_{name}": value for name, value in found.get("test_average", {}).items()}
