@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
 from tfcore.build import signatures
@@ -14,8 +15,14 @@ _CHAIN = "tfcore.optimizers.chain:Chain"
 _FIELDS = tuple(item.name for item in fields(RunConfig))
 
 
-def settings(table: Table) -> dict[str, dict[str, Any]]:
-    """Each setting that optimizers of the table take: the optimizers, with their defaults."""
+def settings(table: Table) -> Mapping[str, Mapping[str, Any]]:
+    """The settings that optimizers of the table take: each with these optimizers and their defaults."""
+    return _settings(tuple(table.items()))
+
+
+@lru_cache
+def _settings(rows: tuple[tuple[str, str], ...]) -> dict[str, dict[str, Any]]:
+    table = dict(rows)
     found = {name: signature(name, table) for name in table}
     by_setting = {
         setting: {name: taken.arguments[setting].default for name, taken in found.items()
@@ -25,6 +32,7 @@ def settings(table: Table) -> dict[str, dict[str, Any]]:
     return {setting: users for setting, users in by_setting.items() if users}
 
 
+@lru_cache
 def chain_settings() -> tuple[str, ...]:
     """The settings that every optimizer takes."""
     return tuple(name for name in signatures.annotated(_CHAIN) if name in _FIELDS)
