@@ -5,15 +5,15 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import tensorflow as tf
-from numpy.typing import NDArray
 from PIL import Image
 
 from tfcore.files import replacing, writing
 from tfcore.look import model_sheets, prediction_sheets
 from tfcore.metrics import Scores
+from tfcore.training.evaluation import Predictions
 from tfcore.training.observation import Seen
 
 if TYPE_CHECKING:
@@ -54,16 +54,17 @@ class Album:
         image = prediction_sheets.confusion(scores.confusion, self._names)
         return _encoded({} if image is None else {f"confusion_{split}": image})
 
-    def mistakes(self, split: str, probabilities: NDArray[Any]) -> dict[str, Png]:
-        """The most confidently wrong examples of the split, float32 `[N, classes]` being what is predicted."""
-        examples = self._session.splits[split]
-        labels = examples.labels
+    def mistakes(self, split: str, predictions: Predictions) -> dict[str, Png]:
+        """The most confidently wrong examples of the split, among those that there are predictions of."""
+        examples, probabilities = self._session.splits[split], predictions.probabilities
+        labels = examples.labels[:: predictions.every]
         numbers = prediction_sheets.most_wrong(probabilities, labels)
         if not len(numbers):
             return {}
-        pictures, _ = examples.gather(tf.constant(numbers))
+        pictures, _ = examples.gather(tf.constant(numbers * predictions.every))
         count = int((probabilities.argmax(1) != labels).sum())
-        title = f"{count:,} of {len(labels):,} are wrong; the most confident of them"
+        among = f" ({predictions.subset})" if predictions.subset else ""
+        title = f"{count:,} of {len(labels):,}{among} are wrong; the most confident of them"
         image = prediction_sheets.wrong(title, pictures.numpy(), probabilities[numbers], labels[numbers], self._names)
         return _encoded({f"wrong_{split}": image})
 

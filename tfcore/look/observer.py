@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from tfcore.config import IDENTITY, RunConfig, spelled
 from tfcore.data.batches import EvaluationBatches
@@ -19,6 +18,7 @@ from tfcore.metrics import Scores
 from tfcore.modules import LayerRow, graph
 from tfcore.terminal import tables
 from tfcore.training import observation, summaries
+from tfcore.training.evaluation import Predictions
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.loop import NextStep
 from tfcore.training.observation import Observed
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tfcore.run.session import Session
 
 _IMAGES_EVERY = 5  # looks
+_OF_PREDICTIONS = {"images", "pr_curves"}  # parts that show predictions
 _ALWAYS = {"model", "dataset", "optimizer", "learning_rate", "batch_size", "seed"}  # settings that HParams shows
 
 
@@ -45,7 +46,7 @@ class Observer:
         self._parts = session.config.summary_parts
         self._every = session.config.observe_every_steps
         self._album = Album(session)
-        self._validated: tuple[Scores, NDArray[Any]] | None = None  # by the newest evaluation; float32 [N, classes]
+        self._validated: tuple[Scores, Predictions] | None = None  # by the newest evaluation
 
     def begin(self) -> None:
         """What holds for all of the run: its configuration, model and machine, the graph, its row of HParams."""
@@ -71,14 +72,22 @@ class Observer:
         if self._parts & {"norms", "histograms", "images"}:
             looks = Schedule(self._every, offset=1, also_last=True)
             found.append(Event("observation", looks, partial(self.observe, next_step)))
-        if self._parts & {"images", "pr_curves"} and "validation" in self._session.splits:
+        if self._parts & _OF_PREDICTIONS and "validation" in self._session.splits:
             found.append(Event("predictions", evaluation, partial(self.look_at_validation, evaluation)))
         return found
 
     def validate(self, batches: EvaluationBatches) -> Scores:
-        """Scores the validation split, and keeps what was predicted for `look_at_validation`."""
-        self._validated = self._session.evaluation.with_probabilities(batches)
+        """Scores the validation split, and keeps the predictions where `look_at_validation` shows them."""
+        if not self._parts & _OF_PREDICTIONS:
+            return self._session.evaluation(batches)
+        self._validated = self._session.evaluation.with_predictions(batches)
         return self._validated[0]
+
+    def test(self, batches: EvaluationBatches) -> tuple[Scores, Predictions | None]:
+        """Scores the test split; with its predictions where `conclude` shows them."""
+        if not self._parts & _OF_PREDICTIONS and not self._session.config.report:
+            return self._session.evaluation(batches), None
+        return self._session.evaluation.with_predictions(batches)
 
     def observe(self, next_step: Callable[[], NextStep], moment: Moment) -> None:
         """Looks at the step that comes next, and at the model's insides; at the end these are left to `conclude`."""
@@ -105,14 +114,14 @@ class Observer:
         if not is_due(self._every):
             return
         assert self._validated is not None
-        scores, probabilities = self._validated
-        self._show_curves(step, "validation", probabilities)
+        scores, predictions = self._validated
+        self._show_curves(step, "validation", predictions)
         if "images" in self._parts and is_due(_IMAGES_EVERY * self._every):
-            pictures = self._album.confusion("validation", scores) | self._album.mistakes("validation", probabilities)
+            pictures = self._album.confusion("validation", scores) | self._album.mistakes("validation", predictions)
             self._show(step, "validation", pictures)
 
     def conclude(
-        self, step: int, scores: Scores, probabilities: NDArray[Any], images: tf.Tensor, labels: tf.Tensor
+        self, step: int, scores: Scores, predictions: Predictions | None, images: tf.Tensor, labels: tf.Tensor
     ) -> None:
         """What the weights that were scored give. Leaves `test.json`, and the pictures that a report has.
 
@@ -120,34 +129,35 @@ class Observer:
 
         Args:
             step: completed steps.
-            scores: of the test split.
-            probabilities: of its examples, float32 `[N, classes]`.
+            scores, predictions: of `test`.
             images, labels: a training batch, uint8 `[B, H, W, C]` and int32 `[B]`.
         """
         with replacing(self._session.folder.path / TEST) as scratch:
             text = json.dumps(tables.scores_json(scores, self._session.data.class_names), indent=2)
             scratch.write_text(text + "\n", encoding="utf-8")
-        self._show_curves(step, "test", probabilities)
+        if predictions is None:
+            return
+        self._show_curves(step, "test", predictions)
         if "images" in self._parts:
-            pictures = self._leave_pictures(probabilities, images, labels)
+            pictures = self._leave_pictures(predictions, images, labels)
             self._show(step, "test", self._album.confusion("test", scores) | pictures)
         elif self._session.config.report:
-            self._leave_pictures(probabilities, images, labels)
+            self._leave_pictures(predictions, images, labels)
 
-    def _leave_pictures(self, probabilities: NDArray[Any], images: tf.Tensor, labels: tf.Tensor) -> dict[str, Png]:
+    def _leave_pictures(self, predictions: Predictions, images: tf.Tensor, labels: tf.Tensor) -> dict[str, Png]:
         """The pictures that a report has: of the model with a training batch, and of the mistakes on the test split."""
         seen = observation.see(self._session.model, images, labels)
-        pictures = self._album.model(seen) | self._album.mistakes("test", probabilities)
+        pictures = self._album.model(seen) | self._album.mistakes("test", predictions)
         album.leave(pictures, self._session.folder.path / PICTURES)
         return pictures
 
-    def _show_curves(self, step: int, split: str, probabilities: NDArray[Any]) -> None:
+    def _show_curves(self, step: int, split: str, predictions: Predictions) -> None:
         """A PR curve of each class."""
         if "pr_curves" not in self._parts:
             return
-        labels = self._session.splits[split].labels
+        labels = self._session.splits[split].labels[:: predictions.every]
         curves = (
-            summaries.pr_curve(name, labels == number, probabilities[:, number])
+            summaries.pr_curve(name, labels == number, predictions.probabilities[:, number], of=predictions.subset)
             for number, name in enumerate(self._session.data.class_names)
         )
         self._log.add(step, split, list(curves))

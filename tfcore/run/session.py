@@ -262,9 +262,10 @@ class Session:
             for part in ("model.", "optimizer.average."):
                 self.checkpoints.restore(best, only=part)
         batches = self.evaluation_batches("test")
-        scores, probabilities = self.evaluation.with_probabilities(batches)
+        observer = Observer(self, log)
+        scores, predictions = observer.test(batches)
         found = {"test": tables.headline(scores)}
-        Observer(self, log).conclude(step, scores, probabilities, *loop.next_batch())
+        observer.conclude(step, scores, predictions, *loop.next_batch())
         averaged = self._with_averages(batches)
         if averaged is not None:
             found["test_average"] = tables.headline(averaged())
