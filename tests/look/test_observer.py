@@ -1,6 +1,7 @@
 """Summaries beside the curves: the requested parts, at their steps, without any effect on the weights."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,10 @@ from tfcore.build.configuration import resolve
 from tfcore.config import SUMMARIES, RunConfig
 from tfcore.data.dataset import Dataset, Split
 from tfcore.layers import Linear
-from tfcore.look import album
+from tfcore.look import album, prediction_sheets
 from tfcore.modules import named_variables
 from tfcore.run.session import Session
-from tfcore.training import log_files
+from tfcore.training import evaluation, log_files
 from tfcore.training.divergence import DivergedError
 from tfcore.training.run_folder import RunFolder
 
@@ -163,6 +164,38 @@ def test_predictions_are_those_of_the_first_evaluation_after_each_look(
     assert steps_with(tmp_path / "run", "validation", "/pr_curves") == curves
     assert steps_with(tmp_path / "run", "validation", "confusion_validation") == pictures
     assert steps_with(tmp_path / "run", "test", "/pr_curves") == {13}
+
+
+def test_curves_and_mistakes_of_a_part_of_the_examples_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "PREDICTIONS_BYTES", 5 * 4 * 3)  # five examples of three classes
+    titles: list[str] = []
+    draw = prediction_sheets.wrong
+    monkeypatch.setattr(prediction_sheets, "wrong", lambda title, *rest: titles.append(title) or draw(title, *rest))
+    config = replace(CONFIG, summaries="images,pr_curves", eval_batch_size=3, learning_rate=1e-30)
+    run(tmp_path / "run", config)
+    assert [re.sub("^[0-9]", "n", title) for title in titles] == [
+        "n of 4 (1 in 2 of 8 examples) are wrong; the most confident of them",
+        "n of 5 (1 in 2 of 9 examples) are wrong; the most confident of them",
+    ]
+    described = {
+        (path.parent.name, value.metadata.summary_description)
+        for path in (tmp_path / "run").rglob("events.out.tfevents.*")
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+        for value in Event.FromString(record).summary.value
+        if "/pr_curves" in value.tag
+    }
+    assert described == {("validation", "1 in 2 of 8 examples"), ("test", "1 in 2 of 9 examples")}
+
+
+def test_predictions_are_kept_only_where_they_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[str] = []
+    original = evaluation.Evaluation.with_predictions
+    monkeypatch.setattr(
+        evaluation.Evaluation, "with_predictions", lambda *args: kept.append(summaries) or original(*args)
+    )
+    for report, summaries in ((False, "norms,histograms,graph,hparams,text"), (True, "none"), (False, "pr_curves")):
+        run(tmp_path / summaries, replace(CONFIG, summaries=summaries, report=report, steps=1))
+    assert kept == ["none", "pr_curves", "pr_curves"]  # test; validation and test
 
 
 def test_a_run_that_ends_early_shows_its_last_evaluation(tmp_path: Path) -> None:

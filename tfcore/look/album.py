@@ -5,16 +5,16 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
-from numpy.typing import NDArray
 from PIL import Image
 
 from tfcore.files import replacing, writing
 from tfcore.look import model_sheets, prediction_sheets
 from tfcore.metrics import Scores
 from tfcore.run.parts import Parts
+from tfcore.training.evaluation import Predictions
 from tfcore.training.observation import Seen
 
 _MOST_FILTERS = 32  # on a sheet
@@ -52,16 +52,17 @@ class Album:
         image = prediction_sheets.confusion(scores.confusion, self._names)
         return _encoded({} if image is None else {f"confusion_{split}": image})
 
-    def mistakes(self, split: str, probabilities: NDArray[Any]) -> dict[str, Png]:
-        """Draws the most confidently wrong examples of the split; `probabilities` are float32 `[N, classes]`."""
-        examples = self._parts.splits[split]
-        labels = examples.labels
+    def mistakes(self, split: str, predictions: Predictions) -> dict[str, Png]:
+        """Draws the most confidently wrong examples of the split, among those that there are predictions of."""
+        examples, probabilities = self._parts.splits[split], predictions.probabilities
+        labels = examples.labels[:: predictions.every]
         numbers = prediction_sheets.most_wrong(probabilities, labels)
         if not len(numbers):
             return {}
-        pictures, _ = examples.gather(tf.constant(numbers))
+        pictures, _ = examples.gather(tf.constant(numbers * predictions.every))
         count = int((probabilities.argmax(1) != labels).sum())
-        title = f"{count:,} of {len(labels):,} are wrong; the most confident of them"
+        among = f" ({predictions.subset})" if predictions.subset else ""
+        title = f"{count:,} of {len(labels):,}{among} are wrong; the most confident of them"
         image = prediction_sheets.wrong(title, pictures.numpy(), probabilities[numbers], labels[numbers], self._names)
         return _encoded({f"wrong_{split}": image})
 

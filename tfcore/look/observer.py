@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from tfcore.config import IDENTITY, RunConfig, spelled
 from tfcore.data.batches import EvaluationBatches
@@ -21,6 +20,7 @@ from tfcore.modules import LayerRow, graph
 from tfcore.run.parts import Parts
 from tfcore.terminal import tables
 from tfcore.training import observation, summaries
+from tfcore.training.evaluation import Predictions
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.loop import NextStep
 from tfcore.training.observation import Observed
@@ -28,6 +28,7 @@ from tfcore.training.run_folder import PICTURES, TEST
 from tfcore.training.run_log import RunLog
 
 _IMAGES_EVERY = 5  # observations
+_OF_PREDICTIONS = {"images", "pr_curves"}  # parts that show predictions
 _ALWAYS = {"model", "dataset", "optimizer", "learning_rate", "batch_size", "seed"}  # settings that HParams shows
 
 
@@ -45,7 +46,7 @@ class Observer:
         self._summaries = self._parts.config.summary_parts
         self._every = parts.config.observe_every_steps
         self._album = Album(parts)
-        self._validated: tuple[Scores, NDArray[Any]] | None = None  # by the newest evaluation; float32 [N, classes]
+        self._validated: tuple[Scores, Predictions] | None = None  # by the newest evaluation
 
     def begin(self) -> None:
         """Writes the summaries of the whole run: configuration, model, machine, graph, hyperparameters."""
@@ -71,14 +72,22 @@ class Observer:
         if self._summaries & {"norms", "histograms", "images"}:
             looks = Schedule(self._every, offset=1, also_last=True)
             found.append(Event("observation", looks, partial(self.observe, next_step)))
-        if self._summaries & {"images", "pr_curves"} and "validation" in self._parts.splits:
+        if self._summaries & _OF_PREDICTIONS and "validation" in self._parts.splits:
             found.append(Event("predictions", evaluation, partial(self.look_at_validation, evaluation)))
         return found
 
     def validate(self, batches: EvaluationBatches) -> Scores:
-        """Scores the validation split, and keeps the predictions for `look_at_validation`."""
-        self._validated = self._parts.evaluation.with_probabilities(batches)
+        """Scores the validation split, and keeps the predictions where `look_at_validation` shows them."""
+        if not self._summaries & _OF_PREDICTIONS:
+            return self._parts.evaluation(batches)
+        self._validated = self._parts.evaluation.with_predictions(batches)
         return self._validated[0]
+
+    def test(self, batches: EvaluationBatches) -> tuple[Scores, Predictions | None]:
+        """Scores the test split; with its predictions where `conclude` shows them."""
+        if not self._summaries & _OF_PREDICTIONS and not self._parts.config.report:
+            return self._parts.evaluation(batches), None
+        return self._parts.evaluation.with_predictions(batches)
 
     def observe(self, next_step: Callable[[], NextStep], moment: Moment) -> None:
         """Records the next step's norms and histograms, every fifth time with pictures; `conclude` draws the last."""
@@ -105,14 +114,14 @@ class Observer:
         if not is_due(self._every):
             return
         assert self._validated is not None
-        scores, probabilities = self._validated
-        self._show_curves(step, "validation", probabilities)
+        scores, predictions = self._validated
+        self._show_curves(step, "validation", predictions)
         if "images" in self._summaries and is_due(_IMAGES_EVERY * self._every):
-            pictures = self._album.confusion("validation", scores) | self._album.mistakes("validation", probabilities)
+            pictures = self._album.confusion("validation", scores) | self._album.mistakes("validation", predictions)
             self._show(step, "validation", pictures)
 
     def conclude(
-        self, step: int, scores: Scores, probabilities: NDArray[Any], images: tf.Tensor, labels: tf.Tensor
+        self, step: int, scores: Scores, predictions: Predictions | None, images: tf.Tensor, labels: tf.Tensor
     ) -> None:
         """Writes the summaries of the test split, `test.json`, and the pictures for the report.
 
@@ -120,34 +129,35 @@ class Observer:
 
         Args:
             step: completed steps.
-            scores: of the test split.
-            probabilities: predicted for its examples, float32 `[N, classes]`.
+            scores, predictions: of `test`.
             images, labels: a training batch, uint8 `[B, H, W, C]` and int32 `[B]`.
         """
         with replacing(self._folder / TEST) as scratch:
             text = json.dumps(tables.scores_json(scores, self._parts.data.class_names), indent=2)
             scratch.write_text(text + "\n", encoding="utf-8")
-        self._show_curves(step, "test", probabilities)
+        if predictions is None:
+            return
+        self._show_curves(step, "test", predictions)
         if "images" in self._summaries:
-            pictures = self._leave_pictures(probabilities, images, labels)
+            pictures = self._leave_pictures(predictions, images, labels)
             self._show(step, "test", self._album.confusion("test", scores) | pictures)
         elif self._parts.config.report:
-            self._leave_pictures(probabilities, images, labels)
+            self._leave_pictures(predictions, images, labels)
 
-    def _leave_pictures(self, probabilities: NDArray[Any], images: tf.Tensor, labels: tf.Tensor) -> dict[str, Png]:
+    def _leave_pictures(self, predictions: Predictions, images: tf.Tensor, labels: tf.Tensor) -> dict[str, Png]:
         """Writes the report's pictures: the model on a training batch, and the mistakes on the test split."""
         seen = observation.see(self._parts.model, images, labels)
-        pictures = self._album.model(seen) | self._album.mistakes("test", probabilities)
+        pictures = self._album.model(seen) | self._album.mistakes("test", predictions)
         album.leave(pictures, self._folder / PICTURES)
         return pictures
 
-    def _show_curves(self, step: int, split: str, probabilities: NDArray[Any]) -> None:
+    def _show_curves(self, step: int, split: str, predictions: Predictions) -> None:
         """Logs a precision-recall curve of each class."""
         if "pr_curves" not in self._summaries:
             return
-        labels = self._parts.splits[split].labels
+        labels = self._parts.splits[split].labels[:: predictions.every]
         curves = (
-            summaries.pr_curve(name, labels == number, probabilities[:, number])
+            summaries.pr_curve(name, labels == number, predictions.probabilities[:, number], of=predictions.subset)
             for number, name in enumerate(self._parts.data.class_names)
         )
         self._log.add(step, split, list(curves))

@@ -262,10 +262,10 @@ class Session:
         if self.config.patience is not None and best is not None and best != step:
             for part in ("model.", "optimizer.average."):
                 self.checkpoints.restore(best, only=part)
-        batches = self.parts.evaluation_batches("test")
-        scores, probabilities = self.parts.evaluation.with_probabilities(batches)
+        observer = self._observer(log)
+        scores, predictions = observer.test(self.parts.evaluation_batches("test"))
         found = {"test": tables.headline(scores)}
-        self._observer(log).conclude(step, scores, probabilities, *loop.next_batch())
+        observer.conclude(step, scores, predictions, *loop.next_batch())
         averaged = score_averages(self.parts, "test")
         if averaged is not None:
             found["test_average"] = tables.headline(averaged())
