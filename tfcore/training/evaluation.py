@@ -1,4 +1,4 @@
-"""Scores of a model over a split: every example exactly once, whatever the batch size."""
+"""Evaluates a model on a split: every example counts exactly once, independent of the batch size."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ class Batches(Protocol):
 
 
 class Evaluation:
-    """Evaluates `model` in one compiled call; traced once for all splits of equal batch size.
+    """Evaluates `model` in one compiled call, traced once for all splits of equal batch size.
 
     Args:
         model: called as `model(images, training=False)`; gives logits `[N, classes]`.
@@ -34,15 +34,15 @@ class Evaluation:
         self.run = tf.function(self._run, autograph=False)
 
     def __call__(self, batches: Batches) -> Scores:
-        """Loss, accuracy, top-k and confusion matrix over all of `batches`."""
+        """Computes loss, accuracy, top-k accuracy and confusion matrix over all of `batches`."""
         return self.with_probabilities(batches)[0]
 
     def with_probabilities(self, batches: Batches) -> tuple[Scores, NDArray[np.float32]]:
-        """The scores, and the probability of each class for each example, `[N, classes]`, in their order."""
+        """Computes the scores, and the class probabilities of each example in order, float32 `[N, classes]`."""
         self._sums.reset()
         probabilities = self.run(iter(batches), tf.constant(batches.count)).numpy()
         scores = self._sums.scores()
-        return scores, probabilities[: scores.examples]  # what comes after them is padding
+        return scores, probabilities[: scores.examples]  # the rest is padding
 
     def _run(self, iterator: Iterator[Any], count: tf.Tensor) -> tf.Tensor:
         def add_batch(number: tf.Tensor, found: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:

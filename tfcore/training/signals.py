@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first is a polite request, which the loop looks at after each call; a second ends at once."""
+"""Handles Ctrl-C and SIGTERM: the first asks the loop to stop after its current call, a second ends the process."""
 
 import contextlib
 import os
@@ -11,16 +11,16 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Some programs, GNU timeout among them, send what they mean as one signal twice within a moment.
+# Some programs, such as GNU timeout, send one signal twice in quick succession.
 _ONE_SIGNAL_SECS = 0.5
-_SHOW_CURSOR = "\x1b[?25h"  # which a progress bar hides
+_SHOW_CURSOR = "\x1b[?25h"  # a progress bar hides it
 
 
 class StopSignals:
-    """While it lasts, a signal is remembered instead of ending the process. For the main thread only.
+    """Inside the block, a first signal is recorded instead of ending the process. For the main thread only.
 
-    A second one ends the process at once and saves nothing, also while a compiled call runs: Python's own handlers wait
-    for its return, so a thread listens to what arrives.
+    A second one ends the process at once, without saving, also during a compiled call: Python runs its own handlers
+    only after the call, so a thread listens for the signals.
     """
 
     def __init__(self) -> None:
@@ -41,12 +41,12 @@ class StopSignals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._previous_descriptor)
-        self._arriving.close()  # which ends the listener
+        self._arriving.close()  # ends the listener
         self._listener.join()
         self._listening.close()
 
     def __call__(self) -> bool:
-        """Whether one came."""
+        """Whether a signal was received."""
         return self.received is not None
 
     def _remember(self, number: int, _: FrameType | None) -> None:
@@ -54,20 +54,20 @@ class StopSignals:
 
 
 def _listen(arriving: socket.socket) -> None:
-    """Says so when a first signal comes, and ends the process at the second; returns when the other end closes."""
+    """Prints a message at the first signal and ends the process at the second; returns when the socket closes."""
     first: float | None = None
     while numbers := arriving.recv(1):
         if numbers[0] not in _SIGNALS:
             continue
         if first is None:
             first = time.monotonic()
-            _say("Stopping: the run is saved first. Once more ends it at once, without saving.")
+            _say("Stopping: the run is saved first. A second signal ends it at once, without saving.")
         elif time.monotonic() - first > _ONE_SIGNAL_SECS:
-            _say("Ended at once. The run goes on from its newest checkpoint." + _SHOW_CURSOR * sys.stderr.isatty())
+            _say("Ended at once. The run resumes from its newest checkpoint." + _SHOW_CURSOR * sys.stderr.isatty())
             os._exit(128 + numbers[0])
 
 
 def _say(text: str) -> None:
-    """On standard error, from whatever thread; one that is closed is no reason to go on."""
+    """Writes a line to standard error from any thread; a closed one is ignored."""
     with contextlib.suppress(OSError):
         os.write(2, f"{text}\n".encode())
