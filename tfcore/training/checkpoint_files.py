@@ -1,7 +1,7 @@
-"""One checkpoint on disk: a `tf.train.Checkpoint` of a flat dict from names to variables.
+"""Reads and writes one checkpoint: a `tf.train.Checkpoint` of a flat dict from names to variables.
 
-What is said about the process that saved stands among the variables, as JSON, so that all of a checkpoint is under
-TensorFlow's checksums.
+Facts about the process that saved are stored as JSON in a variable, so that TensorFlow's checksums cover the whole
+checkpoint.
 """
 
 import json
@@ -18,16 +18,16 @@ from tfcore.files import sync
 from tfcore.training import checkpoint_index
 
 _PREFIX = "state"
-_ABOUT = "about"  # its name among the variables
+_ABOUT = "about"  # the name of the variable with the facts
 _KEY = re.compile(r"variables/(.+)/\.ATTRIBUTES/VARIABLE_VALUE")
 
 
 class DamagedCheckpointError(RunError):
-    """A checkpoint whose files are not what was written."""
+    """A checkpoint whose files have changed since they were written, or are missing."""
 
 
 def write(folder: Path, state: Mapping[str, tf.Variable], about: Mapping[str, Any]) -> None:
-    """Writes the files of a checkpoint into a folder, and puts them on the disk.
+    """Writes the files of a checkpoint into a folder and syncs them to disk.
 
     Raises:
         OSError, tf.errors.OpError: they cannot be written.
@@ -39,25 +39,25 @@ def write(folder: Path, state: Mapping[str, tf.Variable], about: Mapping[str, An
 
 
 def restore(folder: Path, wanted: Mapping[str, tf.Variable], *, everything: bool) -> None:
-    """Gives `wanted` their values; names, shapes and dtypes are compared before any variable changes.
+    """Restores the variables in `wanted`; names, shapes and dtypes are compared before any variable changes.
 
     Args:
         folder: of the checkpoint.
         wanted: variables by name.
-        everything: the checkpoint must hold no others.
+        everything: whether the checkpoint must hold no other variables.
 
     Raises:
-        DamagedCheckpointError: its files are not what was written.
-        RunError: it is of another model or optimizer; every difference is told.
+        DamagedCheckpointError: its files are damaged.
+        RunError: it is of another model or optimizer; the message lists every difference.
     """
     with _intact(folder):
         _compare(folder, wanted, everything=everything)
         status = tf.train.Checkpoint(variables=dict(wanted)).read(str(folder / _PREFIX))
-        status.assert_existing_objects_matched().expect_partial()  # or what is left over is warned about
+        status.assert_existing_objects_matched().expect_partial()  # without it, TensorFlow warns of unused variables
 
 
 def about(folder: Path) -> dict[str, Any]:
-    """What was said about the process that saved.
+    """Reads the facts about the process that saved.
 
     Raises:
         DamagedCheckpointError: it cannot be read.
@@ -65,15 +65,15 @@ def about(folder: Path) -> dict[str, Any]:
     with _intact(folder):
         facts: dict[str, Any] = json.loads(_read(folder, _ABOUT))
         if not isinstance(facts, dict):
-            raise ValueError("what it says of itself is no JSON object")
+            raise ValueError("its facts are no JSON object")
     return facts
 
 
 def names(folder: Path) -> list[str]:
-    """The names of all variables in a checkpoint, which together claim no more bytes than it has.
+    """Lists the names of all variables; together they take no more bytes than the checkpoint's data.
 
     Raises:
-        DamagedCheckpointError: its files are not what was written.
+        DamagedCheckpointError: its files are damaged.
     """
     with _intact(folder):
         keys = sorted(_reader(folder).get_variable_to_shape_map())
@@ -82,7 +82,7 @@ def names(folder: Path) -> list[str]:
 
 
 def read(folder: Path, name: str) -> Any:
-    """The value of one variable, as NumPy; no variable changes.
+    """Reads the value of one variable as NumPy; no variable changes.
 
     Raises:
         DamagedCheckpointError: it cannot be read.
@@ -99,7 +99,7 @@ def _read(folder: Path, name: str) -> Any:
 
 
 def _reader(folder: Path) -> Any:
-    """TensorFlow's reader, for files that it neither waits for nor ends the process over."""
+    """TensorFlow's reader, on files checked beforehand: it would wait for a pipe and crash on a malformed index."""
     for path in folder.iterdir():
         if path.exists() and not path.is_file():
             raise ValueError(f"{path.name} is no file.")
@@ -112,7 +112,7 @@ def _unescaped(part: str) -> str:
 
 
 def _compare(folder: Path, wanted: Mapping[str, tf.Variable], *, everything: bool) -> None:
-    """Raises RunError, listing every difference, unless the file holds `wanted` (if `everything`, and no more)."""
+    """Raises RunError with every difference unless the file holds `wanted`, and nothing else if `everything`."""
     reader = _reader(folder)
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     stored = {_unescaped(match[1]): key for key in shapes if (match := _KEY.fullmatch(key))}
@@ -133,16 +133,16 @@ def _compare(folder: Path, wanted: Mapping[str, tf.Variable], *, everything: boo
 
 @contextmanager
 def _intact(folder: Path) -> Iterator[None]:
-    """Turns what reading a damaged checkpoint ends with into one kind of error."""
+    """Turns the errors of reading a damaged checkpoint into DamagedCheckpointError."""
     try:
         yield
     except (RunError, MemoryError):
         raise
-    except Exception as error:  # what TensorFlow raises over damaged files has no common base class
+    except Exception as error:  # TensorFlow's errors on damaged files have no common base class
         raise DamagedCheckpointError(f"The checkpoint {folder} is damaged: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what TensorFlow says, as a sentence."""
+    """The first line of TensorFlow's message, as a sentence."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     return text if text.endswith(".") else f"{text}."

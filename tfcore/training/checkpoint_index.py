@@ -1,7 +1,7 @@
-"""The index of a checkpoint, looked at before TensorFlow does, which ends the process over entries that lie.
+"""Checks the index of a checkpoint before TensorFlow reads it, since a malformed entry would crash the process.
 
-It is a table as LevelDB has it: blocks of sorted keys and values, a block that lists those, and a footer. The first
-value tells of the whole, each other one of a tensor: its type, its shape, and where its bytes lie.
+The index is a LevelDB table: blocks of sorted keys and values, an index block of those, and a footer. The first value
+is a header; each other one describes a tensor: its type, its shape, and the position of its bytes.
 
 Source: tensorflow/core/util/tensor_bundle, and LevelDB's table_format.md.
 """
@@ -17,28 +17,29 @@ from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleH
 
 from tfcore.files import open_file
 
-_LARGEST_BYTES = 1 << 26  # more than the index of any model has
-_FOOTER = struct.Struct("<40sQ")  # two places of blocks, padded; the magic number
+_LARGEST_BYTES = 1 << 26  # larger than the index of any model
+_FOOTER = struct.Struct("<40sQ")  # the positions of two blocks, padded; the magic number
 _MAGIC = 0xDB4775248B80FB57
-_LAST_VALUE = 100  # of TensorFlow's types; above it are references to variables
-_MOST_AXES = 254  # of TensorFlow's shapes
+_LAST_VALUE = 100  # of TensorFlow's types; those above are references to variables
+_MOST_AXES = 254  # in TensorFlow's shapes
 
 
 def check(prefix: Path) -> None:
-    """Looks at every entry of the index.
+    """Checks every entry of the index.
 
     Args:
-        prefix: what the names of the checkpoint's files begin with.
+        prefix: path and first part of the names of the checkpoint's files.
 
     Raises:
-        ValueError: an entry is no tensor that lies whole in the one file of data, or they claim more than that has.
+        ValueError: an entry is no tensor stored whole in the single data file, or all together claim more bytes than
+            that has.
         OSError: a file cannot be read.
     """
     data_bytes = prefix.with_name(f"{prefix.name}.data-00000-of-00001").stat().st_size
     with open_file(prefix.with_name(f"{prefix.name}.index")) as file:
         index = file.read(_LARGEST_BYTES + 1)
     if not _FOOTER.size <= len(index) <= _LARGEST_BYTES:
-        raise ValueError(f"its index has {len(index)} bytes, which no index has")
+        raise ValueError(f"its index has {len(index)} bytes, outside the valid range")
     tensors = dict(_tensors(index))
     claimed_bytes = sum(max(0, entry.size) for entry in tensors.values())
     if claimed_bytes > data_bytes:
@@ -48,7 +49,7 @@ def check(prefix: Path) -> None:
 
 
 def _tensors(index: bytes) -> Iterator[tuple[bytes, BundleEntryProto]]:
-    """What the index says of each tensor."""
+    """Yields the key and entry of each tensor."""
     for key, value in _entries(index):
         try:
             if key:
@@ -60,7 +61,7 @@ def _tensors(index: bytes) -> Iterator[tuple[bytes, BundleEntryProto]]:
 
 
 def _check_tensor(key: bytes, entry: BundleEntryProto, data_bytes: int) -> None:
-    """Raises ValueError unless the entry is of a whole tensor whose bytes are there."""
+    """Raises ValueError unless the entry is of a whole tensor whose bytes are in the data file."""
     axes = [axis.size for axis in entry.shape.dim]
     whole = not (entry.shape.unknown_rank or entry.slices or entry.shard_id) and len(axes) <= _MOST_AXES
     if not whole or min(axes, default=0) < 0 or math.prod(max(1, axis) for axis in axes) >= 2**62:
@@ -72,7 +73,7 @@ def _check_tensor(key: bytes, entry: BundleEntryProto, data_bytes: int) -> None:
     except TypeError:
         dtype = None
     if dtype is None or entry.dtype > _LAST_VALUE:
-        raise ValueError(f"its index has no type for {key!r}")
+        raise ValueError(f"its index has no valid type for {key!r}")
     count = math.prod(axes)
     fits = count <= entry.size if dtype == tf.string else dtype.size and count * dtype.size == entry.size
     if not fits:
@@ -80,10 +81,10 @@ def _check_tensor(key: bytes, entry: BundleEntryProto, data_bytes: int) -> None:
 
 
 def _entries(index: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """All keys and values."""
+    """Yields all keys and values."""
     places, magic = _FOOTER.unpack(index[-_FOOTER.size :])
     if magic != _MAGIC:
-        raise ValueError("its index does not end like one")
+        raise ValueError("its index has no valid footer")
     _, _, at = _place(places, 0)
     start, size, _ = _place(places, at)
     for _, value in _block(index, start, size):
@@ -91,7 +92,7 @@ def _entries(index: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _block(index: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """The keys and values of one block, which need not be packed, and may be entered where its end says."""
+    """Yields the keys and values of one uncompressed block; its restart points must be starts of entries."""
     block = index[start : start + size]
     if len(block) < max(size, 8) or index[start + size : start + size + 1] != b"\x00":
         raise ValueError("a block of its index is cut short or packed")
@@ -99,7 +100,7 @@ def _block(index: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]
     end = len(block) - 4 - 4 * count
     if end < 0:
         raise ValueError("a block of its index is damaged")
-    entrances = set(struct.unpack_from(f"<{count}I", block, end))
+    restarts = set(struct.unpack_from(f"<{count}I", block, end))
     place, key = 0, b""
     while place < end:
         begin = place
@@ -109,22 +110,22 @@ def _block(index: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]
         if shared > len(key) or place + own + length > end:
             raise ValueError("a block of its index is damaged")
         if not shared:
-            entrances.discard(begin)
+            restarts.discard(begin)
         key, place = key[:shared] + block[place : place + own], place + own + length
         yield key, block[place - length : place]
-    if entrances - {0}:
-        raise ValueError("a block of its index is entered where no entry begins")
+    if restarts - {0}:
+        raise ValueError("a restart point in its index is not the start of an entry")
 
 
 def _place(data: bytes, at: int) -> tuple[int, int, int]:
-    """Start and size of a block, and where what says so ends."""
+    """Start and size of a block, and the position behind them."""
     start, at = _number(data, at)
     size, at = _number(data, at)
     return start, size, at
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
-    """A number in pieces of seven bits, and the place behind it."""
+    """A varint (seven bits a byte), and the position behind it."""
     number = 0
     for shift in range(0, 64, 7):
         if place >= len(data):
@@ -133,4 +134,4 @@ def _number(data: bytes, place: int) -> tuple[int, int]:
         number |= (byte & 127) << shift
         if byte < 128:
             return number, place
-    raise ValueError("a number in its index has no end")
+    raise ValueError("a varint in its index does not end")

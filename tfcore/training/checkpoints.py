@@ -1,7 +1,7 @@
-"""A run's checkpoints: complete or not there at all, the newest and the best of them kept.
+"""Saves, restores and rotates a run's checkpoints; each is complete or absent.
 
-Each is a folder, written under a temporary name and renamed, so no list of checkpoints is needed that could disagree
-with the files: the folders are the list.
+A checkpoint is a folder, written under a temporary name and then renamed. The folders are the only list of checkpoints,
+so no other list can disagree with the files.
 """
 
 import math
@@ -26,13 +26,13 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: where they lie; made at the first save.
-        state: every variable of the run by name; names, never positions, tie a file to a variable.
-        about: gives facts about the process (versions, threads) that bear on exactness, saved with the variables.
+        folder: of the checkpoints; created at the first save.
+        state: every variable of the run by name; values are matched to variables by name, never by position.
+        about: returns facts about the process (versions, threads) that affect reproducibility; saved with the state.
         keep: how many of the newest to keep, at least 1; None for all.
-        keep_best: how many to keep besides for their scores, at least 1.
-        lower_is_better: of the scores.
-        warn: prints a line about what is no reason to end a run.
+        keep_best: how many others to keep for their scores, at least 1.
+        lower_is_better: whether a lower score is better.
+        warn: prints a line about a problem that does not end the run.
     """
 
     def __init__(
@@ -48,22 +48,22 @@ class Checkpoints:
     ) -> None:
         self._folder, self._state, self._keep, self._keep_best = folder, dict(state), keep, keep_best
         self._about, self._sign, self._warn = about, 1.0 if lower_is_better else -1.0, warn
-        self._known_scores: dict[int, float | None] = {}  # each is read once, not at every save
+        self._known_scores: dict[int, float | None] = {}  # read once each, not at every save
 
     def steps(self) -> list[int]:
-        """The steps of which there is a checkpoint, ascending."""
+        """The steps that have a checkpoint, ascending."""
         return steps_in(self._folder)
 
     def save(self, step: int, *, score: float | None = None, keep_step: int | None = None) -> None:
-        """Writes the state under `step`, then deletes what is no longer kept.
+        """Saves the state as the checkpoint of `step`, then deletes checkpoints that are no longer kept.
 
         Args:
             step: completed steps.
-            score: of the validation at this step, where there was one; it is stored inside.
-            keep_step: of a checkpoint that stays whatever its score.
+            score: of the validation at this step, if there was one; it is stored in the checkpoint.
+            keep_step: the step of a checkpoint to keep regardless of its score.
 
         Raises:
-            DiskError: the folder cannot be written; earlier checkpoints are as they were.
+            DiskError: the folder cannot be written; earlier checkpoints are unchanged.
         """
         final = _path(self._folder, step)
         scratch = self._folder / f"{UNFINISHED}{final.name}"
@@ -85,20 +85,20 @@ class Checkpoints:
         self.rotate(keep_step=keep_step)
 
     def is_among_best(self, score: float) -> bool:
-        """Whether a checkpoint with this score would be kept for it. Of two equal ones the earlier is the better."""
+        """Whether a checkpoint would be kept for this score. Of two equal scores the earlier is the better."""
         if math.isnan(score):
             return False
         ranked = self._best()
         return len(ranked) < self._keep_best or self._sign * score < self._sign * ranked[-1][0]
 
     def restore(self, step: int, *, only: str = "") -> dict[str, Any]:
-        """Reads the variables whose names begin with `only` (all, if empty) and gives back what `about` was.
+        """Restores the variables whose names begin with `only` (all, if empty); returns the saved `about`.
 
         Names, shapes and dtypes are compared before any variable changes.
 
         Raises:
-            DamagedCheckpointError: its files are not what was written.
-            RunError: no such checkpoint, or one that does not fit.
+            DamagedCheckpointError: its files are damaged.
+            RunError: no such checkpoint, or one of another model or optimizer.
         """
         about = self.about(step)
         wanted = {name: variable for name, variable in self._state.items() if name.startswith(only)}
@@ -106,19 +106,19 @@ class Checkpoints:
         return about
 
     def restore_newest(self) -> tuple[dict[str, Any], list[str]]:
-        """Reads the newest checkpoint that is not damaged; damaged ones are renamed, so that they are out of the way.
+        """Restores the newest checkpoint that is not damaged, and renames damaged ones so that they are ignored.
 
         Returns:
-            What `about` was, with its `step`, and a sentence for each damaged one.
+            The saved `about`, with its `step`, and a sentence for each damaged checkpoint.
 
         Raises:
-            RunError: there is none, or none fits; then nothing has changed.
+            RunError: there is none, or none fits; then no variable has changed.
         """
         failed: dict[int, RunError] = {}
         for step in reversed(self.steps()):
             try:
                 about = self.restore(step)
-            except RunError as error:  # where an older one fits, what does not fit is damaged too
+            except RunError as error:  # if an older one fits, this one is damaged
                 failed[step] = error
             else:
                 return about, [f"{error} It is now {self._put_aside(bad)}." for bad, error in failed.items()]
@@ -132,10 +132,10 @@ class Checkpoints:
         )
 
     def about(self, step: int) -> dict[str, Any]:
-        """What was said about the process that saved this checkpoint, with its `step` and `score`.
+        """Reads the facts about the process that saved this checkpoint, with its `step` and `score`.
 
         Raises:
-            DamagedCheckpointError: it cannot be read, or was written as that of another step.
+            DamagedCheckpointError: it cannot be read, or is of another step.
             RunError: there is no such checkpoint.
         """
         folder = self._existing(step)
@@ -145,16 +145,16 @@ class Checkpoints:
         return about
 
     def names(self, step: int) -> list[str]:
-        """The names of all variables in a checkpoint, which together claim no more bytes than it has.
+        """Lists the names of all variables in a checkpoint; together they take no more bytes than its data.
 
         Raises:
-            DamagedCheckpointError: its files are not what was written.
+            DamagedCheckpointError: its files are damaged.
             RunError: there is no such checkpoint.
         """
         return checkpoint_files.names(self._existing(step))
 
     def read(self, step: int, name: str) -> Any:
-        """The value of one variable in a checkpoint, as NumPy; no variable changes.
+        """Reads the value of one variable in a checkpoint as NumPy; no variable changes.
 
         Raises:
             DamagedCheckpointError: it cannot be read.
@@ -163,15 +163,15 @@ class Checkpoints:
         return checkpoint_files.read(self._existing(step), name)
 
     def sweep(self) -> None:
-        """Removes what an interrupted save left behind."""
+        """Removes the unfinished folders of interrupted saves."""
         for leftover in self._folder.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(leftover, ignore_errors=True)  # a folder that cannot go is no reason to end a run
+            shutil.rmtree(leftover, ignore_errors=True)  # a folder that cannot be deleted does not end the run
 
     def rotate(self, *, keep_step: int | None) -> None:
-        """Deletes what is no longer kept; what cannot be deleted costs room, and no step.
+        """Deletes checkpoints that are no longer kept; warns if one cannot be deleted.
 
         Args:
-            keep_step: of a checkpoint that stays whatever its score.
+            keep_step: the step of a checkpoint to keep regardless of its score.
         """
         old = self.steps()[: -self._keep] if self._keep is not None else []
         kept = {keep_step, *(step for _, step in self._best())} if old else set()
@@ -186,7 +186,7 @@ class Checkpoints:
                     )
 
     def _existing(self, step: int) -> Path:
-        """The folder of a checkpoint that is there."""
+        """The folder of an existing checkpoint."""
         folder = _path(self._folder, step)
         if not folder.is_dir():
             known = ", ".join(map(str, self.steps())) or "none"
@@ -194,20 +194,20 @@ class Checkpoints:
         return folder
 
     def _put_aside(self, step: int) -> Path:
-        """Renames a damaged checkpoint, and gives back where it is now."""
+        """Renames a damaged checkpoint; returns its new path."""
         folder = _path(self._folder, step)
         aside = folder.with_name(f"{_DAMAGED}{folder.name}")
         shutil.rmtree(aside, ignore_errors=True)
         return folder.rename(aside)
 
     def _best(self) -> list[tuple[float, int]]:
-        """Score and step of those that are kept for their scores, the best one first."""
+        """Score and step of the checkpoints kept for their scores, the best first."""
         scored = ((self._score(step), step) for step in self.steps())
         pairs = [(score, step) for score, step in scored if score is not None and not math.isnan(score)]
         return sorted(pairs, key=lambda pair: self._sign * pair[0])[: self._keep_best]
 
     def _score(self, step: int) -> float | None:
-        """What is stored in a checkpoint; None for one without, or damaged."""
+        """The score stored in a checkpoint; None if it has none or is damaged."""
         if step not in self._known_scores:
             try:
                 self._known_scores[step] = self.about(step).get("score")
@@ -217,7 +217,7 @@ class Checkpoints:
 
 
 def steps_in(folder: Path) -> list[int]:
-    """The steps of which there is a checkpoint in `folder`, ascending."""
+    """The steps that have a checkpoint in `folder`, ascending."""
     if not folder.is_dir():
         return []
     matches = (_NAME.fullmatch(entry.name) for entry in folder.iterdir())
@@ -229,7 +229,7 @@ def _path(folder: Path, step: int) -> Path:
 
 
 def _delete(folder: Path) -> None:
-    """Renames first: a checkpoint that is half deleted must not look like one."""
+    """Deletes a checkpoint; renames it first, so that a partly deleted one is not taken for a checkpoint."""
     doomed = folder.with_name(f"{UNFINISHED}deleted-{folder.name}")
     folder.rename(doomed)
     shutil.rmtree(doomed)

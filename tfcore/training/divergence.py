@@ -1,7 +1,7 @@
-"""Numbers gone bad: NaN or infinity in loss, gradients or variables, and the step and the place where it began.
+"""Finds NaN and infinity in the loss, the gradients and the variables, and the step and layer where they first occur.
 
-A run is a function of its configuration, so the steps since its newest checkpoint can be done once more, one at a time,
-with the same bits.
+A run is a function of its configuration, so the steps since its newest checkpoint can be replayed one at a time, with
+bit-identical results.
 """
 
 import math
@@ -27,8 +27,8 @@ class DivergedError(RunError):
     """A run whose numbers are no longer finite.
 
     Attributes:
-        step: where that was noticed.
-        found: what `result.json` is to say of where it began, once that is known.
+        step: at which it was noticed.
+        found: entries for `result.json` on the first bad number, once it has been located.
     """
 
     def __init__(self, text: str, step: int, found: Mapping[str, Any] | None = None) -> None:
@@ -37,7 +37,7 @@ class DivergedError(RunError):
 
 
 class Run(Protocol):
-    """What a replay needs of a run."""
+    """A run that can be replayed."""
 
     model: tf.Module
     step: TrainingStep
@@ -46,12 +46,12 @@ class Run(Protocol):
     def loop(self, events: list[Event]) -> Loop: ...
 
     def go_back(self) -> int:
-        """Puts every variable where the newest checkpoint (or the start) has it, and gives back its step."""
+        """Restores all variables from the newest checkpoint, or their initial values, and returns its step."""
         ...
 
 
 class Point(NamedTuple):
-    """What a step saw on its batch before its update."""
+    """Loss and gradient norm of a step on its batch, before the update."""
 
     step: int
     loss: float
@@ -60,14 +60,14 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """The first step that made a number which is not finite.
+    """The first step that produced a number that is not finite.
 
     Attributes:
-        step: completed steps after it.
-        where: the layer or variable, in words.
-        examples: of its batch, by their number in the training part of the data set.
-        checkpoint: the step that the replay began at.
-        history: the steps up to it.
+        step: its number, counted from 1.
+        where: the layer or variable, as a phrase.
+        examples: of its batch, as indices into the training part of the data set.
+        checkpoint: the step at which the replay began.
+        history: the last steps up to and including it.
     """
 
     step: int
@@ -78,13 +78,13 @@ class Finding:
 
 
 def state(model: tf.Module, step: TrainingStep) -> dict[str, tf.Variable]:
-    """Every variable that has to stay finite, by name: the model's, then the optimizer's."""
+    """Collects the variables that must stay finite, by name: the model's, then the optimizer's."""
     kept = {f"the optimizer's {name}": variable for name, variable in step.optimizer.variables.items()}
     return named_variables(model) | kept
 
 
 def check_finite(variables: Mapping[str, tf.Variable], step: int) -> None:
-    """Raises DivergedError unless every number in variables of floating point is finite."""
+    """Raises DivergedError unless all numbers in floating-point variables are finite."""
     bad = _bad(variables)
     if bad:
         raise DivergedError(f"There is NaN or infinity in {bad[0]} at step {step}.", step)
@@ -94,11 +94,11 @@ def find(new_run: Callable[[], Run], last_step: int) -> Finding | None:
     """Replays from the newest checkpoint, one step a call, up to `last_step` completed ones.
 
     Args:
-        new_run: gives the run anew, with variables of its own.
-        last_step: where the numbers are known to be bad.
+        new_run: builds the run again, with new variables.
+        last_step: at which the numbers are known to be bad.
 
     Returns:
-        What went bad first; None where all stays finite, as the machine does not repeat itself to the bit.
+        The first bad number; None if all stay finite, since the machine does not reproduce results bit for bit.
     """
     run = new_run()
     history: deque[Point] = deque(maxlen=_HISTORY_STEPS)
@@ -122,10 +122,10 @@ def find(new_run: Callable[[], Run], last_step: int) -> Finding | None:
 
 
 def _where(run: Run, bad: Point, changed: list[str]) -> str:
-    """The layer or variable where the next step first makes a bad number: forward, then backward, then the update.
+    """Locates the first bad number of the next step: in the forward pass, then the backward pass, then the update.
 
-    Layers are ordered by their calls: names sort otherwise. The backward pass goes from the last one called to the
-    first.
+    Layers are ordered by their calls, as `tf.Module` sorts by name. The backward pass runs from the last layer called
+    to the first.
     """
     images, labels = (block[0] for block in next(run.batches.from_step(bad.step - 1)))
     position = run.step.optimizer.step * run.batches.batch_size
@@ -151,7 +151,7 @@ def _is_finite(point: Point) -> bool:
 
 
 def _bad(variables: Mapping[str, tf.Variable]) -> list[str]:
-    """The names of those with a number that is not finite."""
+    """The names of the variables with a number that is not finite."""
     return [name for name, variable in variables.items() if not _all_finite(variable)]
 
 

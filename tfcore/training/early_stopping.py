@@ -1,4 +1,4 @@
-"""The best evaluation so far, and when to give up waiting for a better one."""
+"""Early stopping: the best evaluation so far, and the end of a run that no longer improves on it."""
 
 import tensorflow as tf
 
@@ -10,11 +10,11 @@ MONITORS = ("loss", "accuracy")
 class EarlyStopping:
     """Remembers the best validation score; `exhausted` after `patience` evaluations in a row without a better one.
 
-    Its memory is in variables, so that it is part of the run's state.
+    Its state is in variables, so checkpoints include it.
 
     Args:
         monitor: `loss` (smaller is better) or `accuracy` (larger is better).
-        patience: evaluations, at least 1; None never stops and only remembers the best.
+        patience: evaluations, at least 1; with None it never stops and only remembers the best.
     """
 
     def __init__(self, *, monitor: str, patience: int | None) -> None:
@@ -43,11 +43,11 @@ class EarlyStopping:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the run has waited long enough."""
+        """Whether `patience` evaluations in a row brought no better score."""
         return self._patience is not None and int(self.variables["waited_evaluations"].numpy()) >= self._patience
 
     def update(self, step: int, *, loss: float, accuracy: float) -> bool:
-        """Takes in an evaluation, and says whether it is the best. An equal score is no improvement, nor is NaN."""
+        """Records an evaluation; returns whether it is the best. Neither an equal score nor NaN is an improvement."""
         scores = {"loss": loss, "accuracy": accuracy}
         better = self._sign * scores[self.monitor] > self._sign * self.best_scores[self.monitor]
         if not (better or (self.best_step is None and scores[self.monitor] == scores[self.monitor])):

@@ -1,4 +1,4 @@
-"""Scores of a model over a split: every example exactly once, whatever the batch size."""
+"""Evaluates a model on a split: every example counts exactly once, independent of the batch size."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -59,13 +59,13 @@ class Evaluation:
         self.run_keeping = tf.function(self._run_keeping, autograph=False)
 
     def __call__(self, batches: Batches) -> Scores:
-        """Loss, accuracy, top-k and confusion matrix over all of `batches`."""
+        """Computes loss, accuracy, top-k accuracy and confusion matrix over all of `batches`."""
         self._sums.reset()
         self.run(iter(batches), tf.constant(batches.count))
         return self._sums.scores()
 
     def with_predictions(self, batches: Batches) -> tuple[Scores, Predictions]:
-        """The scores, and the predictions for all examples, or for evenly spaced ones that fit `PREDICTIONS_BYTES`."""
+        """Computes the scores, and the predictions for all examples, or for evenly spaced ones that fit `PREDICTIONS_BYTES`."""
         self._sums.reset()
         all_bytes = batches.count * batches.batch_size * self._sums.classes * 4
         every = -(-all_bytes // PREDICTIONS_BYTES)

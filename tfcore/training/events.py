@@ -1,4 +1,4 @@
-"""What has to happen in Python while a run goes on, and when."""
+"""Events: actions in Python during a run, and their schedules."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -38,18 +38,18 @@ class Schedule:
         return last_step if self.also_last and step < last_step else last_step + 1
 
     def between(self, step: int, end: int, last_step: int) -> Iterator[int]:
-        """The due steps after `step`, up to and with `end`."""
+        """The due steps after `step`, up to and including `end`."""
         while (step := self.next_after(step, last_step)) <= min(end, last_step):
             yield step
 
     def is_due(self, step: int, last_step: int) -> bool:
-        """Whether `step` is one of the due ones."""
+        """Whether the event is due at `step`."""
         return step <= last_step and self.next_after(step - 1, last_step) == step
 
 
 @dataclass
 class Moment:
-    """What an event sees: the completed steps, and what the last of them found on its batch.
+    """The state of training that an event is called with: completed steps, and the numbers of the last of them.
 
     `end_run` ends the run after the other events of this step.
 
@@ -58,8 +58,9 @@ class Moment:
         last_step: completed steps at the end of the run.
         observed: `loss`, `total_loss` and `accuracy` of the batch before the update, `gradient_norm` (of the mean
             gradient, unclipped) and the update's `learning_rate`.
-        sums: what the training step had summed up, see `TrainingSums`.
-        train_secs: seconds in compiled calls so far; within a call, the step's share of it.
+        sums: of the training step, see `TrainingSums`.
+        train_secs: seconds in compiled calls so far, in this process; within a call, in proportion to its steps.
+        ended_by: the status given to `end_run`; None while the run continues.
     """
 
     step: int
@@ -70,7 +71,7 @@ class Moment:
     ended_by: str | None = None
 
     def end_run(self, status: str) -> None:
-        """Asks the loop to stop here; `status` is what the run's result will say."""
+        """Asks the loop to stop here; `status` becomes that of the run's result."""
         self.ended_by = status
 
 
@@ -79,11 +80,11 @@ class Event:
     """An action and its schedule.
 
     Args:
-        name: what it is found by.
+        name: identifies it.
         schedule: the steps at which it is due.
-        action: is called with each of its moments, in their order.
-        passive: the action needs no more than its Moment, and ends no run. Training does not stop for it: it is called
-            within about a second, before any event of its step or a later one that training does stop for.
+        action: is called with the Moment of each due step, in order.
+        passive: the action reads only its Moment and never ends the run. Training does not stop for it: it is called
+            within about a second, before any event of the same or a later step that training does stop for.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The training batches between the input pipeline and the compiled loop: blocks, each of the batches of some steps."""
+"""Training batches between the input pipeline and the compiled loop, in blocks of several steps."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class Block(NamedTuple):
-    """The batches of some steps, and how many of them are used up."""
+    """The batches of K steps, and how many of them have been used."""
 
     images: tf.Tensor  # [K, B, …]
     labels: tf.Tensor  # [K, B]
@@ -15,20 +15,20 @@ class Block(NamedTuple):
 
 
 def whole_block(iterator: Iterator[Any]) -> Block:
-    """The next block, none of it used; in a graph and outside."""
+    """Takes the next block from `iterator`, eagerly or in a graph."""
     images, labels = next(iterator)
     return Block(images, labels, tf.constant(0))
 
 
 class Feed:
-    """An iterator over blocks, and the block in use."""
+    """An iterator over blocks, and the current block."""
 
     def __init__(self, iterator: Iterator[Any]) -> None:
         self.iterator = iterator
         self.block = whole_block(iterator)
 
     def unused(self) -> Block:
-        """The block in use, or the next one where it is used up."""
+        """Returns the current block, or the next one if all its batches have been used."""
         if int(self.block.used) == self.block.images.shape[0]:
             self.block = whole_block(self.iterator)
         return self.block

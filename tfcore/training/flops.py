@@ -1,4 +1,4 @@
-"""Floating-point operations, counted in a traced graph."""
+"""Counts the floating-point operations of a traced graph."""
 
 import math
 from collections.abc import Iterable
@@ -11,13 +11,13 @@ _CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
 
 
 def count(function: Any) -> int:
-    """Multiplications and additions of all products and convolutions in a concrete function and those it calls.
+    """Counts multiplications and additions of matrix products and convolutions in a concrete function and its callees.
 
         product of [m, k] and [k, n]                  2 · m · k · n
         convolution, or its gradient on either side   2 · N · H · W · size² · C_in · C_out, of the forward result H, W
 
-    Terms that multiply the zeros around a picture are counted. Elementwise work is left out, as is usual: it is bound
-    by memory. So are the bodies of loops, since a graph does not tell how often they run.
+    Multiplications by padding zeros are counted. Elementwise operations are left out, as is usual, since memory bounds
+    them, and so are the bodies of loops, since a graph does not hold their number of iterations.
 
     Args:
         function: a concrete function whose shapes are all known.
@@ -30,7 +30,7 @@ def _graph_flops(graph: tf.Graph) -> int:
 
 
 def _needed(graph: tf.Graph) -> Iterable[tf.Operation]:
-    """What results and side effects depend on: the gradient of a network's pictures is traced, but never computed."""
+    """The operations that outputs and side effects depend on: gradients of the input are traced but never computed."""
     found: dict[str, tf.Operation] = {}
     waiting = [*(tensor.op for tensor in graph.outputs), *graph.control_outputs]
     while waiting:
@@ -53,7 +53,7 @@ def _operation_flops(operation: tf.Operation) -> int:
 
 
 def _convolution_flops(operation: tf.Operation) -> int:
-    """Each number of the forward result, or of its gradient, goes with one filter's size · size · C_in weights."""
+    """2 · size · size · C_in operations for each number of the forward result, or of its gradient."""
     result = operation.outputs[0] if operation.type == "Conv2D" else operation.inputs[2]  # [N, H, W, C_out]
     filters = operation.outputs[0] if operation.type == "Conv2DBackpropFilter" else operation.inputs[1]
     return 2 * math.prod(result.shape) * math.prod(filters.shape[:3])

@@ -1,4 +1,4 @@
-"""Logs read back, whoever wrote them: no line and no record may take more memory than any of ours does."""
+"""Reads untrusted logs in bounded memory: lines and records larger than any tfcore writes are refused."""
 
 import itertools
 import os
@@ -13,16 +13,16 @@ from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tfcore.errors import RunError
 from tfcore.files import open_file
 
-_LARGEST_BYTES = 1 << 24  # more than any line or event has
-_RECORD_HEADER = struct.Struct("<QI")  # the length of a record, and its checksum; the record follows, and its own
+_LARGEST_BYTES = 1 << 24  # larger than any line or event that tfcore writes
+_RECORD_HEADER = struct.Struct("<QI")  # length and its checksum; data and their checksum follow
 _CHECKSUM_BYTES = 4
 
 
 def lines(path: Path) -> Iterator[str]:
-    """The lines of a text file, without their ends.
+    """Yields the lines of a text file, without line ends.
 
     Raises:
-        RunError: it cannot be read, is no file, or holds a line that no log has.
+        RunError: it cannot be read, is no regular file, or has a line of 16 MB or more.
     """
     with _readable(path) as file:
         for number in itertools.count(1):
@@ -35,12 +35,12 @@ def lines(path: Path) -> Iterator[str]:
 
 
 def check_records(path: Path) -> None:
-    """Raises RunError where a record of an event file claims a length that would end the process that reads it."""
+    """Raises RunError if a record of an event file claims a length that would crash TensorFlow's reader."""
     with _readable(path) as file:
         while len(header := file.read(_RECORD_HEADER.size)) == _RECORD_HEADER.size:
             length, checksum = _RECORD_HEADER.unpack(header)
             if checksum != masked_crc32c(header[:8]):
-                return  # TensorFlow's reader stops here, too
+                return  # TensorFlow's reader stops here as well
             if length > _LARGEST_BYTES:
                 place = file.tell() - len(header)
                 raise RunError(f"{path} is damaged: at byte {place} it claims {length} bytes. Delete the file.")
@@ -54,7 +54,7 @@ def record_bytes(record: bytes) -> int:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[BinaryIO]:
-    """A file to read; raises RunError where that cannot be done."""
+    """Opens a file for reading; turns OSError into RunError."""
     try:
         with open_file(path) as file:
             yield file

@@ -1,4 +1,4 @@
-"""The training loop: as many steps as possible inside one compiled call, Python only between calls."""
+"""The training loop: many steps in one compiled call, Python only between calls."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,10 +10,10 @@ from tfcore.training.events import Event, Moment
 from tfcore.training.feed import Block, Feed, whole_block
 from tfcore.training.step import Optimizer, StepResult, TrainingStep
 
-_CALL_SECS = 1.0  # a Python signal handler waits for the call to return, and so does the progress line
+_CALL_SECS = 1.0  # the time of a call: Python runs signal handlers and updates the progress line only after it
 _GROWTH = 4
 
-# The numbers of a step that events are told, and how each follows from its result and the optimizer after it.
+# The numbers of a step in `Moment.observed`, computed from its result and the optimizer after the update.
 _OBSERVED: dict[str, Callable[[StepResult, Optimizer], tf.Tensor]] = {
     "loss": lambda result, _: result.loss,
     "total_loss": lambda result, _: result.total_loss,
@@ -24,24 +24,24 @@ _OBSERVED: dict[str, Callable[[StepResult, Optimizer], tf.Tensor]] = {
 
 
 class Batches(Protocol):
-    """What the loop needs of its data: `(images [K, B, …], labels [K, B])`, blocks of the batches of K steps."""
+    """Training data as blocks of the batches of K steps: `(images [K, B, …], labels [K, B])`."""
 
     def from_step(self, step: int) -> Iterator[Any]: ...
 
 
 class Loop:
-    """Runs steps up to the next event that has to be stopped for, calls what is due, in its order, and goes on.
+    """Runs steps up to the next event that is not passive, calls all due events in order, and continues.
 
-    What passive events are told is gathered in the compiled call: a point of a curve costs training next to nothing.
+    The numbers for passive events are collected inside the compiled call, so a point of a curve costs almost nothing.
 
     Args:
         step: trains on one batch.
-        batches: gives the batches from any step on, in blocks.
-        events: in the order in which they happen at a step, passive ones before all others.
-        xla: compile the steps by XLA. It pays for small matrix products, and never for convolutions on a CPU.
-        max_call_steps: never more steps in one compiled call; None for about a second's worth. How the steps are cut
-            into calls does not change a bit of any result.
-        clock: seconds, for the pace of the calls and the time that moments tell.
+        batches: yields the batches from any step on, in blocks.
+        events: in the order of their calls at a step; passive ones are called before all others.
+        xla: compile the steps with XLA. It pays for small matrix products, and never for convolutions on a CPU.
+        max_call_steps: the most steps in one compiled call; None for about a second of them. Results do not depend, to
+            the bit, on how steps are divided into calls.
+        clock: seconds, for the pace of the calls and `Moment.train_secs`.
         after_call: called with the completed steps after each compiled call, for a progress line.
     """
 
@@ -71,12 +71,12 @@ class Loop:
         """Trains from the optimizer's step up to `last_step`.
 
         Args:
-            last_step: completed steps at the end of the run; events that are due at the last step look at it.
-            pause_step: leave earlier, after so many completed steps, as a signal would make it.
-            should_stop: asked after every call.
+            last_step: completed steps at the end of the run; schedules with `also_last` refer to it.
+            pause_step: stop earlier, after this many completed steps, as after a signal.
+            should_stop: called after every compiled call; True stops.
 
         Returns:
-            None at `last_step`, "interrupted" where it was paused or stopped, or the status that an event gave.
+            None at `last_step`, "interrupted" if paused or stopped, or the status set by an event.
         """
         done = int(self._step.optimizer.step.numpy())
         end = last_step if pause_step is None else min(last_step, pause_step)
@@ -96,31 +96,31 @@ class Loop:
         return None if done >= last_step else "interrupted"
 
     def next_step(self) -> "NextStep":
-        """Takes the step that comes next by itself, for an event that is not passive.
+        """Runs the next step on its own, for an event that is not passive.
 
-        The loop goes on as if it had not been taken: by then the event has given every variable its value again.
+        The event must restore every variable afterwards; the loop then continues as if the step had not been run.
         """
         images, labels = self.next_batch()
         ran = self._run_traced(self._fed(), tf.constant([1]))
         return NextStep(images, labels, ran.gradients)
 
     def next_batch(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Images `[B, …]` and labels `[B]` of the step that comes next."""
+        """Images `[B, …]` and labels `[B]` of the next step."""
         block = self._fed().unused()
         place = int(block.used)
         return block.images[place], block.labels[place]
 
     def _fed(self) -> Feed:
-        """What stands before the batch of the next step."""
+        """The feed, positioned at the batch of the next step."""
         if self._feed is None:
             self._feed = Feed(self._batches.from_step(int(self._step.optimizer.step.numpy())))
         return self._feed
 
     def _advance(self, moment: Moment, target: int, should_stop: Callable[[], bool]) -> Moment:
-        """Steps up to `target`, in calls of about a second, after each of which passive events are called.
+        """Runs steps up to `target`, in calls of about a second; calls passive events after each.
 
         Returns:
-            Where it ended, or was stopped.
+            The moment of the last step run.
         """
         passive = [event for event in self.events if event.passive]
         while moment.step < target and not should_stop():
@@ -134,7 +134,7 @@ class Loop:
         return moment
 
     def _moments(self, start: Moment, end: int, passive: list[Event]) -> list[Moment]:
-        """Steps up to `end` in one call; the moments at which a passive event is due, and that of the end."""
+        """Runs steps up to `end` in one call; returns the moments at which a passive event is due, and the last."""
         last_step, before_secs = start.last_step, self.train_secs
         due = (step for event in passive for step in event.schedule.between(start.step, end, last_step))
         points = sorted({*due, end})
@@ -153,7 +153,7 @@ class Loop:
         ]
 
     def _timed(self, points: list[int]) -> tuple["_Seen", float]:
-        """The numbers of the steps at `points`, as lists, and the seconds that the call took."""
+        """Runs one call; returns the numbers of the steps at `points`, as lists, and the seconds it took."""
         feed, start = self._fed(), self._clock()
         ran = self._run_traced(feed, tf.constant(points))
         feed.block = ran.block
@@ -163,25 +163,25 @@ class Loop:
         return seen, secs
 
     def _run_traced(self, feed: Feed, points: tf.Tensor) -> "_Ran":
-        """What `_run_steps` gives. One trace serves all: counts are tensors, all iterators have one element spec."""
+        """Calls `_run_steps`, traced once: counts are tensors, and all iterators have the same element spec."""
         if self._trace is None:
-            # AutoGraph would take longer to rewrite the sources than the trace takes.
+            # AutoGraph would take longer to rewrite the sources than tracing takes.
             traced = tf.function(self._run_steps, autograph=False)
             self._trace = traced.get_concrete_function(feed.iterator, feed.block, tf.TensorSpec([None], tf.int32))
         return _Ran(*self._trace(feed.iterator, feed.block, points))
 
     def _set_pace(self, steps: int, secs: float) -> None:
-        """Aims the next call at a second, and grows at most fourfold: the first call's time includes tracing."""
+        """Sets the steps of the next call for about a second, at most fourfold: the first call includes tracing."""
         fitting = int(steps * _CALL_SECS / max(secs, 1e-6))
         self._call_steps = max(1, min(fitting, _GROWTH * max(steps, 1)))
 
     def _run_steps(self, iterator: Iterator[Any], block: Block, points: tf.Tensor) -> "_Ran":
-        """As many steps as the last of `points` says.
+        """Runs as many steps as the last of `points`.
 
         Args:
-            iterator: gives the blocks after this one.
-            block: what is left of it is used first.
-            points: int32 [P], counts of steps from here, ascending.
+            iterator: yields the blocks after this one.
+            block: its remaining batches are used first.
+            points: int32 [P], numbers of steps from here, ascending.
         """
 
         def advance(block: Block, done: tf.Tensor, number: tf.Tensor, seen: _Seen, _: Any) -> Any:
@@ -205,7 +205,7 @@ class Loop:
         return _Ran(block, _Seen(*(array.stack() for array in seen)), gradients)
 
     def _part(self, images: tf.Tensor, labels: tf.Tensor, first: tf.Tensor, end: tf.Tensor) -> StepResult:
-        """The steps `first` … `end` - 1 of a block; the result of the last."""
+        """Runs the steps `first` … `end` - 1 of a block; returns the result of the last."""
         _, result = tf.while_loop(
             lambda number, _: number < end,
             lambda number, _: (number + 1, self._step(images[number], labels[number])),
@@ -214,14 +214,14 @@ class Loop:
         return result
 
     def _with_point(self, seen: "_Seen", number: tf.Tensor, result: StepResult) -> "_Seen":
-        """The arrays with the entry of a step that has just been completed."""
+        """Writes the numbers of the step just completed into the arrays."""
         optimizer = self._step.optimizer
         observed = [tf.cast(number_of(result, optimizer), tf.float64) for number_of in _OBSERVED.values()]
         return _Seen(seen.observed.write(number, tf.stack(observed)), seen.sums.write(number, self._step.sums))
 
 
 class NextStep(NamedTuple):
-    """A step that has been taken by itself."""
+    """The batch and gradients of a step that was run on its own."""
 
     images: tf.Tensor  # [B, …], its batch
     labels: tf.Tensor  # [B]
@@ -244,7 +244,7 @@ class _Ran(NamedTuple):
 
 
 def _call(events: Sequence[Event], moment: Moment) -> None:
-    """Those that are due, in their order."""
+    """Calls the events that are due, in order."""
     for event in events:
         if event.schedule.is_due(moment.step, moment.last_step):
             event.action(moment)

@@ -1,4 +1,4 @@
-"""What a step does, looked at closely without taking it: gradients, updates and activations by layer."""
+"""Records gradients, updates and activations by layer: runs the next step, then restores all variables."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,19 +12,19 @@ from tfcore.modules import named_variables, outputs
 from tfcore.training.loop import NextStep
 from tfcore.training.step import TrainingStep
 
-_EXAMPLES = 16  # whose activations are looked at
+_EXAMPLES = 16  # of a batch, whose activations are recorded
 
 Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The first examples of a batch, and what a model makes of them.
+    """The first examples of a batch, and the activations of a model on them.
 
     Attributes:
         images, labels: uint8 [16, H, W, C] and int32 [16] at most.
-        activations: float32 [16, …] at most, by the path of each layer in the order of calls: what it gives, as in an
-            evaluation.
+        activations: float32 [16, …] at most, the output of each layer in evaluation mode, by its path, in the order of
+            calls.
     """
 
     images: NDArray[np.uint8]
@@ -34,11 +34,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Observed(Seen):
-    """The step that comes next, as it would be, and the first of its batch.
+    """The tensors of the next step, and the first examples of its batch.
 
     Attributes:
-        weights, gradients, updates: float32, by the path of each parameter: its values, the gradient of the total
-            loss with respect to it, and by how much the optimizer would change it.
+        weights, gradients, updates: float32, by the path of each parameter: its values, the gradient of the total loss
+            with respect to it, and the change that the optimizer makes.
     """
 
     weights: dict[str, Array]
@@ -47,7 +47,7 @@ class Observed(Seen):
 
 
 def see(model: tf.Module, images: tf.Tensor, labels: tf.Tensor) -> Seen:
-    """Calls `model` on the first of `images`, uint8 [N, H, W, C], with their `labels`, int32 [N]."""
+    """Records the activations on the first of `images`, uint8 [N, H, W, C], with `labels`, int32 [N]."""
     activations = outputs(model, images[:_EXAMPLES])
     return Seen(
         images[:_EXAMPLES].numpy(),
@@ -57,16 +57,16 @@ def see(model: tf.Module, images: tf.Tensor, labels: tf.Tensor) -> Seen:
 
 
 def observe(model: tf.Module, step: TrainingStep, next_step: Callable[[], NextStep]) -> Observed:
-    """Takes the next step, notes what it did, and puts everything back to the bit.
+    """Runs the next step, records its tensors, and restores all variables bit for bit.
 
     Args:
-        model: what `step` trains.
-        step: as it stands after the last completed step.
-        next_step: takes it; `Loop.next_step`.
+        model: the model that `step` trains.
+        step: the training step of the run.
+        next_step: runs the next step; `Loop.next_step`.
     """
     variables = named_variables(model)
     paths = [path for path, variable in variables.items() if variable.trainable]
-    with _put_back([*variables.values(), *step.optimizer.variables.values(), step.sums]):
+    with _restored([*variables.values(), *step.optimizer.variables.values(), step.sums]):
         before = [variable.numpy() for variable in step.optimizer.parameters]
         taken = next_step()
         changes = [new.numpy() - old for new, old in zip(step.optimizer.parameters, before, strict=True)]
@@ -77,7 +77,7 @@ def observe(model: tf.Module, step: TrainingStep, next_step: Callable[[], NextSt
 
 
 def norms(observed: Observed) -> dict[str, float]:
-    """The Euclidean norms of weights, gradients and updates, as `weight_norm/PATH` and so on."""
+    """Computes the Euclidean norms of weights, gradients and updates, as `weight_norm/PATH` and so on."""
     parts = {"weight": observed.weights, "gradient": observed.gradients, "update": observed.updates}
     return {
         f"{name}_norm/{path}": float(np.sqrt(np.einsum("i,i", array.ravel(), array.ravel(), dtype=np.float64)))
@@ -87,8 +87,8 @@ def norms(observed: Observed) -> dict[str, float]:
 
 
 @contextmanager
-def _put_back(variables: Sequence[tf.Variable]) -> Iterator[None]:
-    """Gives the variables the values again that they had."""
+def _restored(variables: Sequence[tf.Variable]) -> Iterator[None]:
+    """Restores the values of the variables at the end of the block."""
     values = [tf.identity(variable) for variable in variables]
     try:
         yield

@@ -1,4 +1,4 @@
-"""Profiles of training steps: for TensorBoard's profiler, for Perfetto, and as a table of where the time goes."""
+"""Profiles training steps: for TensorBoard's profiler, for Perfetto, and as a table of time by op."""
 
 import gzip
 import json
@@ -12,17 +12,17 @@ from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XEvent, XPlane, XSpace
 
 from tfcore import checks
 
-_STEP = "train"  # what TensorBoard's profiler calls a training step
+_STEP = "train"  # TensorBoard's profiler's name of a training step
 _OP = re.compile(r"[^:\s]+:([^:\s]+)")  # such as `while/body/Conv2D:Conv2D`
 _XLA_RUN = "CpuExecutable::ExecuteAsyncOnStream"
 _XLA = "XLA cluster"
 _XLA_OPS = ("XlaLaunch", "_XlaRun", "XlaLaunchV2")
-_ONE_DNN = re.compile("^_Mkl(Native)?")  # begins the names of oneDNN's kernels; the ops of the graph are without it
+_ONE_DNN = re.compile("^_Mkl(Native)?")  # prefix of oneDNN's kernels, which the names of graph ops lack
 _TOP = 15
 
 
 class OpTime(NamedTuple):
-    """All ops of a kind: seconds in them, without those inside others, and how often one ran."""
+    """All ops of a kind: seconds in them, without ops nested inside, and how often they ran."""
 
     kind: str
     secs: float
@@ -30,15 +30,14 @@ class OpTime(NamedTuple):
 
 
 class StepProfiler:
-    """Profiles some steps of a loop that calls it with the completed steps after each single one.
+    """Profiles some steps of a loop that calls it with the number of completed steps after each step.
 
-    Use it in a `with` block: what an error cuts short is not written.
+    Use it in a `with` block: after an error nothing is written.
 
     Args:
-        folder: gets `plugins/profile/TIME/HOST.xplane.pb`, which TensorBoard opens, and `trace.json.gz`, which Perfetto
-            does.
-        first_step: the first step to profile, counted from 0; at least 1, since it begins where one before it ended.
-        steps: how many.
+        folder: receives `plugins/profile/TIME/HOST.xplane.pb` for TensorBoard, and `trace.json.gz` for Perfetto.
+        first_step: the first step to profile, counted from 0; at least 1, since profiling begins at the end of a step.
+        steps: how many to profile.
     """
 
     def __init__(self, folder: Path, *, first_step: int, steps: int) -> None:
@@ -49,7 +48,7 @@ class StepProfiler:
         self._is_recording = False
 
     def __call__(self, completed_steps: int) -> None:
-        """Ends the mark of the step before and begins the next one's; the last one's end writes the files."""
+        """Ends the trace of the last step and begins that of the next; writes the files after the last."""
         self._end_marker()
         if completed_steps == self._first:
             tf.profiler.experimental.start(str(self._folder))
@@ -78,18 +77,18 @@ class StepProfiler:
 
 
 def read(folder: Path) -> XSpace:
-    """The one profile that is in `folder`."""
+    """Reads the only profile in `folder`."""
     (path,) = folder.glob("plugins/profile/*/*.xplane.pb")
     return XSpace.FromString(path.read_bytes())
 
 
 def write_chrome_trace(space: XSpace, path: Path) -> None:
-    """Writes `chrome_trace`, compressed."""
+    """Writes `chrome_trace` as gzipped JSON."""
     path.write_bytes(gzip.compress(json.dumps(chrome_trace(space)).encode()))
 
 
 def chrome_trace(space: XSpace) -> dict[str, Any]:
-    """The profile in Chrome's trace event format, in microseconds: a process for each plane, a thread for each line."""
+    """Converts to Chrome's trace event format, in microseconds: a process for each plane, a thread for each line."""
     events: list[dict[str, Any]] = []
     for process, plane in enumerate((plane for plane in space.planes if plane.lines), 1):
         events.append(_name_event("process_name", plane.name, pid=process))
@@ -108,7 +107,7 @@ def _name_event(kind: str, name: str, **place: int) -> dict[str, Any]:
 
 
 def op_times(space: XSpace) -> list[OpTime]:
-    """Seconds in ops by their kind, the most first, of all threads together; what XLA compiled is one kind."""
+    """Sums the seconds in ops by kind over all threads, the largest first; all XLA clusters are one kind."""
     found: dict[str, OpTime] = {}
     for plane in space.planes:
         for line in plane.lines:
@@ -119,11 +118,11 @@ def op_times(space: XSpace) -> list[OpTime]:
 
 
 def _own_times(plane: XPlane, events: Any) -> Iterator[tuple[str, int]]:
-    """Kind and picoseconds of each op of a thread, without those of the ops that ran inside it."""
+    """Yields kind and picoseconds of each op of a thread, without the ops nested inside it."""
     ops = [(event, kind) for event in events if (kind := _kind(plane.event_metadata[event.metadata_id].name))]
     ops.sort(key=lambda item: (item[0].offset_ps, -item[0].duration_ps))
     own = [event.duration_ps for event, _ in ops]
-    around: list[int] = []  # the ops that the present one is inside, by number
+    around: list[int] = []  # indices of the ops around the current one
     for number, (event, _) in enumerate(ops):
         while around and _end(ops[around[-1]][0]) <= event.offset_ps:
             around.pop()
@@ -138,7 +137,7 @@ def _end(event: XEvent) -> int:
 
 
 def _kind(name: str) -> str | None:
-    """Conv2D of `while/body/Conv2D:Conv2D`; None of what is no op."""
+    """The kind of an op, such as Conv2D of `while/body/Conv2D:Conv2D`; None for other events."""
     if name == _XLA_RUN:
         return _XLA
     match = _OP.fullmatch(name)
@@ -148,7 +147,7 @@ def _kind(name: str) -> str | None:
 
 
 def step_secs(space: XSpace) -> list[float]:
-    """How long each step took that `StepProfiler` marked, the profiler's own cost included."""
+    """Seconds of each step that `StepProfiler` traced, the overhead of profiling included."""
     return [
         event.duration_ps / 1e12
         for plane in space.planes
@@ -159,7 +158,7 @@ def step_secs(space: XSpace) -> list[float]:
 
 
 def op_table(space: XSpace) -> str:
-    """Where the time of a step goes: the kinds of op that take most, in milliseconds a step of all threads together."""
+    """Formats the kinds of op that take the most time, in milliseconds per step summed over all threads."""
     steps, times = step_secs(space), op_times(space)
     rows = [*times[:_TOP], _sum("others", times[_TOP:]), _sum("all ops", times)]
     total_secs, width = rows[-1].secs, 2 + max(len("time by op"), *(len(row.kind) for row in rows))

@@ -1,4 +1,4 @@
-"""A run's folder: its lock, its configuration, its result."""
+"""Manages a run's folder: its lock, its configuration, its result."""
 
 import json
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ TEST = "test.json"  # all scores of the test split
 PICTURES = "pictures"
 REPORT = "report.html"
 _SHEETS = ("batch", "filters", "feature_maps", "wrong_test")
-_BESIDE_RESULT = (TEST, REPORT, *(f"{PICTURES}/{name}.png" for name in _SHEETS))  # what a run leaves at its end
+_BESIDE_RESULT = (TEST, REPORT, *(f"{PICTURES}/{name}.png" for name in _SHEETS))  # written at the end of a run
 
 
 def new_folder(root: Path, name: str, now: datetime) -> Path:
-    """A path for a new run that nothing stands at, such as `runs/20260131-095959-softmax-cifar10`."""
+    """Returns an unused path for a new run, such as `runs/20260131-095959-softmax-cifar10`."""
     stem = f"{now:%Y%m%d-%H%M%S}-{name}"
     candidates = (root / (stem if number == 1 else f"{stem}-{number}") for number in range(1, 10_000))
     return next(path for path in candidates if not path.exists())
@@ -35,12 +35,12 @@ def new_folder(root: Path, name: str, now: datetime) -> Path:
 class RunFolder:
     """The folder of one run, held by one process: use it as a context manager.
 
-    The lock is the operating system's, on an open file: it goes when its process does, however that ends.
+    The lock is the operating system's, on an open file: it is released when the process ends, even if killed.
 
     Raises:
-        ConfigError: its name is no UTF-8.
-        RunError: the folder holds something that is not a run, or is in use.
-        DiskError: here and where something is written, the folder cannot be.
+        ConfigError: its name is not valid UTF-8.
+        RunError: the folder holds other files than a run's, or is in use.
+        DiskError: the folder cannot be written; raised here and by all methods that write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,7 +48,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / CHECKPOINTS
         self._lock = FileLock(path / _LOCK)
-        self._ours = [path / _LOCK, unfinished(path / CONFIG)]  # what there may be of a run that has not started
+        self._ours = [path / _LOCK, unfinished(path / CONFIG)]  # all files of a run that has not started
         self._made: list[Path] = []
 
     def __enter__(self) -> "RunFolder":
@@ -67,8 +67,8 @@ class RunFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets go of the folder. One in which no run was started is as it was: not there, if it was not."""
-        with suppress(OSError):  # a folder that vanished, or may no longer be written: not to hide why the run ended
+        """Releases the folder; restores or removes it if no run was started."""
+        with suppress(OSError):  # if the folder vanished or is read-only: must not hide the error that ended the run
             self._clear()
         self._lock.release()
 
@@ -82,46 +82,46 @@ class RunFolder:
                 folder.rmdir()
 
     def sweep(self) -> None:
-        """Removes what a write that was interrupted left behind, in the folder and those of the curves."""
+        """Removes temporary files of interrupted writes from the folder and its subfolders."""
         for leftover in (*self.path.glob(f"{UNFINISHED}*"), *self.path.glob(f"*/{UNFINISHED}*")):
-            with suppress(OSError):  # a file that cannot go is in nobody's way, and a folder is a checkpoint's
+            with suppress(OSError):  # a file that cannot be deleted does no harm; a folder is a checkpoint's
                 leftover.unlink()
 
     @property
     def is_started(self) -> bool:
-        """Whether a run lives here."""
+        """Whether the folder holds a run."""
         return (self.path / CONFIG).is_file()
 
     def write_config(self, text: str) -> None:
-        """Saves the effective flags of a run that starts or goes on; how it ended before, if it had, no longer counts.
+        """Saves the effective flags of a run that starts or resumes, and removes the result of an earlier part.
 
-        The result goes first: a kill in between must not leave a result that looks like the new configuration's.
+        The result is removed first: after a kill in between, no old result may stand beside the new configuration.
         """
         with writing(self.path / RESULT):
             (self.path / RESULT).unlink(missing_ok=True)
         for name in _BESIDE_RESULT:
-            with suppress(OSError):  # who wants to write it again will say what is wrong
+            with suppress(OSError):  # a later write to it reports the error
                 (self.path / name).unlink()
         self._write(CONFIG, text)
 
     def write_architecture(self, text: str) -> None:
-        """Saves what the model is, so that it can be built again without the data."""
+        """Saves the architecture, so that the model can be built again without the data."""
         self._write(ARCHITECTURE, text)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Saves how the run ended."""
+        """Saves the result of the run."""
         self._write(RESULT, json.dumps(result, indent=2) + "\n")
 
     def _write(self, name: str, text: str) -> None:
-        """A file whole or not at all."""
+        """Writes a file atomically."""
         with replacing(self.path / name) as scratch:
             scratch.write_text(text, encoding="utf-8")
 
     def read_result(self) -> dict[str, Any]:
-        """How the run ended; empty while it has not.
+        """Reads the result of the run; empty while it has none.
 
         Raises:
-            RunError: it is damaged, or no file.
+            RunError: it is damaged, or no regular file.
         """
         path = self.path / RESULT
         try:
@@ -139,10 +139,10 @@ class RunFolder:
 
 
 def read_config(folder: Path) -> str:
-    """The text of the flags of the run in `folder`.
+    """Reads the flags of the run in `folder`, as text.
 
     Raises:
-        RunError: there is none, or it is no text of a size that flags have.
+        RunError: there is none, it is too large, or it is no text.
     """
     try:
         return read_text(folder / CONFIG)

@@ -1,4 +1,4 @@
-"""The two logs of a run, `metrics.jsonl` and TensorBoard's event files, written together and trimmed together."""
+"""Writes and trims the two logs of a run, `metrics.jsonl` and TensorBoard's event files."""
 
 import json
 import math
@@ -20,22 +20,22 @@ from tfcore.errors import DiskError
 from tfcore.files import replacing, sync, writing
 from tfcore.training import log_files, summaries
 
-_FLUSH_SECS = 10.0  # how old the curves may be that TensorBoard shows
+_FLUSH_SECS = 10.0  # the largest delay of TensorBoard's curves
 _METRICS = "metrics.jsonl"
 SPLITS = ("train", "validation", "test")
-_RUN = "."  # the folder itself: TensorBoard takes what is said there to be of all splits
+_RUN = "."  # the folder itself: TensorBoard takes its events as those of all splits
 
 
 class RunLog:
-    """Appends numbers to both logs. What was written past the last checkpoint is provisional: see `trim`.
+    """Appends numbers to both logs. Entries after the last checkpoint are provisional, see `trim`.
 
-    After an error nothing more must be written: the end of a file may be half a record.
+    After an error nothing more may be written, since a file may end in a partial record.
 
     Args:
         folder: the run's folder.
 
     Raises:
-        DiskError: here and in every method, a file cannot be written.
+        DiskError: a file cannot be written; raised here and by every method.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,12 +49,12 @@ class RunLog:
         return self
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        """Closes the files. An error that is on its way is not hidden by one of closing."""
+        """Closes the files. An error of closing never replaces one raised in the block."""
         with nullcontext() if kind is None else suppress(DiskError):
             self.close()
 
     def write(self, step: int, split: str, numbers: Mapping[str, float]) -> None:
-        """One line `{"step", "split", …}`, and one scalar of each number under its own name in the split's curves."""
+        """Appends a line `{"step", "split", …}`, and each number as a scalar to the event file of the split."""
         line = {"step": step, "split": split, **{name: _finite(value) for name, value in numbers.items()}}
         with writing(self._path):
             self._metrics.write(json.dumps(line) + "\n")
@@ -64,20 +64,20 @@ class RunLog:
             self.flush()
 
     def add(self, step: int, split: str, values: Iterable[Summary.Value]) -> None:
-        """What only TensorBoard shows, made by `summaries`; each is a record of its own, whose size is bounded."""
+        """Appends values from `summaries` to the event file of the split only, each as a separate record."""
         for value in values:
             self._file(split).append(step=step, summary=Summary(value=[value]))
 
     def describe(self, values: Iterable[Summary.Value]) -> None:
-        """What holds for the run as a whole."""
+        """Appends values about the whole run, for TensorBoard only."""
         self.add(0, _RUN, values)
 
     def graph(self, definition: Any) -> None:
-        """The model as a GraphDef."""
+        """Appends the graph of the model, a GraphDef."""
         self._file("train").append(step=0, graph_def=definition.SerializeToString())
 
     def flush(self) -> None:
-        """Hands everything to the operating system: a killed process loses nothing that was flushed."""
+        """Passes all entries to the operating system: a kill loses nothing that was flushed."""
         self._flushed = time.monotonic()
         with writing(self._path):
             self._metrics.flush()
@@ -85,9 +85,9 @@ class RunLog:
             file.flush()
 
     def commit(self) -> None:
-        """Flushes, and puts everything on the disk: a checkpoint must not stand for what the logs do not hold.
+        """Flushes and syncs everything to disk, before each checkpoint: the logs must hold all entries up to it.
 
-        Files that vanished under their names would take all that is written without a word, so they are looked up.
+        Writing to a deleted file raises no error, so the files are looked up by name.
         """
         self.flush()
         for path in (self._path, *(file.path for file in self._event_files.values())):
@@ -97,7 +97,7 @@ class RunLog:
             raise DiskError(f"{self._path} is no longer the file that this run writes to. Is another run there?")
 
     def close(self) -> None:
-        """Flushes and closes the files, all of them also where one cannot be flushed."""
+        """Flushes and closes all files, even if one cannot be flushed."""
         with ExitStack() as stack:
             for file in self._event_files.values():
                 stack.callback(file.close)
@@ -111,9 +111,9 @@ class RunLog:
 
 
 class _EventFile:
-    """An event file that is being written, as records; every method may raise DiskError.
+    """An event file open for writing; every method may raise DiskError.
 
-    `tf.summary` takes ten times as long for a point, and puts the file on the disk at each flush.
+    `tf.summary` takes ten times as long for a point, and syncs the file to disk at each flush.
     """
 
     def __init__(self, path: Path) -> None:
@@ -122,7 +122,7 @@ class _EventFile:
             self._writer = tf.io.TFRecordWriter(str(path))
 
     def append(self, **fields: Any) -> None:
-        """One event of such fields."""
+        """Appends an event with these fields."""
         with self._writing():
             self._writer.write(EventProto(wall_time=time.time(), **fields).SerializeToString())
 
@@ -139,11 +139,11 @@ class _EventFile:
 
 
 def trim(folder: Path, step: int) -> None:
-    """Takes back what was logged after `step`, and any score of the test split: both will be written again.
+    """Removes all entries after `step` and all of the test split, since both will be written again.
 
     Raises:
-        DiskError: a file cannot be rewritten; it is as it was, and another time begins anew.
-        RunError: a log is no file, or holds a line or a record that no log has.
+        DiskError: a file cannot be rewritten; it is unchanged, and a later call can try again.
+        RunError: a log is no regular file, or has a line or record of 16 MB or more.
     """
     metrics = folder / _METRICS
     if os.path.lexists(metrics):
@@ -157,7 +157,7 @@ def trim(folder: Path, step: int) -> None:
 
 
 def _stays(line: str, step: int) -> bool:
-    """A line of the metrics file that a kill cut short does not stay."""
+    """Whether a line of the metrics file stays; a truncated one does not."""
     try:
         entry = json.loads(line)
         return bool(entry["step"] <= step and entry["split"] != "test")
@@ -166,9 +166,9 @@ def _stays(line: str, step: int) -> bool:
 
 
 def _trim_events(path: Path, step: int) -> None:
-    """Rewrites an event file without the events after `step`, and without a record that a kill cut short.
+    """Rewrites an event file without the events after `step` and without a truncated last record.
 
-    One record is in memory at a time. A file of which everything stays is not rewritten.
+    Only one record is in memory at a time. A file from which nothing is removed is not rewritten.
     """
     log_files.check_records(path)
     if sum(log_files.record_bytes(record) for record in _staying(path, step)) == path.stat().st_size:
@@ -179,10 +179,10 @@ def _trim_events(path: Path, step: int) -> None:
 
 
 def _staying(path: Path, step: int) -> Iterator[bytes]:
-    """The records of the events up to `step`, one after the other."""
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # slow, and seldom needed
+    """Yields the records of the events up to `step`."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # slow, and rarely needed
 
-    # The loader's own records are read whole: it stops, without an error, at the first one that is cut short.
+    # The loader stops, without an error, at the first truncated record.
     return (record for record in RawEventFileLoader(str(path)).Load() if _event_stays(record, step))
 
 
@@ -195,7 +195,7 @@ def _event_stays(record: bytes, step: int) -> bool:
 
 
 def _new_event_file(folder: Path) -> _EventFile:
-    """One whose name sorts after those of earlier times."""
+    """Opens an event file whose name sorts after all earlier ones."""
     with writing(folder):
         folder.mkdir(exist_ok=True)
     secs, nanosecs = divmod(time.time_ns(), 10**9)
@@ -205,5 +205,5 @@ def _new_event_file(folder: Path) -> _EventFile:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no NaN."""
+    """None for NaN and infinity, which JSON lacks."""
     return value if math.isfinite(value) else None

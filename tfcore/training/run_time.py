@@ -1,4 +1,4 @@
-"""The time that a run takes over all its parts, each of them a process: `parts.jsonl` in its folder.
+"""Sums the time of a run over all its parts, each of them a process, in `parts.jsonl` in its folder.
 
 Checkpoints hold no wall-clock value, so the file stands beside them: a line for each checkpoint, written before it, and
 one at the end of each part. A killed part loses its time since the newest checkpoint, as it loses its steps.
@@ -22,20 +22,20 @@ class Elapsed(NamedTuple):
     """Time spent on a run up to a step, summed over its parts."""
 
     step: int  # completed steps
-    timed_steps: int  # those of known time; less than `step` only where a folder has lost its times, or never had any
+    timed_steps: int  # steps of known time; less than `step` only if the folder lost its times, or never had any
     parts: int  # processes that completed some of them
     train_secs: float  # in compiled calls
     total_secs: float  # from the start of each process
 
     def result(self, batch_size: int) -> dict[str, Any]:
-        """The entries of `result.json`; the rate is over all parts."""
+        """Returns the entries of `result.json`; the rate is over all parts."""
         untimed = {} if self.timed_steps == self.step else {"timed_steps": self.timed_steps}
         rate = self.timed_steps * batch_size / max(self.train_secs, 1e-9)
         return {"train_secs": self.train_secs, "parts": self.parts, "examples_per_sec": rate, **untimed}
 
 
 class RunTime:
-    """The clock of this process's part, on top of the parts before.
+    """Measures this process's part of a run, and adds the earlier parts.
 
     Args:
         folder: the run's folder.
@@ -47,14 +47,14 @@ class RunTime:
         self._before = Elapsed(0, 0, 0, 0.0, 0.0)
 
     def resume(self, step: int) -> int:
-        """Takes over the time of the parts before up to `step`, and removes lines of later steps.
+        """Reads the time of the earlier parts up to `step`, and removes lines of later steps.
 
         Returns:
-            The steps before `step` of which no time is known.
+            The number of completed steps whose time is unknown.
 
         Raises:
             DiskError: the file cannot be rewritten.
-            RunError: it cannot be read, is no file, or holds a line of more than 16 MB.
+            RunError: it cannot be read, is no regular file, or has a line of 16 MB or more.
         """
         newest = Elapsed(0, 0, 0, 0.0, 0.0)
         if os.path.lexists(self._path):
@@ -68,7 +68,7 @@ class RunTime:
         return step - newest.timed_steps
 
     def elapsed(self, step: int, train_secs: float) -> Elapsed:
-        """The sums up to now.
+        """Returns the sums up to now.
 
         Args:
             step: completed steps.
@@ -81,7 +81,7 @@ class RunTime:
         )  # fmt: skip
 
     def commit(self, step: int, train_secs: float) -> None:
-        """Appends the sums up to now and puts them on the disk; arguments as for `elapsed`.
+        """Appends the sums up to now and syncs them to disk; arguments as for `elapsed`.
 
         Raises:
             DiskError: the file cannot be written.
@@ -93,7 +93,7 @@ class RunTime:
 
 
 def _parsed(line: str) -> Elapsed | None:
-    """The entry of a line; None where a kill cut it short, or it is none that a run writes."""
+    """Parses a line; None if it is truncated or invalid."""
     try:
         entry = json.loads(line)
         counts = [int(entry[name]) for name in ("step", "timed_steps", "parts")]

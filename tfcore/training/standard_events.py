@@ -1,4 +1,4 @@
-"""The events of every run: scalars, evaluation with early stopping, the epoch's line, the checkpoint."""
+"""The events of every run: scalars, evaluation with early stopping, epoch summary, checkpoint."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from tfcore.training.sums import TrainingSums
 
 @dataclass(frozen=True)
 class Schedules:
-    """When each of the standard events is due; the accuracy of single batches is printed only where asked for."""
+    """The schedules of the standard events; without `batch_accuracy`, the accuracy of single batches is not printed."""
 
     scalars: Schedule
     evaluation: Schedule
@@ -227,9 +227,9 @@ def in_order(
     checkpoint: SaveCheckpoint,
     best: SaveBest,
 ) -> list[Event]:
-    """The events in the order of their calls at a step. tests/training/test_standard_events.py holds it.
+    """Builds the events in the order of their calls at a step, which tests/training/test_standard_events.py checks.
 
-    The checkpoint comes last: the state that it saves includes all changes of the events before it.
+    The checkpoint comes last, so that the saved state includes all changes made by the events before it.
 
     Args:
         schedules: of the standard events.

@@ -15,7 +15,7 @@ Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class Optimizer(Protocol):
-    """What the step needs of an optimizer; `tfcore.optimizers` has them."""
+    """The optimizer interface of the step, implemented by `tfcore.optimizers`."""
 
     parameters: tuple[tf.Variable, ...]
     step: tf.Variable
@@ -29,7 +29,7 @@ class Optimizer(Protocol):
 
 
 class StepResult(NamedTuple):
-    """What one step found on its batch before the update."""
+    """The numbers of one step on its batch, before the update."""
 
     loss: tf.Tensor  # [] float64, mean over the batch, without penalties
     total_loss: tf.Tensor  # [] float64, with penalties
@@ -76,7 +76,7 @@ class Penalty:
 
 
 class TrainingStep:
-    """Forward, backward, update; adds to `sums` what the log will want.
+    """Runs forward pass, backward pass and update, and adds the step's numbers to `sums`.
 
     Args:
         model: called as `model(images, training=True, key=key)`; gives logits `[N, classes]`.
@@ -112,7 +112,7 @@ class TrainingStep:
         self._seed, self._microbatches = seed, microbatches
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> StepResult:
-        """Trains on one batch. Python runs this only while TensorFlow traces it."""
+        """Trains on one batch. Python runs this only during tracing."""
         loss_sum, hits, gradients = self.gradients(images, labels)
         penalty, gradients = self._with_penalty(gradients)
         self.optimizer.apply(gradients)
@@ -123,12 +123,12 @@ class TrainingStep:
         return StepResult(loss, loss + tf.cast(penalty, tf.float64), hits / examples, gradients)
 
     def nothing(self) -> StepResult:
-        """What a loop over steps starts with: the result of none."""
+        """The initial value of a loop over steps: a result of zeros."""
         zero = tf.zeros([], tf.float64)
         return StepResult(zero, zero, zero, tuple(tf.zeros(p.shape) for p in self.optimizer.parameters))
 
     def gradients(self, images: tf.Tensor, labels: tf.Tensor) -> Any:
-        """Loss sum and hits of the next step's batch (float64), and the gradient of its mean loss; no penalty."""
+        """Computes loss sum and hits of a batch (float64), and the gradient of its mean loss without penalty."""
         position = self.optimizer.step * self.batch_size
         if self._microbatches == 1:
             return self._part_gradients(images, labels, position)
@@ -145,14 +145,14 @@ class TrainingStep:
 
         nothing = tf.zeros([], tf.float64)
         zeros = tuple(tf.zeros_like(parameter) for parameter in self.optimizer.parameters)
-        # One part at a time: parts computed side by side would need the memory that splitting saves.
+        # One part at a time: computing parts in parallel would need the memory that splitting saves.
         _, loss_sum, hits, gradients = tf.while_loop(
             lambda part, *_: part < self._microbatches, add_part, (0, nothing, nothing, zeros), parallel_iterations=1
         )
         return loss_sum, hits, gradients
 
     def _part_gradients(self, images: tf.Tensor, labels: tf.Tensor, position: tf.Tensor) -> Any:
-        """Loss sum, hits, and this part's share of the gradient of the batch's mean loss."""
+        """Computes loss sum, hits, and this part's contribution to the gradient of the batch's mean loss."""
         parameters = self.optimizer.parameters
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(parameters)
@@ -165,7 +165,7 @@ class TrainingStep:
         return tf.cast(loss_sum, tf.float64), hits, gradients
 
     def _with_penalty(self, gradients: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-        """The penalty at the present weights, and the gradients with its own added."""
+        """Computes the penalty at the current weights, and adds its gradients to `gradients`."""
         if self._penalty is None:
             return tf.zeros([]), gradients
         parameters = self.optimizer.parameters

@@ -1,6 +1,6 @@
-"""What TensorBoard shows, as the protocol buffers that its event files consist of.
+"""Builds the protocol buffers of TensorBoard's event files.
 
-Written here, as `tf.summary` takes ten times as long for a scalar and wants a writer of its own.
+`tf.summary` takes ten times as long for a scalar, and needs a separate writer.
 """
 
 import time
@@ -33,9 +33,9 @@ def scalar(tag: str, value: float) -> Summary.Value:
 
 
 def histogram(tag: str, values: NDArray[Any]) -> Summary.Value:
-    """How often which values occur: 30 buckets of equal width, from the least to the greatest finite value.
+    """A histogram with 30 buckets of equal width, from the least to the greatest finite value.
 
-    Where all are equal, the buckets lie around them.
+    If all values are equal, the buckets are centered on them.
     """
     numbers = np.array(values, np.float64).ravel()
     is_finite = np.isfinite(numbers)
@@ -44,11 +44,11 @@ def histogram(tag: str, values: NDArray[Any]) -> Summary.Value:
     low, high = (numbers.min(), numbers.max()) if numbers.size else (0.0, 0.0)
     if low == high:
         low, high = low - max(0.5, 1e-6 * abs(low)), high + max(0.5, 1e-6 * abs(high))
-    numbers -= low  # in place, and without the corrections of np.histogram, which takes three times as long
+    numbers -= low  # in place; np.histogram, with its corrections, takes three times as long
     numbers /= high - low
     numbers *= _BUCKETS
     counts = np.bincount(numbers.astype(np.int64), minlength=_BUCKETS + 1)
-    counts[-2] += counts[-1]  # the greatest value, which is in the last bucket
+    counts[-2] += counts[-1]  # the greatest value belongs in the last bucket
     edges = np.linspace(low, high, _BUCKETS + 1)
     rows = np.stack([edges[:-1], edges[1:], counts[:-1]], axis=1)
     return Summary.Value(tag=tag, metadata=_HISTOGRAM, tensor=_doubles(rows))
@@ -68,7 +68,7 @@ def image(tag: str, png: bytes, size: tuple[int, int]) -> Summary.Value:
 
 
 def text(tag: str, markdown: str) -> Summary.Value:
-    """A page under the Text tab."""
+    """A page of the Text tab."""
     (value,) = text_pb(tag, markdown).value
     return value
 
@@ -76,10 +76,10 @@ def text(tag: str, markdown: str) -> Summary.Value:
 def pr_curve(
     tag: str, is_class: NDArray[np.bool_], probabilities: NDArray[np.floating[Any]], *, of: str = ""
 ) -> Summary.Value:
-    """Precision over recall of one class against the rest, at 101 thresholds of its probability.
+    """The precision-recall curve of one class against the rest, at 101 thresholds of its probability.
 
-    An example is predicted to be of the class where its probability reaches the threshold, so that the first point,
-    at a threshold of 0, predicts all. Where nothing is predicted, the precision is given as 1.
+    An example is predicted positive if its probability is at least the threshold; at the first one, 0, all are. Without
+    positive predictions, the precision is 1.
 
     Args:
         tag: its name.
@@ -100,11 +100,11 @@ def pr_curve(
 
 
 def hparams(name: str, settings: Mapping[str, Any]) -> Summary.Value:
-    """A row of the HParams tab, beside the last values of the run's curves.
+    """A row of the HParams tab, which also shows the last values of the run's curves.
 
     Args:
-        name: the run's.
-        settings: each a bool, a number or text.
+        name: of the run.
+        settings: bools, numbers or strings.
     """
     start = plugin_data_pb2.SessionStartInfo(group_name=name, start_time_secs=time.time())
     for setting, value in settings.items():

@@ -1,4 +1,4 @@
-"""The running means of training: since the last log line, and since the last epoch's end."""
+"""Running means of training: since the last log line, and since the last epoch's end."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ import tensorflow as tf
 
 
 class TrainingSums:
-    """Loss, total loss, hits and examples, summed in float64 since the epoch began; part of a run's state.
+    """Sums of loss, total loss, hits and examples in float64 since the epoch began; part of a run's state.
 
     A mean between two log lines is the difference of two such sums: exact to 1e-16 of the larger, so after a batch of a
     loss of 1e15 the lines are unreliable up to the end of the epoch.
 
     Args:
-        of_epoch: float64 [4], which the training step adds to.
+        of_epoch: float64 [4], the variable that the training step adds to.
     """
 
     def __init__(self, of_epoch: tf.Variable) -> None:
@@ -21,17 +21,17 @@ class TrainingSums:
         self.variables = {"of_epoch": self._of_epoch, "logged": self._logged}
 
     def of_epoch(self) -> dict[str, float]:
-        """Means since the last call of `take_epoch`, which go on; of nothing, they are not numbers."""
+        """Means since the last `take_epoch`, without a reset; NaN if there are no examples."""
         return _means(self._of_epoch.numpy().tolist())
 
     def take_log(self, sums: Sequence[float]) -> dict[str, float]:
-        """Means from the last call of this to when the sums were `sums`; starts anew from there."""
+        """Means from the last call up to the moment at which the sums were `sums`; the next call starts from there."""
         before = self._logged.numpy().tolist()
         self._logged.assign(sums)
         return _means([now - then for now, then in zip(sums, before, strict=True)])
 
     def take_epoch(self) -> dict[str, float]:
-        """Means since the last call of this; starts anew, and leaves those since the last log line alone."""
+        """Means since the last call; resets the sums of the epoch, without effect on `take_log`."""
         sums = self._of_epoch.numpy()
         self._logged.assign_sub(sums)  # now the part before this epoch of the next log line, negative
         self._of_epoch.assign(tf.zeros_like(sums))
