@@ -1,14 +1,13 @@
-"""What all tests share: a quiet TensorFlow on the CPU, and the real data sets."""
+"""What all tests share: the same surroundings on every machine, the marks, and the real data sets."""
 
 import os
 import pathlib
 
 import hypothesis
 import pytest
+from support import surroundings
 
-# Read by TensorFlow when it is first imported, which no conftest and no plugin does before this.
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+surroundings.make_neutral()  # no conftest and no plugin imports TensorFlow before this
 
 # The first example of a property may trace a graph, which takes longer than hypothesis allows one by default.
 hypothesis.settings.register_profile("tfcore", deadline=None)
