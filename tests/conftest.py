@@ -5,7 +5,7 @@ import pathlib
 
 import hypothesis
 import pytest
-from support import surroundings
+from support import marks, surroundings
 
 surroundings.make_neutral()  # no conftest and no plugin imports TensorFlow before this
 
@@ -16,10 +16,9 @@ hypothesis.settings.load_profile("tfcore")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test that uses `real_data`; first, since pytest's own `-m` selection happens in the same hook."""
-    for item in items:
-        if "real_data" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.real_data)
+    """Adds the marks that tests get by rule; first, since pytest's own `-m` selection happens in the same hook."""
+    marks.mark_real_data(items)
+    marks.mark_thorough(items)
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ _SIGNALS = {
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGCHLD: signal.SIG_DFL,
 }
-# Variables that change what Python, TensorFlow, rich, matplotlib or tfcore compute, print or warn of.
+# Variables that change what make, Python, TensorFlow, rich, matplotlib or tfcore compute, print or warn of.
 _REMOVED = ("COLUMNS", "FORCE_COLOR", "LANG", "LANGUAGE", "LINES", "NO_COLOR", "SOURCE_DATE_EPOCH", "TTY_COMPATIBLE",
             "TTY_INTERACTIVE", "TZ", "XLA_FLAGS")  # fmt: skip
-_REMOVED_PREFIXES = ("LC_", "MKL_", "MPL", "OMP_", "OPENBLAS_", "TF_")
+_REMOVED_PREFIXES = ("LC_", "MAKE", "MKL_", "MPL", "OMP_", "OPENBLAS_", "TF_")
 _PYTHON = ("PYTHONIOENCODING", "PYTHONOPTIMIZE", "PYTHONUNBUFFERED", "PYTHONUTF8", "PYTHONWARNINGS")
 _SET = {"LC_ALL": "C.UTF-8", "TERM": "dumb", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 _UMASK = 0o022
