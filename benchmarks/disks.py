@@ -43,6 +43,7 @@ PLACES = {
     "checkpoint": r"The checkpoint of step",
     "event files": r"run/\w+/events|run/(train|validation|test) cannot",
     "metrics.jsonl": r"metrics\.jsonl",
+    "parts.jsonl": r"parts\.jsonl",
     "pictures": r"pictures",  # in a run with all summaries
     "result.json": r"result\.json",
     "folder": r"The run folder",

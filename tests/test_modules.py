@@ -6,7 +6,15 @@ import tensorflow as tf
 
 from tfcore import layers, models
 from tfcore.layers import Activation, Flatten, Linear, Pixels, Sequential
-from tfcore.modules import BrokenModelError, LayerRow, layer_table, max_norms, named_parameters, named_variables
+from tfcore.modules import (
+    BrokenModelError,
+    LayerRow,
+    layer_table,
+    max_norms,
+    named_parameters,
+    named_variables,
+    variables_by_call,
+)
 from tfcore.seeds import Key
 
 CIFAR = (32, 32, 3)
@@ -87,6 +95,18 @@ def test_a_shared_variable_is_listed_once_under_its_first_path() -> None:
     assert len(found) == len(model.variables) == 9
     assert found["again.weights"] is model.in_order[1].weights
     assert "in_order.1.weights" not in found
+
+
+def test_variables_are_ordered_by_the_calls_of_their_modules() -> None:
+    """Those that a model holds itself, or in a module it never calls, come when its own call returns."""
+    model = Handmade()
+    model.settings.limit = tf.Variable(1.0)
+    images = np.zeros((2, 2, 2, 3), np.uint8)
+    assert variables_by_call(model, images) == ["head.biases", "head.weights", "kernel", "seen", "settings.limit"]
+    reversed_names = Sequential({"b": linear("b", 4, 4), "a": linear("a", 4, 4)})
+    assert variables_by_call(reversed_names, np.zeros((2, 4), np.float32)) == [
+        "b.biases", "b.weights", "a.biases", "a.weights",
+    ]  # fmt: skip
 
 
 def test_parameters_are_the_trainable_variables() -> None:

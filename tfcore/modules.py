@@ -144,10 +144,10 @@ def _shown(value: Any) -> str:
 
 
 def outputs(model: tf.Module, images: tf.Tensor, *, training: bool = False, key: Any = None) -> dict[str, tf.Tensor]:
-    """What each module in `model` gives for `images`, by path in the order in which their first calls return.
+    """The output of each module in `model` for `images`, by path in the order in which their first calls return.
 
-    Of several tensors it is the first. Modules that give no floating-point numbers are left out, and those that are
-    called inside a `tf.function` of the user's own, where there are no numbers to be looked at.
+    Of several tensors it is the first. Modules without floating-point outputs are left out, and so are those called
+    inside a user-defined `tf.function`, whose outputs are symbolic.
 
     Args:
         model: is called with `training` and `key`.
@@ -155,16 +155,32 @@ def outputs(model: tf.Module, images: tf.Tensor, *, training: bool = False, key:
         training: whether the model is to behave as in training.
         key: of what random layers draw then.
     """
-    paths = _named_modules(model)
-    calls: dict[int, Any] = {}
-    with _recorded_calls(paths, calls, []):
-        model(tf.convert_to_tensor(images), training=training, **({"key": key} if training else {}))
-    found = {paths[identity][1]: _first_tensor(output) for identity, output in calls.items() if identity in paths}
+    found = {path: _first_tensor(output) for _, path, output in _called(model, images, training=training, key=key)}
     return {
         path: output
         for path, output in found.items()
         if output is not None and output.dtype.is_floating and not tf.is_symbolic_tensor(output)
     }
+
+
+def variables_by_call(model: tf.Module, images: tf.Tensor, *, training: bool = False, key: Any = None) -> list[str]:
+    """The paths of all variables of `model`, in the order in which the first calls of their modules return.
+
+    A variable counts as that of the innermost module around it that is called. Arguments as for `outputs`.
+    """
+    paths = {id(variable): path for path, variable in named_variables(model).items()}
+    called = [module for module, _, _ in _called(model, images, training=training, key=key)]
+    ordered = {id(variable): None for module in (*called, model) for variable in named_variables(module).values()}
+    return [paths[identity] for identity in ordered]
+
+
+def _called(model: tf.Module, images: tf.Tensor, *, training: bool, key: Any) -> list[tuple[tf.Module, str, Any]]:
+    """Each module called for `images`, its path and its first output, in the order in which the first calls return."""
+    paths = _named_modules(model)
+    calls: dict[int, Any] = {}
+    with _recorded_calls(paths, calls, []):
+        model(tf.convert_to_tensor(images), training=training, **({"key": key} if training else {}))
+    return [(*paths[identity], output) for identity, output in calls.items() if identity in paths]
 
 
 def _named_modules(model: tf.Module) -> dict[int, tuple[tf.Module, str]]:

@@ -12,7 +12,7 @@ from tfcore.training.checkpoints import steps_in
 from tfcore.training.run_log import SPLITS
 
 RATES = {"examples_per_sec"}
-TIMES = {"train_secs", *RATES}
+TIMES = {"train_secs", "parts", *RATES}
 _DESCRIPTION = re.compile(r"config\.flags|architecture\.json")
 
 

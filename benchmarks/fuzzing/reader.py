@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tfcore.data.dataset import Dataset, Split
+from tfcore.data.dataset import Dataset
+from tfcore.data.source import Source
 
 MIB = 1 << 20
 OUTSIDE = Path(tempfile.gettempdir(), "tfcore-fuzz-outside")  # where absolute paths in hostile files point
@@ -108,8 +109,8 @@ def check_dataset(dataset: Dataset) -> None:
         _check_text(name)
 
 
-def _check_split(split: Split, dataset: Dataset) -> None:
-    images, labels = split.images[:], split.labels
+def _check_split(split: Source, dataset: Dataset) -> None:
+    images, labels = split.read(np.arange(len(split))), split.labels
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != dataset.image_shape:
         raise Wrong(f"pictures are {images.dtype} of shape {images.shape}")
     if labels.dtype != np.int32 or labels.shape != (len(images),) or not len(images):

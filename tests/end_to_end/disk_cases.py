@@ -151,7 +151,7 @@ WRITING = {
     **{kind: ("export", "--run_dir=run", f"--format={kind}") for kind in ("h5", "npz", "safetensors", "saved_model")},
     **{kind: ("convert", *PICTURES, f"--format={kind}") for kind in ("text", "png")},
     "npz of pictures": ("convert", *PICTURES, "--format=npz"),
-    "sheet": ("show", "--dataset=shapes"),
+    "sheet": ("show", "examples", "--dataset=shapes"),
 }
 ENDINGS = {"h5": ".h5", "npz": ".npz", "safetensors": ".safetensors", "npz of pictures": ".npz", "sheet": ".png"}
 

@@ -23,6 +23,7 @@ from tfcore.history import History
 from tfcore.training.checkpoints import Checkpoints
 from tfcore.training.run_folder import RunFolder
 from tfcore.training.run_log import RunLog, trim
+from tfcore.training.run_time import RunTime
 from tfcore.use import loading
 
 RNG = np.random.default_rng(0)
@@ -91,6 +92,7 @@ def write_run(path: Path) -> None:
     log = RunLog(path)
     log.write(1, "train", {"loss": 1.0})
     log.close()
+    RunTime(path).commit(1, 0.5)
     (event_file,) = (path / "train").iterdir()
     event_file.rename(path / "train" / "events.out.tfevents.1")
     weights = {"model.logits.weights": tf.zeros([16, 2]), "model.logits.biases": tf.zeros([2])}
@@ -135,6 +137,7 @@ READERS = {
     "run's result": Reader("result.json", write_run, lambda path: RunFolder(path).read_result()),
     "run's curves": Reader("metrics.jsonl", write_run, History),
     "run's log": Reader("metrics.jsonl", write_run, lambda path: trim(RunFolder(path).path, 1)),
+    "run's times": Reader("parts.jsonl", write_run, lambda path: RunTime(path).resume(1)),
     "run's events": Reader("train/events.out.tfevents.1", write_run, lambda path: trim(RunFolder(path).path, 1)),
     "checkpoint's index": Reader(f"{_STEP}/state.index", write_run, lambda p: checkpoint.read(p / "checkpoints", 3)),
     "checkpoint's data": Reader(f"{_STEP}/state.data-00000-of-00001", write_run, loading.read_weights),

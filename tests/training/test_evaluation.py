@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfcore.data.batches import EvaluationBatches, Examples
+from tfcore.data.dataset import Split
 from tfcore.losses import cross_entropy
 from tfcore.metrics import Scores
 from tfcore.training.evaluation import Evaluation
@@ -32,7 +33,7 @@ class Model:
 
 
 def batches(batch_size: int, count: int = EXAMPLES) -> EvaluationBatches:
-    examples = Examples(tf.constant(IMAGES[:count]), tf.constant(LABELS[:count]))
+    examples = Examples(Split(IMAGES[:count], LABELS[:count]).batch_reader())
     return EvaluationBatches(examples, batch_size=batch_size)
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from support.small_loop import Training, event, nothing, recorded, stop_at
 
 from tfcore.training.events import Event, Moment, Schedule
-from tfcore.training.loop import Block
+from tfcore.training.loop import _Ran, _Seen
 
 each_way = pytest.mark.parametrize("xla", [False, True], ids=["plain", "xla"])
 
@@ -84,11 +84,11 @@ class SlowMachine:
     def __call__(self) -> float:
         return self.now
 
-    def run(self, feed: Any, points: tf.Tensor) -> tuple[Block, tf.Tensor, tuple[tf.Tensor, ...]]:
+    def run(self, feed: Any, points: tf.Tensor) -> _Ran:
         steps = int(points[-1])
         self.now += steps * self._secs_per_step + (0 if self.calls else self._tracing_secs)
         self.calls.append(steps)
-        return feed.block, tf.zeros([len(points), 9]), ()
+        return _Ran(feed.block, _Seen(tf.zeros([len(points), 5]), tf.zeros([len(points), 4])), ())
 
 
 def paced(machine: SlowMachine, last_step: int, events: list[Event] | None = None) -> list[int]:

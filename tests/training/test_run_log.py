@@ -1,12 +1,16 @@
 """The two logs: what is written can be read, and what is trimmed leaves no trace and no fork."""
 
+import hashlib
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event as EventProto
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 from tfcore.errors import DiskError
 from tfcore.training import run_log, summaries
@@ -228,6 +232,40 @@ def test_trimming_what_needs_no_trimming_changes_no_byte(tmp_path: Path) -> None
     before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
     trim(tmp_path, 11)
     assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+def large_event_file(folder: Path, records: int) -> Path:
+    """One with a record of 512 KiB for each step, all of the same size."""
+    path = folder / "train" / "events.out.tfevents.1"
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for step in range(1, records + 1):
+            summary = Summary(value=[summaries.text("page", "x" * (1 << 19))])
+            writer.write(EventProto(step=step, summary=summary).SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("last_step", [0, 50, 99, 100])
+def test_trimming_a_large_event_file_holds_one_record_at_a_time(tmp_path: Path, last_step: int) -> None:
+    path = large_event_file(tmp_path, 100)
+    data = path.read_bytes()
+    record_bytes = len(data) // 100
+    tracemalloc.start()
+    trim(tmp_path, last_step)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert record_bytes < most_bytes < 10 * record_bytes + (1 << 20) < len(data) / 5
+    assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(data[: last_step * record_bytes]).digest()
+
+
+def test_an_event_file_of_which_everything_stays_is_not_rewritten(tmp_path: Path) -> None:
+    write(tmp_path, range(1, 12))
+    (path,) = event_files(tmp_path, "train")
+    before = path.stat()
+    trim(tmp_path, 11)
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    trim(tmp_path, 10)
+    assert path.stat().st_ino != before.st_ino
 
 
 def test_trimming_an_empty_folder_does_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,8 +12,19 @@ import tensorflow as tf
 from tfcore.metrics import Scores
 from tfcore.training.divergence import DivergedError
 from tfcore.training.early_stopping import EarlyStopping
-from tfcore.training.events import Moment, Schedule
-from tfcore.training.standard_events import StandardEvents
+from tfcore.training.events import Event, Moment, Schedule
+from tfcore.training.run_log import RunLog
+from tfcore.training.standard_events import (
+    Evaluate,
+    FinishEpoch,
+    NewestValidation,
+    PrintBatchAccuracy,
+    SaveBest,
+    SaveCheckpoint,
+    Schedules,
+    WriteScalars,
+    in_order,
+)
 from tfcore.training.sums import TrainingSums
 
 BATCH = 10
@@ -29,27 +40,31 @@ class Run:
     """Plays a run without TensorFlow graphs, and notes in one list whatever the events do."""
 
     def __init__(
-        self, schedules: dict[str, Schedule | None], losses: Sequence[float] | None = (), *, patience: int | None = None
-    ) -> None:
+        self, schedules: dict[str, Schedule | None], losses: Sequence[float] | None = (), *,
+        patience: int | None = None, others: Sequence[Event] = (),
+    ) -> None:  # fmt: skip
         self.notes: list[tuple[Any, ...]] = []
         self.secs, self._losses = 0.0, list(losses or ())
         self.observed = OBSERVED
         self._of_epoch = tf.Variable(tf.zeros([4], tf.float64))
         self.early_stopping = EarlyStopping(monitor="loss", patience=patience)
-        events = StandardEvents(
-            log=self,  # type: ignore[arg-type]
-            sums=TrainingSums(self._of_epoch),
-            batch_size=BATCH,
-            validate=None if losses is None else self._validate,
-            early_stopping=self.early_stopping,
-            save=lambda step, score: self.notes.append(("save", step, score)),
-            is_among_best=self._is_among_best,
-            say=lambda line: self.notes.append(("say", line)),
-            per_epoch=Fraction(4),
+        sums, newest = TrainingSums(self._of_epoch), NewestValidation()
+        log, say = cast(RunLog, self), lambda line: self.notes.append(("say", line))
+        evaluate = Evaluate(log, newest, self.early_stopping, validate=self._validate)
+        checkpoint = SaveCheckpoint(
+            lambda moment, score: self.notes.append(("save", moment.step, score)), newest, self.early_stopping.monitor
         )
-        names = ("batch_accuracy", "scalars", "evaluation", "epoch", "checkpoint")
-        defaults: dict[str, Schedule | None] = {**dict.fromkeys(names, NEVER), "batch_accuracy": None}
-        self.events = events.events(**{**defaults, **schedules})  # type: ignore[arg-type]
+        defaults: dict[str, Any] = dict.fromkeys(("scalars", "evaluation", "epoch", "checkpoint"), NEVER)
+        self.events = in_order(
+            Schedules(**{**defaults, **schedules}),
+            batch_accuracy=PrintBatchAccuracy(say),
+            scalars=WriteScalars(log, sums, BATCH),
+            evaluation=None if losses is None else evaluate,
+            epoch=FinishEpoch(log, sums, newest, per_epoch=Fraction(4), say=say),
+            others=others,
+            checkpoint=checkpoint,
+            best=SaveBest(checkpoint, self._is_among_best),
+        )
 
     def _is_among_best(self, score: float) -> bool:
         """As where the best checkpoint is kept for its score."""
@@ -96,6 +111,11 @@ def test_the_order_is_scalars_evaluation_epoch_checkpoint_best() -> None:
     run.play(4)
     kinds = [note[0] if note[0] != "log" else note[2] for note in run.notes]
     assert kinds == ["train", "validation", "train", "say", "save"]
+
+
+def test_other_events_come_before_the_checkpoint_and_the_best() -> None:
+    run = Run({"evaluation": every(4), "checkpoint": every(4)}, others=[Event("mine", every(4), lambda _: None)])
+    assert [event.name for event in run.events] == ["scalars", "evaluation", "epoch", "mine", "checkpoint", "best"]
 
 
 def test_without_validation_there_is_nothing_to_evaluate_nor_a_best() -> None:

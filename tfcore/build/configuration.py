@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tfcore.build import runtime
-from tfcore.build.tables import LEARNING_RATES
+from tfcore.build import registry, runtime
+from tfcore.build.tables import OPTIMIZERS
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, RunError
 
@@ -38,5 +38,5 @@ def of_run(folder: Path) -> RunConfig:
 def resolve(config: RunConfig) -> RunConfig:
     """`config` with every automatic choice made, by fixed rules over the configuration alone."""
     length = config.epochs if config.epochs is not None or config.steps is not None else DEFAULT_EPOCHS
-    rate = config.learning_rate or LEARNING_RATES.get(config.optimizer)
+    rate = config.learning_rate or registry.learning_rate(config.optimizer, OPTIMIZERS)
     return runtime.resolved(replace(config, epochs=length, learning_rate=rate))

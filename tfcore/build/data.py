@@ -1,6 +1,7 @@
 """From the name of a data set to its examples."""
 
 import inspect
+import math
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,15 +60,32 @@ def _refuse_settings(config: RunConfig, taken: tuple[str, ...]) -> None:
 
 def make_splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
     """The examples of `train`, of `validation` where some are held out, and of `test`."""
-    from tfcore.data.batches import Examples, as_tensor
+    from tfcore.data.batches import Examples
     from tfcore.data.dataset import split_validation
 
     train, held_out = split_validation(data.train.labels, config.validation, config.seed)
-    images, labels = as_tensor(data.train.images), as_tensor(data.train.labels)
-    found = {"train": Examples(images, labels, train if len(held_out) else None)}
+    reader = data.train.batch_reader()
+    found = {"train": Examples(reader, train if len(held_out) else None)}
     if len(held_out):
-        found["validation"] = Examples(images, labels, held_out)
-    return {**found, "test": Examples(as_tensor(data.test.images), as_tensor(data.test.labels))}
+        found["validation"] = Examples(reader, held_out)
+    return {**found, "test": Examples(data.test.batch_reader())}
+
+
+def check_validation(config: RunConfig, data: "Dataset") -> None:
+    """Raises ConfigError where a positive --validation holds out none of the training examples.
+
+    It is for new runs: one that was started without such a check goes on, and is scored, as it is.
+    """
+    from tfcore.data.dataset import split_validation
+
+    examples = len(data.train)
+    _, held_out = split_validation(data.train.labels, config.validation, config.seed)
+    if config.validation and not len(held_out):
+        share = f"a share of at least {math.ceil(100 / examples) / 100:g}, or " if examples > 1 else ""
+        raise ConfigError(
+            f"--validation={config.validation:g} holds out none of {examples} training examples. "
+            f"Give {share}--validation=0 to train on all of them without validation."
+        )
 
 
 def pixel_statistics(config: RunConfig, data: "Dataset") -> dict[str, Any]:
@@ -79,6 +97,6 @@ def pixel_statistics(config: RunConfig, data: "Dataset") -> dict[str, Any]:
         return {}
     train, _ = split_validation(data.train.labels, config.validation, config.seed)
     if config.pixels == "centered":
-        return {"mean": mean_picture(data.train.images, train)}
-    mean, std = channel_statistics(data.train.images, train)
+        return {"mean": mean_picture(data.train, train)}
+    mean, std = channel_statistics(data.train, train)
     return {"mean": mean, "std": std}

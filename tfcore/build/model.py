@@ -1,14 +1,13 @@
 """From the name of a model, its sizes and the data to a `tf.Module` with its initial weights."""
 
-import inspect
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from tfcore.architecture import Architecture
-from tfcore.build import lookup, user_code
+from tfcore.build import arguments, lookup, signatures, user_code
 from tfcore.build.tables import MODELS
-from tfcore.config import MODEL_SIZES, RunConfig
+from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 
 def plan_model(config: RunConfig, data: "Dataset") -> Architecture:
     """What model is to be built for these data."""
-    sizes = {name: getattr(config, name) for name in MODEL_SIZES if getattr(config, name) is not None}
     precision = "float32" if config.precision == "auto" else config.precision
+    sizes = arguments.given(config)
     return Architecture(config.model, data.image_shape, data.class_names, config.pixels, precision, sizes)
 
 
@@ -41,18 +40,18 @@ def build_model(
     from tfcore.layers import Pixels
 
     cls = cls or lookup.find(plan.model, MODELS)
-    taken = inspect.signature(cls).parameters
-    for name in plan.sizes:
-        if name not in taken:
-            raise ConfigError(f"--model={plan.model} takes no --{name}. Leave it out, or choose a model that does.")
+    taken = signatures.of_object(cls)
+    sizes = arguments.fitting(plan.model, plan.sizes, taken)
     dtype = tf.bfloat16 if plan.precision == "bfloat16" else tf.float32
     pixels = Pixels(plan.pixels, **(statistics or _no_statistics(plan)), dtype=dtype)
-    offered = {"pixels": pixels, "seed": seed, "dtype": dtype}
-    fitting = {name: value for name, value in offered.items() if name in taken}
+    offered = dict(zip(arguments.FROM_RUN, (pixels, seed, dtype), strict=True))
+    wanted = {name: value for name, value in offered.items() if name in taken.arguments}
     with nullcontext() if plan.model in MODELS else user_code.telling(f"--model={plan.model}"):
-        net = cls(plan.image_shape, len(plan.class_names), **fitting, **plan.sizes)
+        net = cls(plan.image_shape, len(plan.class_names), **wanted, **sizes)
     if not isinstance(net, tf.Module):
-        raise ConfigError(f"--model={plan.model} must be a tf.Module, whose variables can be found. It is {type(net)}.")
+        raise ConfigError(
+            f"--model={plan.model} must be a tf.Module, whose variables can be found. Received {type(net).__name__}."
+        )
     return net
 
 

@@ -2,18 +2,17 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tfcore.build import lookup
+from tfcore.build import lookup, registry, signatures, user_code
 from tfcore.build.tables import LOSSES, OPTIMIZERS
-from tfcore.config import OPTIMIZERS_WITH, RunConfig
+from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, ShapeError
 
 if TYPE_CHECKING:
     from tfcore.training.step import TrainingStep
-
-_CHAIN = ("clip_value", "clip_norm", "average_decay")  # what every optimizer takes
 
 
 def build_step(config: RunConfig, net: Any, total_steps: int) -> "TrainingStep":
@@ -64,15 +63,17 @@ def build_optimizer(config: RunConfig, net: Any, parameters: Mapping[str, Any], 
     cls = lookup.find(config.optimizer, OPTIMIZERS)
     if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
         raise ConfigError(f"--optimizer={config.optimizer} must be a subclass of tfcore.optimizers.Optimizer.")
-    taken = inspect.signature(cls).parameters
-    given = {name: getattr(config, name) for name in (*OPTIMIZERS_WITH, *_CHAIN) if getattr(config, name) is not None}
-    for name in OPTIMIZERS_WITH:
-        if name in given and name not in taken:
-            raise ConfigError(f"--optimizer={config.optimizer} takes no --{name}. Leave it out.")
-    if "weight_decay" in taken and config.weight_decay != 0:
+    taken = signatures.of_object(cls)
+    given = registry.given_settings(config, taken, OPTIMIZERS)
+    if "weight_decay" in taken.arguments and config.weight_decay != 0:
         given["groups"] = (Group(config.decayed_variables), Group("", weight_decay=0.0))  # the first that matches
-    limits = {path: MaxNorm(limit) for path, limit in max_norms(net).items()}
-    return cls(parameters, learning_rate=build_schedule(config, total_steps), constraints=limits, **given)
+    if limits := {path: MaxNorm(limit) for path, limit in max_norms(net).items()}:
+        given["constraints"] = limits
+    for name in ("groups", "constraints"):
+        if name in given and not taken.takes(name):
+            raise ConfigError(f"--optimizer={config.optimizer} must take {name}, best by **chain: this run needs them.")
+    with nullcontext() if config.optimizer in OPTIMIZERS else user_code.telling(f"--optimizer={config.optimizer}"):
+        return cls(parameters, learning_rate=build_schedule(config, total_steps), **given)
 
 
 def build_schedule(config: RunConfig, total_steps: int) -> Callable[..., Any]:

@@ -3,11 +3,12 @@
 A name is checked before TensorFlow loads, as the entries are paths.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from tfcore.build import lookup
+from tfcore.build import arguments, lookup, registry, signatures, unused
 from tfcore.config import RunConfig
-from tfcore.errors import ConfigError
 
 MODELS = {
     "softmax": "tfcore.models.softmax:Softmax",
@@ -30,22 +31,15 @@ SOURCES = {  # --dataset=NAME:PATH
     "folder": "tfcore.data.sources.folder:folder",
 }
 OPTIMIZERS = {
-    "gradient_descent": "tfcore.optimizers:GradientDescent",
-    "momentum": "tfcore.optimizers:Momentum",
-    "adagrad": "tfcore.optimizers:Adagrad",
-    "adadelta": "tfcore.optimizers:Adadelta",
-    "rmsprop": "tfcore.optimizers:RMSprop",
-    "adam": "tfcore.optimizers:Adam",
-    "adamw": "tfcore.optimizers:AdamW",
-    "nadam": "tfcore.optimizers:Nadam",
-    "lion": "tfcore.optimizers:Lion",
-}
-LEARNING_RATES = dict.fromkeys(OPTIMIZERS, 0.001) | {  # the optimizers' own, told without loading them
-    "gradient_descent": 0.01,
-    "momentum": 0.01,
-    "adagrad": 0.01,
-    "adadelta": 1.0,
-    "lion": 0.0001,
+    "gradient_descent": "tfcore.optimizers.gradient_descent:GradientDescent",
+    "momentum": "tfcore.optimizers.momentum:Momentum",
+    "adagrad": "tfcore.optimizers.adagrad:Adagrad",
+    "adadelta": "tfcore.optimizers.adadelta:Adadelta",
+    "rmsprop": "tfcore.optimizers.rmsprop:RMSprop",
+    "adam": "tfcore.optimizers.adam:Adam",
+    "adamw": "tfcore.optimizers.adamw:AdamW",
+    "nadam": "tfcore.optimizers.nadam:Nadam",
+    "lion": "tfcore.optimizers.lion:Lion",
 }
 LOSSES = {
     "cross_entropy": "tfcore.losses:cross_entropy",
@@ -53,15 +47,27 @@ LOSSES = {
 }
 
 
-def check_names(config: RunConfig) -> None:
-    """Raises ConfigError, with the nearest name, unless model, data set, loss and optimizer can be found."""
-    lookup.check("model", config.model, MODELS)
-    if not source_of(config.dataset):
+def check_names(config: RunConfig, *, handed_over: Mapping[str, bool] = MappingProxyType({})) -> None:
+    """Checks that model, data set, loss and optimizer can be found, and that they use the settings that are given.
+
+    Args:
+        config: of the run.
+        handed_over: whether `model` and `dataset` are at hand as objects, so that their names need not be found.
+
+    Raises:
+        ConfigError: an unknown name, with the nearest one; a setting or an argument that nothing takes.
+    """
+    if not handed_over.get("model"):
+        lookup.check("model", config.model, MODELS)
+    if not (handed_over.get("dataset") or source_of(config.dataset)):
         lookup.check("dataset", config.dataset, DATASETS)
     lookup.check("loss", config.loss, LOSSES)
     lookup.check("optimizer", config.optimizer, OPTIMIZERS)
-    if config.learning_rate is None and config.optimizer not in LEARNING_RATES:
-        raise ConfigError(f"--optimizer={config.optimizer} needs --learning_rate: an optimizer of your own has none.")
+    registry.check(config, OPTIMIZERS)
+    unused.check(config, decays=registry.decays(config, OPTIMIZERS))
+    constructor = signatures.of_path(MODELS.get(config.model, config.model))
+    if constructor is not None:
+        arguments.fitting(config.model, arguments.given(config), constructor)
 
 
 def source_of(name: str) -> tuple[str, Path] | None:

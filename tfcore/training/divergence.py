@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfcore.data.batches import TrainingBatches
 from tfcore.errors import RunError
-from tfcore.modules import named_parameters, named_variables, outputs
+from tfcore.modules import named_parameters, named_variables, outputs, variables_by_call
 from tfcore.seeds import Key
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.loop import Loop
@@ -122,21 +122,28 @@ def find(new_run: Callable[[], Run], last_step: int) -> Finding | None:
 
 
 def _where(run: Run, bad: Point, changed: list[str]) -> str:
-    """The layer or variable at which the numbers of the coming step go bad: forward, then backward, then the update."""
+    """The layer or variable where the next step first makes a bad number: forward, then backward, then the update.
+
+    Layers are ordered by their calls: names sort otherwise. The backward pass goes from the last one called to the
+    first.
+    """
     images, labels = (block[0] for block in next(run.batches.from_step(bad.step - 1)))
+    position = run.step.optimizer.step * run.batches.batch_size
+    key = Key(run.batches.seed, run.step.optimizer.step, position)
     if not math.isfinite(bad.loss):
-        position = run.step.optimizer.step * run.batches.batch_size
-        key = Key(run.batches.seed, run.step.optimizer.step, position)
         made = outputs(run.model, images, training=True, key=key)
         layers = [path for path, output in made.items() if not _all_finite(output)]
         return f"in the output of {layers[0]}" if layers else "in the loss"
+    ordered = variables_by_call(run.model, images, training=True, key=key)
     if not math.isfinite(bad.gradient_norm):
-        names = list(named_parameters(run.model))
         *_, gradients = run.step.gradients(images, labels)
-        wrong = [name for name, gradient in zip(names, gradients, strict=True) if not _all_finite(gradient)]
-        # Gradients are worked out from the last layer to the first.
-        return f"in the gradient of {wrong[-1]}" if wrong else "in the norm of the gradients, each of which is finite"
-    return f"in the update of {changed[0]}"
+        pairs = zip(named_parameters(run.model), gradients, strict=True)
+        wrong = [name for name, gradient in pairs if not _all_finite(gradient)]
+        if not wrong:
+            return "in the norm of the gradients, each of which is finite"
+        return f"in the gradient of {max(wrong, key=ordered.index)}"
+    first = next((name for name in ordered if name in changed), changed[0])
+    return f"in the update of {first}"
 
 
 def _is_finite(point: Point) -> bool:

@@ -47,6 +47,11 @@ def check_records(path: Path) -> None:
             file.seek(length + _CHECKSUM_BYTES, os.SEEK_CUR)
 
 
+def record_bytes(record: bytes) -> int:
+    """The bytes that a record takes in an event file, with its length and both checksums."""
+    return _RECORD_HEADER.size + len(record) + _CHECKSUM_BYTES
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[BinaryIO]:
     """A file to read; raises RunError where that cannot be done."""

@@ -7,11 +7,20 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from tfcore.training.events import Event, Moment
-from tfcore.training.step import StepResult, TrainingStep
+from tfcore.training.feed import Block, Feed, whole_block
+from tfcore.training.step import Optimizer, StepResult, TrainingStep
 
 _CALL_SECS = 1.0  # a Python signal handler waits for the call to return, and so does the progress line
 _GROWTH = 4
-_OBSERVED = ("loss", "total_loss", "accuracy", "learning_rate", "gradient_norm")
+
+# The numbers of a step that events are told, and how each follows from its result and the optimizer after it.
+_OBSERVED: dict[str, Callable[[StepResult, Optimizer], tf.Tensor]] = {
+    "loss": lambda result, _: result.loss,
+    "total_loss": lambda result, _: result.total_loss,
+    "accuracy": lambda result, _: result.accuracy,
+    "learning_rate": lambda _, optimizer: optimizer.learning_rate(optimizer.step - 1),
+    "gradient_norm": lambda result, _: tf.linalg.global_norm(result.gradients),
+}
 
 
 class Batches(Protocol):
@@ -52,7 +61,7 @@ class Loop:
         self._max_call_steps, self._clock, self._after_call = max_call_steps, clock, after_call
         self._call_steps = 1
         self.train_secs = 0.0  # in compiled calls so far, tracing included
-        self._feed: _Feed | None = None
+        self._feed: Feed | None = None
         self._trace: Callable[..., Any] | None = None
         self._run_part = tf.function(self._part, autograph=False, jit_compile=xla or None)
 
@@ -101,10 +110,10 @@ class Loop:
         place = int(block.used)
         return block.images[place], block.labels[place]
 
-    def _fed(self) -> "_Feed":
+    def _fed(self) -> Feed:
         """What stands before the batch of the next step."""
         if self._feed is None:
-            self._feed = _Feed(self._batches.from_step(int(self._step.optimizer.step.numpy())))
+            self._feed = Feed(self._batches.from_step(int(self._step.optimizer.step.numpy())))
         return self._feed
 
     def _advance(self, moment: Moment, target: int, should_stop: Callable[[], bool]) -> Moment:
@@ -129,30 +138,31 @@ class Loop:
         last_step, before_secs = start.last_step, self.train_secs
         due = (step for event in passive for step in event.schedule.between(start.step, end, last_step))
         points = sorted({*due, end})
-        rows, secs = self._timed([point - start.step for point in points])
+        seen, secs = self._timed([point - start.step for point in points])
         self._set_pace(end - start.step, secs)
         step_secs = secs / (end - start.step)
         return [
             Moment(
                 point,
                 last_step,
-                observed=dict(zip(_OBSERVED, row, strict=False)),
-                sums=tuple(row[len(_OBSERVED) :]),
+                observed=dict(zip(_OBSERVED, observed, strict=True)),
+                sums=tuple(sums),
                 train_secs=before_secs + step_secs * (point - start.step),
             )
-            for point, row in zip(points, rows, strict=True)
+            for point, observed, sums in zip(points, *seen, strict=True)
         ]
 
-    def _timed(self, points: list[int]) -> tuple[list[list[float]], float]:
-        """What was seen at the points, and the seconds that the call took."""
+    def _timed(self, points: list[int]) -> tuple["_Seen", float]:
+        """The numbers of the steps at `points`, as lists, and the seconds that the call took."""
         feed, start = self._fed(), self._clock()
-        feed.block, seen, _ = self._run_traced(feed, tf.constant(points))
-        rows = seen.numpy().tolist()
+        ran = self._run_traced(feed, tf.constant(points))
+        feed.block = ran.block
+        seen = _Seen(*(numbers.numpy().tolist() for numbers in ran.seen))
         secs = self._clock() - start
         self.train_secs += secs
-        return rows, secs
+        return seen, secs
 
-    def _run_traced(self, feed: "_Feed", points: tf.Tensor) -> "_Ran":
+    def _run_traced(self, feed: Feed, points: tf.Tensor) -> "_Ran":
         """What `_run_steps` gives. One trace serves all: counts are tensors, all iterators have one element spec."""
         if self._trace is None:
             # AutoGraph would take longer to rewrite the sources than the trace takes.
@@ -165,7 +175,7 @@ class Loop:
         fitting = int(steps * _CALL_SECS / max(secs, 1e-6))
         self._call_steps = max(1, min(fitting, _GROWTH * max(steps, 1)))
 
-    def _run_steps(self, iterator: Iterator[Any], block: "Block", points: tf.Tensor) -> "_Ran":
+    def _run_steps(self, iterator: Iterator[Any], block: Block, points: tf.Tensor) -> "_Ran":
         """As many steps as the last of `points` says.
 
         Args:
@@ -174,24 +184,25 @@ class Loop:
             points: int32 [P], counts of steps from here, ascending.
         """
 
-        def advance(block: Block, done: tf.Tensor, number: tf.Tensor, seen: tf.TensorArray, _: Any) -> Any:
+        def advance(block: Block, done: tf.Tensor, number: tf.Tensor, seen: _Seen, _: Any) -> Any:
             block_steps = block.images.shape[0]
-            block = tf.cond(block.used == block_steps, lambda: _whole_block(iterator), lambda: block)
+            block = tf.cond(block.used == block_steps, lambda: whole_block(iterator), lambda: block)
             end = tf.minimum(block.used + points[number] - done, block_steps)
             result = self._run_part(block.images, block.labels, block.used, end)
             done += end - block.used
             at_point = done == points[number]
-            seen = tf.cond(at_point, lambda: seen.write(number, self._seen(result)), lambda: seen)
+            seen = tf.cond(at_point, lambda: self._with_point(seen, number, result), lambda: seen)
             return block._replace(used=end), done, number + tf.cast(at_point, tf.int32), seen, result.gradients
 
         count = tf.size(points)
-        seen = tf.TensorArray(tf.float64, count, element_shape=[len(_OBSERVED) + self._step.sums.shape[0]])
+        shapes = ([len(_OBSERVED)], self._step.sums.shape)
+        seen = _Seen(*(tf.TensorArray(tf.float64, count, element_shape=shape) for shape in shapes))
         block, _, _, seen, gradients = tf.while_loop(
             lambda _block, _done, number, *_: number < count,
             advance,
             (block, 0, 0, seen, self._step.nothing().gradients),
         )
-        return _Ran(block, seen.stack(), gradients)
+        return _Ran(block, _Seen(*(array.stack() for array in seen)), gradients)
 
     def _part(self, images: tf.Tensor, labels: tf.Tensor, first: tf.Tensor, end: tf.Tensor) -> StepResult:
         """The steps `first` … `end` - 1 of a block; the result of the last."""
@@ -202,20 +213,11 @@ class Loop:
         )
         return result
 
-    def _seen(self, result: StepResult) -> tf.Tensor:
-        """float64 [9]: what events are told of the step that has just been completed, and the sums up to it."""
-        rate = self._step.optimizer.learning_rate(self._step.optimizer.step - 1)
-        norm = tf.linalg.global_norm(result.gradients)
-        found = (result.loss, result.total_loss, result.accuracy, rate, norm)
-        return tf.concat([[tf.cast(number, tf.float64) for number in found], self._step.sums], 0)
-
-
-class Block(NamedTuple):
-    """The batches of some steps, and how many of them are used up."""
-
-    images: tf.Tensor  # [K, B, …]
-    labels: tf.Tensor  # [K, B]
-    used: tf.Tensor  # int32 []
+    def _with_point(self, seen: "_Seen", number: tf.Tensor, result: StepResult) -> "_Seen":
+        """The arrays with the entry of a step that has just been completed."""
+        optimizer = self._step.optimizer
+        observed = [tf.cast(number_of(result, optimizer), tf.float64) for number_of in _OBSERVED.values()]
+        return _Seen(seen.observed.write(number, tf.stack(observed)), seen.sums.write(number, self._step.sums))
 
 
 class NextStep(NamedTuple):
@@ -226,31 +228,19 @@ class NextStep(NamedTuple):
     gradients: tuple[tf.Tensor, ...]  # one for each parameter
 
 
+class _Seen(NamedTuple):
+    """The numbers of the step at each point of a call, in an array while it runs."""
+
+    observed: Any  # float64 [P, len(_OBSERVED)]
+    sums: Any  # float64 [P, 4], of all steps up to it; see TrainingSums
+
+
 class _Ran(NamedTuple):
-    """What the steps of a call leave."""
+    """The results of a call."""
 
-    block: Block  # what is left of it
-    seen: tf.Tensor  # float64 [P, 9], what the step at each point saw, and the sums
+    block: Block  # the rest of it
+    seen: _Seen
     gradients: tuple[tf.Tensor, ...]  # of the last step
-
-
-def _whole_block(iterator: Iterator[Any]) -> Block:
-    images, labels = next(iterator)
-    return Block(images, labels, tf.constant(0))
-
-
-class _Feed:
-    """An iterator over blocks, and the block that is being used."""
-
-    def __init__(self, iterator: Iterator[Any]) -> None:
-        self.iterator = iterator
-        self.block = _whole_block(iterator)
-
-    def unused(self) -> Block:
-        """The block, or the next one where it is used up."""
-        if int(self.block.used) == self.block.images.shape[0]:
-            self.block = _whole_block(self.iterator)
-        return self.block
 
 
 def _call(events: Sequence[Event], moment: Moment) -> None:

@@ -5,7 +5,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
@@ -149,7 +149,8 @@ def trim(folder: Path, step: int) -> None:
     if os.path.lexists(metrics):
         lines = log_files.lines(metrics)
         with replacing(metrics) as scratch:
-            scratch.write_text("".join(f"{line}\n" for line in lines if _stays(line, step)), encoding="utf-8")
+            with scratch.open("w", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines if _stays(line, step))
     for split in (_RUN, *SPLITS):
         for path in sorted((folder / split).glob("events.out.tfevents.*")):
             _trim_events(path, -1 if split == "test" else step)
@@ -165,16 +166,24 @@ def _stays(line: str, step: int) -> bool:
 
 
 def _trim_events(path: Path, step: int) -> None:
-    """Rewrites an event file without the events after `step`, and without a record that a kill cut short."""
+    """Rewrites an event file without the events after `step`, and without a record that a kill cut short.
+
+    One record is in memory at a time. A file of which everything stays is not rewritten.
+    """
+    log_files.check_records(path)
+    if sum(log_files.record_bytes(record) for record in _staying(path, step)) == path.stat().st_size:
+        return
+    with replacing(path, tf.errors.OpError) as scratch, tf.io.TFRecordWriter(str(scratch)) as writer:
+        for record in _staying(path, step):
+            writer.write(record)
+
+
+def _staying(path: Path, step: int) -> Iterator[bytes]:
+    """The records of the events up to `step`, one after the other."""
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # slow, and seldom needed
 
-    log_files.check_records(path)
     # The loader's own records are read whole: it stops, without an error, at the first one that is cut short.
-    records = list(RawEventFileLoader(str(path)).Load())
-    kept = [record for record in records if _event_stays(record, step)]
-    with replacing(path, tf.errors.OpError) as scratch, tf.io.TFRecordWriter(str(scratch)) as writer:
-        for record in kept:
-            writer.write(record)
+    return (record for record in RawEventFileLoader(str(path)).Load() if _event_stays(record, step))
 
 
 def _event_stays(record: bytes, step: int) -> bool:

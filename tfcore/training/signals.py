@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first is a polite request, which the loop looks at after each call; a second ends at once."""
+"""Ctrl-C and SIGTERM: the first asks the loop to stop after its call, a second ends the process at once."""
 
 import contextlib
 import os
@@ -17,10 +17,13 @@ _SHOW_CURSOR = "\x1b[?25h"  # which a progress bar hides
 
 
 class StopSignals:
-    """While it lasts, a signal is remembered instead of ending the process. For the main thread only.
+    """While it lasts, a signal is remembered instead of ending the process.
 
-    A second one ends the process at once and saves nothing, also while a compiled call runs: Python's own handlers wait
-    for its return, so a thread listens to what arrives.
+    Only the main thread may install handlers, and only it gets signals: in any other thread nothing is installed, and
+    signals end the process as they did before.
+
+    A second signal ends the process at once and saves nothing, also while a compiled call runs: Python's own handlers
+    wait for its return, so a thread listens to what arrives.
     """
 
     def __init__(self) -> None:
@@ -29,6 +32,8 @@ class StopSignals:
         self._previous_descriptor = -1
 
     def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            return self
         self._listening, self._arriving = socket.socketpair()
         self._arriving.setblocking(False)
         self._previous_descriptor = signal.set_wakeup_fd(self._arriving.fileno(), warn_on_full_buffer=False)
@@ -38,6 +43,8 @@ class StopSignals:
         return self
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if not self._previous:
+            return
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._previous_descriptor)
@@ -61,9 +68,11 @@ def _listen(arriving: socket.socket) -> None:
             continue
         if first is None:
             first = time.monotonic()
-            _say("Stopping: the run is saved first. Once more ends it at once, without saving.")
+            _say("Saving. Press Ctrl-C again to quit without saving.")
         elif time.monotonic() - first > _ONE_SIGNAL_SECS:
-            _say("Ended at once. The run goes on from its newest checkpoint." + _SHOW_CURSOR * sys.stderr.isatty())
+            _say(
+                "Quit without saving. The run goes on from its newest checkpoint." + _SHOW_CURSOR * sys.stderr.isatty()
+            )
             os._exit(128 + numbers[0])
 
 

@@ -1,0 +1,176 @@
+"""The place where numbers go bad, in models whose attribute names sort otherwise than their layers are called."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from support.small_loop import BATCH, CLASSES, IMAGES, LABELS
+
+from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.losses import cross_entropy
+from tfcore.modules import named_parameters
+from tfcore.optimizers import GradientDescent
+from tfcore.training import divergence
+from tfcore.training.events import Event
+from tfcore.training.loop import Loop
+from tfcore.training.step import TrainingStep
+
+FEATURES = 4
+
+
+class Scale(tf.Module):
+    """x · weights, by element."""
+
+    def __init__(self, size: int = FEATURES) -> None:
+        super().__init__()
+        self.weights = tf.Variable(tf.ones([size]))
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """[N, size] from [N, size]."""
+        return x * self.weights
+
+
+@tf.custom_gradient
+def bad_gradient(x: tf.Tensor) -> Any:
+    """The identity, whose derivative is NaN."""
+    return x, lambda upstream: upstream * float("nan")
+
+
+def bad_output(x: tf.Tensor) -> tf.Tensor:
+    """Infinity."""
+    return x / 0.0
+
+
+def nothing(x: tf.Tensor) -> tf.Tensor:
+    return x
+
+
+class Breakable(tf.Module):
+    """A model in which `fault` is applied at one place; `head` is the last layer called."""
+
+    def __init__(self, fault: Callable[[tf.Tensor], tf.Tensor]) -> None:
+        super().__init__(name="model")
+        self.fault = fault
+        self.head = Scale(CLASSES)
+
+    def __call__(self, images: tf.Tensor, *, training: bool, key: Any = None) -> tf.Tensor:  # noqa: ARG002
+        """Logits [N, classes]."""
+        x = tf.reshape(tf.cast(images, tf.float32), [-1, FEATURES]) / 255
+        return self.head(self.body(x)[:, :CLASSES])
+
+    def body(self, x: tf.Tensor) -> tf.Tensor:
+        raise NotImplementedError
+
+
+class Reversed(Breakable):
+    """c, b, fault, a: the opposite of the order of names."""
+
+    def __init__(self, fault: Callable[[tf.Tensor], tf.Tensor]) -> None:
+        super().__init__(fault)
+        self.a, self.b, self.c = Scale(), Scale(), Scale()
+
+    def body(self, x: tf.Tensor) -> tf.Tensor:
+        """[N, features]."""
+        return self.a(self.fault(self.b(self.c(x))))
+
+
+class Branches(Breakable):
+    """A stem, then two branches, the right one called first; the fault is after their sum."""
+
+    def __init__(self, fault: Callable[[tf.Tensor], tf.Tensor]) -> None:
+        super().__init__(fault)
+        self.left, self.right, self.stem = Scale(), Scale(), Scale()
+
+    def body(self, x: tf.Tensor) -> tf.Tensor:
+        """[N, features]."""
+        stem = self.stem(x)
+        right = self.right(stem)
+        return self.fault(right + self.left(stem))
+
+
+class OneBranch(Branches):
+    """The fault is in the right branch, so the left one stays finite."""
+
+    def body(self, x: tf.Tensor) -> tf.Tensor:
+        """[N, features]."""
+        stem = self.stem(x)
+        right = self.fault(self.right(stem))
+        return right + self.left(stem)
+
+
+class Block(tf.Module):
+    """Two layers and a factor of its own, which counts as called when the block returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.a_second, self.a_factor = Scale(), Scale(), tf.Variable(1.0)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """[N, features] from [N, features]."""
+        return self.a_factor * self.a_second(self.first(x))
+
+
+class Nested(Breakable):
+    """A layer, then a block of two layers."""
+
+    def __init__(self, fault: Callable[[tf.Tensor], tf.Tensor]) -> None:
+        super().__init__(fault)
+        self.stem, self.block = Scale(), Block()
+
+    def body(self, x: tf.Tensor) -> tf.Tensor:
+        """[N, features]."""
+        return self.fault(self.block(self.stem(x)))
+
+
+class Run:
+    """A run of a small model, without checkpoints."""
+
+    def __init__(self, model: tf.Module, learning_rate: float) -> None:
+        self.model = model
+        optimizer = GradientDescent(named_parameters(model), learning_rate=learning_rate)
+        self.step = TrainingStep(model, optimizer, cross_entropy, seed=0, batch_size=BATCH)
+        self.batches = TrainingBatches(Examples(tf.constant(IMAGES), tf.constant(LABELS)), batch_size=BATCH, seed=4)
+
+    def loop(self, events: list[Event]) -> Loop:
+        return Loop(self.step, self.batches, events)
+
+    def go_back(self) -> int:
+        return 0
+
+
+def place(model: type[Breakable], fault: Callable[[tf.Tensor], tf.Tensor], learning_rate: float = 0.1) -> str:
+    """The place that a replay of three steps gives."""
+    found = divergence.find(lambda: Run(model(fault), learning_rate), 3)
+    assert found is not None
+    assert found.step == 1
+    return found.where
+
+
+@pytest.mark.parametrize(
+    ("model", "parameter"),
+    [
+        (Reversed, "b.weights"),
+        (Branches, "left.weights"),
+        (OneBranch, "right.weights"),
+        (Nested, "block.a_factor"),
+    ],
+)
+def test_the_first_bad_gradient_is_that_of_the_last_layer_called(model: type[Breakable], parameter: str) -> None:
+    assert place(model, bad_gradient) == f"in the gradient of {parameter}"
+
+
+@pytest.mark.parametrize(("model", "layer"), [(Reversed, "a"), (Branches, "head"), (OneBranch, "head")])
+def test_the_first_bad_output_is_that_of_the_first_layer_called(model: type[Breakable], layer: str) -> None:
+    assert place(model, bad_output) == f"in the output of {layer}"
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [(Reversed, "c.weights"), (Branches, "stem.weights"), (Nested, "stem.weights")],
+)
+def test_the_first_bad_update_is_that_of_the_first_layer_called(model: type[Breakable], variable: str) -> None:
+    def steep(x: tf.Tensor) -> tf.Tensor:
+        return 1e3 * x - tf.stop_gradient(999 * x)
+
+    assert place(model, steep, learning_rate=3e38) == f"in the update of {variable}"
