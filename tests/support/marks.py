@@ -14,7 +14,7 @@ def mark_real_data(items: Sequence[pytest.Item]) -> None:
 
 
 def mark_thorough(items: Sequence[pytest.Item]) -> None:
-    """Marks as thorough all cases of a sampled test but one in `every`, in the order of collection; the first is kept."""
+    """Marks the cases of a sampled test as thorough, except one in `every`: the first, and so on as collected."""
     seen: Counter[str] = Counter()
     for item in items:
         mark = item.get_closest_marker("sampled")
