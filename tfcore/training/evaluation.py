@@ -65,7 +65,7 @@ class Evaluation:
         return self._sums.scores()
 
     def with_predictions(self, batches: Batches) -> tuple[Scores, Predictions]:
-        """Computes the scores, and the predictions of all examples, or of evenly spaced ones: `PREDICTIONS_BYTES` of them."""
+        """Computes the scores and the predictions: of all examples, or of as many evenly spaced ones as are kept."""
         self._sums.reset()
         all_bytes = batches.count * batches.batch_size * self._sums.classes * 4
         every = -(-all_bytes // PREDICTIONS_BYTES)
