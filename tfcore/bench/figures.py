@@ -64,6 +64,7 @@ MEASURED = {"all": _everything, "training": _training, "evaluation": _evaluation
 
 
 def setting(config: RunConfig) -> Figures:
+    """Returns what the run computes with, and on what machine."""
     return {
         "precision": config.precision,
         "xla": config.xla,
