@@ -33,9 +33,10 @@ def unchanged() -> Iterator[None]:
     before = committed()
     yield
     after = committed()
-    for name, content in before.items():
-        (ROOT / name).write_bytes(content)
-    assert [name for name in before if after.get(name) != before[name]] == []
+    changed = [name for name in before if after.get(name) != before[name]]
+    for name in changed:
+        (ROOT / name).write_bytes(before[name])
+    assert changed == []
 
 
 def record(name: str) -> Measured:
@@ -57,7 +58,7 @@ class NoDisk:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The scripts measure nothing: they get made-up results."""
     run = {"seed": 0, "precision": "float32", "test_accuracy": 0.5, "test_loss": 1.0, "steps": 3, "train_secs": 1.0}
-    killed, lived = record("kills"), record("long_lives")["results"]
+    killed, lived = record("kills") | {"date": "1970-01-01"}, record("long_lives")["results"]
     monkeypatch.setattr(kills, "measure", lambda *_: killed)
     monkeypatch.setattr(small_disk, "enter", lambda: None)
     monkeypatch.setattr(disks, "Campaign", NoDisk)
@@ -67,6 +68,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_lives, "measure", lambda _: lived)
     figures = json.loads(compare.FIGURES.read_text(encoding="utf-8"))["rounds"][0]
     monkeypatch.setattr(compare, "run_all", lambda case, **_: figures[case])
+    monkeypatch.setitem(recipes.ABOUT, "mlp_mnist", "Another description.")
     monkeypatch.setattr(precisions, "accuracy", lambda *_: 0.5)
     monkeypatch.setattr(recipes, "run", lambda _, seed: {**run, "seed": seed, "total_secs": 2.0})
 

@@ -77,9 +77,9 @@ def axes(*sizes: int) -> Change:
         (other(offset=2**40), "bytes .* that are not there"),
         (other(size=-1), "bytes .* that are not there"),
         (other(size=8), "claims 6 times float32"),
-        (other(dtype=0), "no type"),
-        (other(dtype=101), "no type"),  # of a reference, over which TensorFlow ends the process
-        (other(dtype=200), "no type"),
+        (other(dtype=0), "no valid type"),
+        (other(dtype=101), "no valid type"),  # of a reference, over which TensorFlow ends the process
+        (other(dtype=200), "no valid type"),
         (other(dtype=tf.resource.as_datatype_enum), "times resource"),
     ],
 )
