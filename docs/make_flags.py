@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parent))  # the project that this script lies in, whatever is installed
+sys.path.insert(0, str(FOLDER.parent))  # this project rather than an installed one
 
 from tfcore.cli import flags  # noqa: E402
 from tfcore.cli.main import COMMANDS  # noqa: E402
@@ -18,24 +18,24 @@ HEAD = """\
 # Every flag
 
 Written by `python docs/make_flags.py` from the code; `tfcore COMMAND --help` prints the same. `tfcore train` and
-`python train.py` are one, as are `tfcore eval` and `python eval.py`. A flag that is on or off is `--name` or
-`--noname`, lists have commas between (`--hidden=50,50`), and of a flag that is given twice the last one counts.
+`python train.py` are the same, as are `tfcore eval` and `python eval.py`. A boolean flag is `--name` or `--noname`, the
+items of a list are separated by commas (`--hidden=50,50`), and the last value of a repeated flag counts.
 """
 TITLES = {
-    IDENTITY: "What is trained\n\nFlags of `train` and `benchmark`. A run that is resumed keeps its own; only "
-    "its length may grow, where no learning\nrate depends on it.",
-    WATCHING: "How it is watched\n\nFlags of `train` and `benchmark` too. A run that is resumed may have others.",
+    IDENTITY: "What is trained\n\nFlags of `train`, `sweep` and `benchmark`. A resumed run keeps its values; only its "
+    "length may grow, if no learning\nrate depends on it.",
+    WATCHING: "How it is observed\n\nFlags of `train`, `sweep` and `benchmark` too. A resumed run may change them.",
 }
 
 
 def table(rows: Iterable[tuple[str, str, str]]) -> str:
-    """Flags as a table in Markdown."""
+    """Formats flags as a Markdown table."""
     lines = [f"| `--{name}` | {f'`{default}`' if default else ''} | {escaped(text)} |" for name, default, text in rows]
     return "\n".join(["| flag | default | what |", "|---|---|---|", *lines])
 
 
 def escaped(text: str) -> str:
-    """A description as a cell of a table."""
+    """Escapes a description for a table cell."""
     return text.replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
 
 
@@ -49,7 +49,7 @@ def commands() -> dict[str, str]:
 
 
 def page() -> str:
-    """The whole page."""
+    """Returns the whole page."""
     parts = [HEAD]
     for command, description in commands().items():
         runs_all = set(flags.RUN_FLAGS.get(command, ())) == set(PARTS)

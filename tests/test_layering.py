@@ -12,7 +12,7 @@ Rule = Callable[[Sources], Iterator[str]]  # yields complaints
 
 GROUND = ["errors", "checks", "seeds", "files", "npy_header", "machine"]
 PURE = ["modules", "initializers", "losses", "metrics", "schedules"]
-PLAIN = ["architecture", "history", "config", "config_values", "model_args"]  # need no TensorFlow
+PLAIN = ["architecture", "history", "config", "config_values", "model_args", "contradictions"]  # need no TensorFlow
 COMPUTED = ["ops", "layers", "optimizers", "models"]
 BELOW_BUILD = [*GROUND, *PLAIN, "modules", "metrics", "data", "training", "export"]
 
@@ -29,7 +29,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     "history": ["errors", "checks", "files"],
     "config_values": ["errors", "checks"],
     "model_args": ["errors", "config_values"],
-    "config": ["errors", "checks", "config_values", "model_args"],
+    "contradictions": ["errors", "config_values"],
+    "config": ["errors", "checks", "config_values", "model_args", "contradictions"],
     "modules": GROUND,
     **{name: [*GROUND, "modules"] for name in PURE[1:]},
     "ops": [*GROUND, *PURE],

@@ -1,7 +1,7 @@
-"""The configuration of a run: one frozen dataclass that flags, resuming and the library all speak.
+"""The configuration of a run: one frozen dataclass for flags, resuming and the library.
 
-Each field is a flag of the same name. The identity part says what is trained; a resumed run must not change it. The
-watching part says where and how it is observed.
+Each field is a flag of the same name. Identity fields say what is trained; a resumed run must not change them. Watching
+fields say where and how the run is observed; a resumed run may change them.
 """
 
 import math
@@ -12,19 +12,18 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
-from tfcore import checks, config_values, model_args
+from tfcore import checks, config_values, contradictions, model_args
 from tfcore.config_values import spelled
 from tfcore.errors import ConfigError
 
 IDENTITY, WATCHING = "identity", "watching"
 Choices = tuple[str, ...]
-Check = Callable[[str, Any], Any] | None  # raises ConfigError; None as a value is never checked
+Check = Callable[[str, Any], Any] | None  # raises ConfigError; is not called for None
 SOURCE_SETTINGS = ("test_share", "image_shape", "image_size", "skip_bad_pictures")  # of text:, npz:, idx:, folder:
 MODEL_SIZES = ("hidden", "filters", "dropout", "activation", "pooling", "max_norm", "initializer")
 SUMMARIES = ("norms", "histograms", "images", "pr_curves", "graph", "hparams", "text")
-_LONGEST = 10**12  # steps or epochs; a run of as many would never end, and its examples are still counted in 64 bits
 _FLAG = re.compile(r"--(?P<name>\w+)=(?P<value>.*)")
-_SHOWN_CHARACTERS = 100  # of a line that is no flag
+_SHOWN_CHARACTERS = 100  # of an invalid line in a message
 SCHEDULES = ("constant", "step_wise", "exponential", "polynomial", "cosine")
 
 
@@ -40,8 +39,10 @@ def _watch(default: Any, description: str, check: Check = None) -> Any:
 class RunConfig:
     """Every setting of a run, with its default.
 
+    Values are converted to the annotated types: lists to tuples, NumPy's numbers to Python's, and `model_args` to text.
+
     Raises:
-        ConfigError: a value out of range, or two that contradict each other.
+        ConfigError: a value of another type or out of range, or two that contradict each other.
     """
 
     model: str = _flag("softmax", "softmax, mlp, mnist_cnn, cifar_cnn, or a class of yours: path/to/file.py:Name.")
@@ -230,14 +231,14 @@ class RunConfig:
                 checks.one_of(item.name, value, item.metadata["choices"])
             if item.metadata["check"] is not None and value is not None:
                 item.metadata["check"](item.name, value)
-        _refuse_contradictions(self)
+        contradictions.check(self)
 
     def steps_per_epoch(self, examples: int) -> Fraction:
-        """N/B, not rounded: epochs are laid end to end."""
+        """Returns N/B, not rounded: an epoch may begin within a batch."""
         return Fraction(examples, self.batch_size)
 
     def total_steps(self, examples: int) -> int:
-        """The run's length, of which --epochs=E is ceil(E·N/B) steps.
+        """Returns the length of the run in steps; --epochs=E is ceil(E·N/B) steps.
 
         Raises:
             ConfigError: neither --steps nor --epochs is set.
@@ -255,15 +256,15 @@ class RunConfig:
 
     @property
     def summary_parts(self) -> frozenset[str]:
-        """What `summaries` names."""
+        """The parts that `summaries` names."""
         return frozenset(checks.some_of("summaries", self.summaries, SUMMARIES))
 
     @classmethod
     def from_flags(cls, text: str) -> "RunConfig":
-        """Reads what `flags` wrote: `--name=value`, one a line.
+        """Reads the text that `flags` writes: one `--name=value` per line.
 
         Raises:
-            ConfigError: a line that is no such flag, a name that no flag has, or a value of another type.
+            ConfigError: an invalid line, an unknown flag, or a value of another type.
         """
         given = {}
         for line in text.splitlines():
@@ -278,12 +279,12 @@ class RunConfig:
         return cls(**given)
 
     def flags(self) -> str:
-        """Every effective flag, one a line; `--flagfile` of it repeats the run."""
+        """Writes every flag that is set, one per line; `--flagfile` with this text repeats the run."""
         lines = (_line(item.name, getattr(self, item.name)) for item in fields(self))
         return "".join(line + "\n" for line in lines if line)
 
     def differences(self, other: "RunConfig", part: str) -> dict[str, tuple[Any, Any]]:
-        """The fields of `part` in which the two differ: name to (own value, the other's)."""
+        """Returns the fields of `part` in which the two differ: name -> (value here, value there)."""
         pairs = {
             f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.metadata["part"] == part
         }
@@ -303,31 +304,9 @@ def read_value(name: str, text: str) -> Any:
 
 
 def describe(pairs: Mapping[str, tuple[Any, Any]]) -> str:
-    """Differences in words: `--seed=1 (there: 0)`."""
+    """Describes differences: `--seed=1 (there: 0)`."""
     return ", ".join(f"--{name}={spelled(own)} (there: {spelled(other)})" for name, (own, other) in pairs.items())
 
 
 def _line(name: str, value: Any) -> str:
     return "" if value is None else f"--{name}={spelled(value)}"
-
-
-def _refuse_contradictions(config: RunConfig) -> None:
-    """Raises ConfigError on flags that cannot all be meant."""
-    if config.steps is not None and config.epochs is not None:
-        raise ConfigError(f"Give --steps or --epochs, not both. Received {config.steps} and {config.epochs:g}.")
-    if (length := config.steps or config.epochs or 0) > _LONGEST:
-        raise ConfigError(f"A run has at most {_LONGEST:,} steps or epochs. Received {length}.")
-    if config.patience is not None and config.validation == 0:
-        raise ConfigError("--patience needs validation examples to wait on. Received --validation=0.")
-    if config.batch_size % config.microbatches:
-        raise ConfigError(
-            f"--microbatches must divide the batch of {config.batch_size}. Received {config.microbatches}."
-        )
-    if config.schedule == "step_wise" and not config.decay_boundaries:
-        raise ConfigError("--schedule=step_wise needs --decay_boundaries, such as 1000,2000.")
-    if config.decay_boundaries and config.schedule != "step_wise":
-        raise ConfigError(f"--decay_boundaries belongs to --schedule=step_wise. Received --schedule={config.schedule}.")
-    if list(config.decay_boundaries or ()) != sorted({step for step in config.decay_boundaries or () if step > 0}):
-        raise ConfigError(
-            f"--decay_boundaries must rise from step to step. Received {spelled(config.decay_boundaries)}."
-        )

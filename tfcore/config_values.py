@@ -84,7 +84,7 @@ def typed(name: str, value: Any, kind: Kind) -> Any:
     """Converts a value from Python to exactly the type of `kind`: NumPy's numbers and lists, integers as floats.
 
     Raises:
-        ConfigError: the value is of another kind, or not finite where the kind has no range check of its own.
+        ConfigError: the value is of another kind, or an item of a tuple is not finite.
     """
     found = plain(value)
     if found is None and kind.optional:

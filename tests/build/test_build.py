@@ -1,4 +1,4 @@
-"""Builders: every name leads to its object, and what cannot be meant is refused by name."""
+"""Builders: every name leads to its object, and invalid names and settings are refused."""
 
 import inspect
 import sys
@@ -112,13 +112,13 @@ def test_every_path_in_a_table_leads_somewhere(table: dict[str, str]) -> None:
         assert callable(lookup.find(name, table))
 
 
-def test_a_model_of_ones_own_gets_what_it_takes(own_file: Path) -> None:
+def test_a_users_model_gets_what_it_takes(own_file: Path) -> None:
     config = RunConfig(model=f"{own_file}:Net", seed=7)
     check_names(config)
     assert built_model(config).arguments == ((2, 3, 1), 2, 7)
 
 
-def test_a_data_set_of_ones_own_is_loaded(own_file: Path) -> None:
+def test_a_users_data_set_is_loaded(own_file: Path) -> None:
     data = load_dataset(RunConfig(dataset=f"{own_file}:pair"))
     assert (data.name, len(data.train), data.classes) == ("pair", 6, 2)
 
@@ -340,7 +340,7 @@ def test_a_penalty_on_nothing_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"), [("x =\n", "SyntaxError"), ("import not_there_at_all\n", "ModuleNotFoundError")]
 )
-def test_a_file_of_ones_own_that_does_not_run_is_named(tmp_path: Path, text: str, reason: str) -> None:
+def test_a_users_file_that_does_not_run_is_named(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "broken.py").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=rf"broken\.py does not run: {reason}"):
         built_model(RunConfig(model=f"{tmp_path / 'broken.py'}:Net"))

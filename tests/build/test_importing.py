@@ -1,4 +1,4 @@
-"""Importing TensorFlow: without a word, and without the garbage collector where the process is tfcore's own."""
+"""Importing TensorFlow: silent, and without garbage collection in a process of tfcore alone."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ print(gc.isenabled(), gc.get_freeze_count() > 100_000)
 
 
 def imported(name: str) -> subprocess.CompletedProcess[str]:
-    """The import in a process of its own."""
+    """Imports TensorFlow in a separate process."""
     return subprocess.run([sys.executable, "-c", CODE.format(name=name)], check=True, capture_output=True, text=True)
 
 

@@ -1,4 +1,4 @@
-"""A loss and an optimizer out of the user's own file: what they are given, and what is refused."""
+"""A loss and an optimizer from the user's file: the arguments they get, and errors."""
 
 import sys
 from collections.abc import Iterator
@@ -66,13 +66,13 @@ def updated(config: RunConfig) -> tuple[float, float]:
     return float(net.biases[0]), float(net.weights[0])
 
 
-def test_a_loss_of_ones_own_is_called_with_logits_and_labels(own: Path) -> None:
+def test_a_users_loss_is_called_with_logits_and_labels(own: Path) -> None:
     config = RunConfig(loss=f"{own}:hinge", learning_rate=0.1)
     check_names(config)
     np.testing.assert_array_equal(build_loss(config)(LOGITS, LABELS), [1.0, 1.25])
 
 
-def test_a_loss_of_ones_own_gets_the_smoothing_where_it_takes_one(own: Path) -> None:
+def test_a_users_loss_gets_the_smoothing_where_it_takes_one(own: Path) -> None:
     config = RunConfig(loss=f"{own}:smoothed", label_smoothing=0.25)
     np.testing.assert_array_equal(build_loss(config)(LOGITS, LABELS), [0.25, 0.25])
     with pytest.raises(ConfigError, match=r"own_code_for_test\.py:hinge takes no --label_smoothing"):
@@ -86,7 +86,7 @@ def test_a_loss_that_is_a_mean_is_refused(own: Path) -> None:
         build_loss(RunConfig(loss=f"{own}:mean"))(LOGITS, LABELS)
 
 
-def test_an_optimizer_of_ones_own_gets_its_settings_and_the_chain(own: Path) -> None:
+def test_a_users_optimizer_gets_its_settings_and_the_chain(own: Path) -> None:
     given: dict[str, Any] = {"optimizer": f"{own}:Halving", "learning_rate": 0.25, "schedule": "constant"}
     assert updated(RunConfig(**given)) == (0.875, 0.875)
     assert updated(RunConfig(**given, beta1=0.25)) == (0.9375, 0.9375)
@@ -103,7 +103,7 @@ def test_an_optimizer_of_ones_own_gets_its_settings_and_the_chain(own: Path) -> 
         ("Halvin", {}, r"has no class or function 'Halvin'\. Did you mean 'Halving'"),
     ],
 )
-def test_what_an_optimizer_of_ones_own_cannot_do_is_refused(
+def test_what_a_users_optimizer_cannot_do_is_refused(
     own: Path, name: str, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -1,4 +1,4 @@
-"""Threads, precision and XLA go by the model and the machine, and the first lines of a run say why."""
+"""Threads, precision and XLA follow from model and machine, and the first lines of a run say why."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ AMX, PLAIN = "fpu avx512f amx_bf16 amx_tile", "fpu avx512f avx512_bf16"
 
 
 class Machine:
-    """What the rules look at, in place of this machine's."""
+    """Replaces the properties of this machine that the rules read."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, processor: str, capability: str | None) -> None:
         self._processor, self._capability = processor, capability

@@ -1,4 +1,4 @@
-"""Errors in users' own files: one line with file and line, and the layers up to the one that broke."""
+"""Errors in users' files: one line with file and line, and the layers before the one that failed."""
 
 import re
 from collections.abc import Callable
@@ -139,6 +139,6 @@ def test_our_own_errors_pass() -> None:
         raising(KeyError(1))()
 
 
-def test_without_a_line_of_ones_own_there_is_no_place() -> None:
+def test_without_a_line_of_user_code_there_is_no_place() -> None:
     assert user_code.place(None) == ""
     assert user_code.place(KeyError(1)) == ""

@@ -135,7 +135,10 @@ def corrupt(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("packed", "message"),
     [
-        (gzip.compress(encode(2051, IMAGES)[:-1], mtime=0), "must hold 9408 bytes after its header. It ends after 9407"),
+        (
+            gzip.compress(encode(2051, IMAGES)[:-1], mtime=0),
+            "must hold 9408 bytes after its header. It ends after 9407",
+        ),
         (gzip.compress(encode(2051, IMAGES) + b"\0"), "must end after 9408 bytes of array. More follows"),
         (gzip.compress(encode(2051, IMAGES, (2**32 - 1, 28, 28))), "claims 3367254359296 bytes, more than"),
         (cut(encode(2051, IMAGES)), r"damaged \(EOFError\)"),

@@ -1,4 +1,4 @@
-"""What every optimizer owes: refusals before any change, slots, the chain, resuming, and that it minimizes."""
+"""The contract of every optimizer: refusals before any change, slots, the chain, resuming, and minimization."""
 
 from collections.abc import Callable
 from typing import Any
@@ -152,7 +152,7 @@ def test_resumed_equals_uninterrupted(case: Case) -> None:
 
 
 def minimized(case: Case, rate: float, start: list[float], steps: int, function: Callable[..., tf.Tensor]) -> float:
-    """The value reached from `start` at a rate that falls to 0, with a small epsilon: a large one slows every step."""
+    """Minimizes from `start` at a rate that falls to 0, with a small epsilon, since a large one slows every step."""
     point = tf.Variable(start)
     settings = {name: value for name, value in case.settings.items() if name not in ("epsilon", "weight_decay")}
     settings |= {"weight_decay": 0.0} if "weight_decay" in case.settings else {}

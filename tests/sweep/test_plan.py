@@ -1,4 +1,4 @@
-"""What a sweep tries: values, names, the draw, what is refused before the first trial, and the plan that is kept."""
+"""The plan of a sweep: values, names, the random draw, refusals before the first trial, and the saved plan."""
 
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def test_a_draw_is_of_the_seed_and_grows_by_adding() -> None:
 @pytest.mark.parametrize(
     ("grid", "given", "random", "message"),
     [
-        ([], {}, 0, "Say what to try: --grid learning_rate=0.1,0.01"),
+        ([], {}, 0, "Give the values to try: --grid learning_rate=0.1,0.01"),
         (["learning_rat=0.1"], {}, 0, "a run has no flag --learning_rat. Did you mean 'learning_rate'?"),
         (["run_dir=a,b"], {}, 0, "a run has no flag --run_dir."),
         (["model_args.=1"], {}, 0, "a run has no flag --model_args."),

@@ -19,6 +19,7 @@ from tfcore.errors import ConfigError, DataError, RunError, TfcoreError
 from tfcore.export import saved_model
 from tfcore.export.weights import FORMATS
 from tfcore.layers import Flatten, Linear
+from tfcore.models import Mlp
 from tfcore.modules import named_variables
 from tfcore.use import loading
 
@@ -90,6 +91,35 @@ def test_a_run_loads_with_the_weights_of_the_chosen_checkpoint(
     assert same({name: v.numpy() for name, v in named_variables(model.module).items()}, weights)
     np.testing.assert_allclose(model.probabilities(IMAGES), expected_rows(run, weights), rtol=1e-5)
     assert (model.class_names, model.image_shape) == (("cat", "dog", "emu"), (4, 5, 3))
+
+
+class Counting(Mlp):
+    """Counts how often Python calls it."""
+
+    calls = 0
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Any = None) -> tf.Tensor:
+        type(self).calls += 1
+        return super().__call__(x, training=training, key=key)
+
+
+def test_a_model_is_traced_once_for_any_number_of_pictures(make_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Counting, "calls", 0)
+    model = tfcore.load(make_run(), model=Counting)
+    images = np.random.default_rng(0).integers(0, 256, (320, 4, 5, 3), np.uint8)
+    rows = {count: model.probabilities(images[:count]) for count in (320, 1, 31, 32, 33, 319)}
+    assert Counting.calls == 1
+    expected = tf.nn.softmax(model.module(tf.constant(images), training=False)).numpy()
+    for count, found in rows.items():
+        np.testing.assert_allclose(found, expected[:count], rtol=1e-5)
+    Counting.calls = 0
+    model.probabilities(images.astype(np.float32))
+    model.probabilities(images[:5].astype(np.float64))
+    assert Counting.calls == 1
+    for variable in named_variables(model.module).values():
+        variable.assign(tf.zeros_like(variable) + 0.5)  # a trace holds no copy of the weights
+    expected = tf.nn.softmax(model.module(tf.constant(images), training=False)).numpy()
+    np.testing.assert_allclose(model.probabilities(images), expected, rtol=1e-5)
 
 
 def test_averages_are_loaded_where_asked_for(make_run: Any, expected_weights: Any) -> None:

@@ -1,1 +1,1 @@
-"""From names to objects."""
+"""Builds the objects that a configuration names."""

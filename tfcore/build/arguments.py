@@ -1,4 +1,4 @@
-"""Arguments of a model's constructor: from the settings of a run to values of the types that its signature names."""
+"""Converts settings of a run to arguments of its model's constructor, in the types of its signature."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _POSITIONAL = 2
 
 
 def given(config: RunConfig) -> dict[str, Any]:
-    """The size flags that are given, and the arguments in --model_args, by name.
+    """Returns the size flags that are given and the arguments in --model_args, by name.
 
     Raises:
         ConfigError: an argument that both give.
@@ -26,7 +26,7 @@ def given(config: RunConfig) -> dict[str, Any]:
 
 
 def fitting(model: str, values: Mapping[str, Any], taken: Signature) -> dict[str, Any]:
-    """The values in the types of the model's signature.
+    """Converts the values to the types of the model's signature.
 
     Args:
         model: its name, for the message.
@@ -57,7 +57,7 @@ def _refusal(model: str, name: str, own: Mapping[str, Argument]) -> str:
 
 
 def _typed(name: str, value: Any, argument: Argument | None) -> Any:
-    """The value as the argument's kind; as it is where the signature does not name one."""
+    """Converts a value to the argument's kind; leaves it as it is if the signature does not say the kind."""
     kind = argument.kind if argument is not None else None
     if kind is None or (kind.optional and value is None):
         return value

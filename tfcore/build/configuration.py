@@ -1,4 +1,4 @@
-"""The configuration of a run: what is given on top of a base, what a folder says, every automatic choice made."""
+"""Makes the configuration of a run: merges flags, reads run folders, and makes the automatic choices."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ DEFAULT_EPOCHS = 10.0
 
 
 def with_given(given: Mapping[str, Any], base: RunConfig | None = None) -> RunConfig:
-    """The configuration with the given settings on top of `base` (of the defaults, where there is none)."""
+    """Returns `base`, by default the default configuration, with the given settings."""
     if base is None:
         return RunConfig(**given)
     length = {"steps": None, "epochs": None} if given.keys() & {"steps", "epochs"} else {}
@@ -22,10 +22,10 @@ def with_given(given: Mapping[str, Any], base: RunConfig | None = None) -> RunCo
 
 
 def of_run(folder: Path) -> RunConfig:
-    """Reads the configuration of the run that lives in `folder`.
+    """Reads the configuration of the run in `folder`.
 
     Raises:
-        RunError: none lives there, or its flags are not such as a run writes.
+        RunError: there is no run, or its flags are invalid.
     """
     from tfcore.training.run_folder import CONFIG, read_config  # its locks take a tenth of a second to import
 
@@ -36,7 +36,7 @@ def of_run(folder: Path) -> RunConfig:
 
 
 def resolve(config: RunConfig) -> RunConfig:
-    """`config` with every automatic choice made, by fixed rules over the configuration alone."""
+    """Returns `config` with every automatic choice made, by fixed rules over the configuration and the machine."""
     length = config.epochs if config.epochs is not None or config.steps is not None else DEFAULT_EPOCHS
     rate = config.learning_rate or registry.learning_rate(config.optimizer, OPTIMIZERS)
     return runtime.resolved(replace(config, epochs=length, learning_rate=rate))

@@ -1,4 +1,4 @@
-"""From the name of a data set to its examples."""
+"""Loads the data set that a configuration names."""
 
 import inspect
 import math
@@ -20,7 +20,7 @@ def load_dataset(config: RunConfig) -> "Dataset":
     """Loads the data set, downloading what is missing.
 
     Raises:
-        DataError: it is damaged, or can be neither found nor downloaded.
+        DataError: it is damaged, or can neither be found nor downloaded.
     """
     from tfcore.data import download
     from tfcore.data.dataset import Dataset
@@ -41,7 +41,7 @@ def load_dataset(config: RunConfig) -> "Dataset":
 
 
 def _from_source(config: RunConfig, kind: str, path: Path) -> Any:
-    """The data set that the user's own files hold."""
+    """Loads a data set from the user's files."""
     read = lookup.load(SOURCES[kind])
     taken = inspect.signature(read).parameters
     _refuse_settings(config, tuple(taken))
@@ -52,14 +52,14 @@ def _from_source(config: RunConfig, kind: str, path: Path) -> Any:
 
 
 def _refuse_settings(config: RunConfig, taken: tuple[str, ...]) -> None:
-    """Raises ConfigError on a setting that the data set would not look at."""
+    """Raises ConfigError on a setting that the data set does not use."""
     for name in SOURCE_SETTINGS:
         if getattr(config, name) is not None and name not in taken:
             raise ConfigError(f"--dataset={config.dataset} takes no --{name}. Leave it out.")
 
 
 def make_splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
-    """The examples of `train`, of `validation` where some are held out, and of `test`."""
+    """Returns the examples of `train`, `validation` (if any are held out) and `test`."""
     from tfcore.data.batches import Examples
     from tfcore.data.dataset import split_validation
 
@@ -89,7 +89,7 @@ def check_validation(config: RunConfig, data: "Dataset") -> None:
 
 
 def pixel_statistics(config: RunConfig, data: "Dataset") -> dict[str, Any]:
-    """Mean and standard deviation of the training share's pixels, where the scaling wants them."""
+    """Computes the statistics of the training pixels that the scaling needs, if any."""
     from tfcore.data.dataset import split_validation
     from tfcore.data.statistics import channel_statistics, mean_picture
 

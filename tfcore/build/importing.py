@@ -1,4 +1,4 @@
-"""Importing TensorFlow without its start-up chatter, and without Python's search for garbage on the way."""
+"""Imports TensorFlow without its start-up messages and without garbage collection meanwhile."""
 
 import gc
 import os
@@ -6,11 +6,10 @@ import sys
 
 
 def import_tensorflow_for_good() -> None:
-    """The same in a process that is tfcore's own, and done with when tfcore is.
+    """Imports TensorFlow in a process that runs tfcore alone, and freezes its objects for the garbage collector.
 
-    TensorFlow's hundreds of thousands of objects are put out of the sight of Python's garbage collector. Looking
-    through them while they are made takes a sixth of the import, and a tenth of a second each time later. Where
-    TensorFlow is there already, the process is another's, and nothing is done.
+    Collecting garbage among TensorFlow's hundreds of thousands of objects takes a sixth of the import, and a tenth of a
+    second each time later. Does nothing if TensorFlow is already loaded: the process then belongs to other code.
     """
     if "tensorflow" in sys.modules:
         return
@@ -23,10 +22,10 @@ def import_tensorflow_for_good() -> None:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow. What it prints on the way is shown only if the import fails.
+    """Imports TensorFlow; shows its messages only if the import fails.
 
-    Its C++ side writes to the descriptor before any log level is read, so the descriptor is what has to be diverted.
-    C++ errors still arrive as Python exceptions; set TF_CPP_MIN_LOG_LEVEL=0 to see its log as well.
+    Its C++ code writes to the file descriptor before it reads any log level, so the descriptor is redirected. Errors of
+    C++ still arrive as Python exceptions; set TF_CPP_MIN_LOG_LEVEL=0 to see the log as well.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0":

@@ -1,7 +1,7 @@
 """Finds the object that `package.module:name` or `path/to/file.py:name` points at.
 
-A file is run once a process, however many of its names are asked for, so each of its classes is one class. `check`,
-with which a run starts, has a file that was edited since run again.
+A file is executed once per process, so a class has one identity however often it is looked up. `check`, which every run
+calls first, drops a file that was edited since, so it is executed again.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _modules: dict[Path, tuple[bytes, ModuleType]] = {}  # resolved path: content, a
 def check(flag: str, name: str, table: Mapping[str, str]) -> None:
     """Raises ConfigError, with the nearest name, unless `name` is in the table or names a file or module.
 
-    A file whose content has changed is forgotten, so the next `load` runs it again.
+    Drops a file whose content has changed, so the next `load` executes it again.
     """
     if name.startswith(HANDED_OVER):
         raise ConfigError(
@@ -50,12 +50,12 @@ def check(flag: str, name: str, table: Mapping[str, str]) -> None:
 
 
 def find(name: str, table: Mapping[str, str]) -> Any:
-    """Loads what a name in the table, or the path of a user's object, points at."""
+    """Loads the object of a name in the table or of an import path."""
     return load(table.get(name, name))
 
 
 def load(path: str) -> Any:
-    """Loads what the path points at; a user's file is run unless it was already.
+    """Loads the object that a path points at; executes a user's file at the first look-up.
 
     Raises:
         ConfigError: there is no such file, module, class or function, or the file does not run.
@@ -77,7 +77,7 @@ def _import(name: str) -> ModuleType:
 
 
 def _of_file(path: Path) -> ModuleType:
-    """The module of a file."""
+    """Returns the module of a file."""
     place = path.resolve()
     if place not in _modules:
         try:
@@ -89,7 +89,7 @@ def _of_file(path: Path) -> ModuleType:
 
 
 def _run(path: Path, place: Path, content: bytes) -> ModuleType:
-    """Runs a file as a module whose name no other file or package has."""
+    """Executes a file as a module with a unique name."""
     name = f"{place.stem}_{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, place)
     if spec is None:
@@ -99,7 +99,7 @@ def _run(path: Path, place: Path, content: bytes) -> ModuleType:
     sys.modules[name] = module  # where dataclasses and inspect look for it
     linecache.checkcache(str(place))
     try:
-        # Not by the module's loader: its cache of bytecode takes an edit within a second, of equal length, for none.
+        # Not by the module's loader: its bytecode cache misses an edit of equal length within one second.
         exec(compile(content, str(place), "exec", dont_inherit=True), vars(module))
     except Exception as error:
         sys.modules.pop(name)

@@ -1,4 +1,4 @@
-"""From the name of a model, its sizes and the data to a `tf.Module` with its initial weights."""
+"""Builds the model that a configuration names, with its initial weights."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plan_model(config: RunConfig, data: "Dataset") -> Architecture:
-    """What model is to be built for these data."""
+    """Returns the architecture of the configured model for a data set."""
     precision = "float32" if config.precision == "auto" else config.precision
     sizes = arguments.given(config)
     return Architecture(config.model, data.image_shape, data.class_names, config.pixels, precision, sizes)
@@ -24,16 +24,16 @@ def plan_model(config: RunConfig, data: "Dataset") -> Architecture:
 def build_model(
     plan: Architecture, *, seed: int = 0, statistics: Mapping[str, Any] | None = None, cls: type | None = None
 ) -> Any:
-    """The model with its initial weights.
+    """Builds a model with its initial weights.
 
     Args:
-        plan: what to build.
-        seed: of the initial weights.
-        statistics: `mean` and `std` of the pixels, where the scaling has them; None leaves them to a checkpoint.
-        cls: the class, where it is at hand; else it is found by the plan's name.
+        plan: the architecture.
+        seed: seed of the initial weights.
+        statistics: `mean` and `std` of the pixels, if the scaling needs them; None if a checkpoint provides them.
+        cls: the model's class; None to look it up by the architecture's name.
 
     Raises:
-        ConfigError: a size that this model does not take, or a class of the user's own that raises an error.
+        ConfigError: arguments that the model does not take, or a user's class that raises an error.
     """
     import tensorflow as tf
 
@@ -56,7 +56,7 @@ def build_model(
 
 
 def _no_statistics(plan: Architecture) -> dict[str, Any]:
-    """Statistics that change nothing, in the shapes of those that a checkpoint holds."""
+    """Returns neutral statistics in the shapes of those in a checkpoint."""
     import numpy as np
 
     channels = plan.image_shape[2]

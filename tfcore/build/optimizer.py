@@ -1,4 +1,4 @@
-"""From the names of loss, optimizer and schedule to a training step."""
+"""Builds the training step with the loss, optimizer and schedule that a configuration names."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def build_step(config: RunConfig, net: Any, total_steps: int) -> "TrainingStep":
-    """The step with its optimizer, schedule, penalty and micro-batches."""
+    """Builds the step with its optimizer, schedule, penalty and micro-batches."""
     from tfcore.modules import named_parameters
     from tfcore.training.step import Penalty, TrainingStep
 
@@ -31,11 +31,11 @@ def build_step(config: RunConfig, net: Any, total_steps: int) -> "TrainingStep":
 
 
 def build_loss(config: RunConfig) -> Callable[..., Any]:
-    """Per-example losses from logits and labels.
+    """Returns a function from logits and labels to one loss per example.
 
     Raises:
         ConfigError: smoothing for a loss that takes none.
-        ShapeError: at the call, a loss of the user's own that gives anything but one number for each example.
+        ShapeError: at the call, a user's loss that does not return one number per example.
     """
     function = lookup.find(config.loss, LOSSES)
     if "label_smoothing" in inspect.signature(function).parameters:
@@ -45,7 +45,7 @@ def build_loss(config: RunConfig) -> Callable[..., Any]:
 
     def per_example(logits: Any, labels: Any) -> Any:
         losses = function(logits, labels)
-        if losses.shape.rank != 1:  # a mean would be trained on too, at a rate that is off by the size of the batch
+        if losses.shape.rank != 1:  # a mean would train as well, with gradients scaled by the batch size
             raise ShapeError(
                 f"--loss={config.loss} must return one loss for each example, [N], and no mean. Received shape "
                 f"{losses.shape}."
@@ -56,7 +56,7 @@ def build_loss(config: RunConfig) -> Callable[..., Any]:
 
 
 def build_optimizer(config: RunConfig, net: Any, parameters: Mapping[str, Any], total_steps: int) -> Any:
-    """The update rule with its schedule, and what surrounds it: clipping, decay by path, max-norms, averages."""
+    """Builds the optimizer with its schedule, clipping, weight decay by path, max-norm constraints and averages."""
     from tfcore.modules import max_norms
     from tfcore.optimizers import Group, MaxNorm, Optimizer
 
@@ -77,7 +77,7 @@ def build_optimizer(config: RunConfig, net: Any, parameters: Mapping[str, Any], 
 
 
 def build_schedule(config: RunConfig, total_steps: int) -> Callable[..., Any]:
-    """The learning rate as a function of the step."""
+    """Builds the learning rate schedule."""
     from tfcore import schedules
 
     rate: Any = config.learning_rate  # a number once `resolve` has seen the configuration

@@ -1,4 +1,4 @@
-"""Which settings each optimizer takes, with their defaults: read off the signatures, so no table repeats them."""
+"""Tells which settings each optimizer takes, with their defaults, as read from the signatures."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -16,7 +16,7 @@ _FIELDS = tuple(item.name for item in fields(RunConfig))
 
 
 def settings(table: Table) -> Mapping[str, Mapping[str, Any]]:
-    """The settings that optimizers of the table take: each with these optimizers and their defaults."""
+    """Returns the settings that optimizers of the table take: setting -> optimizer -> default."""
     return _settings(tuple(table.items()))
 
 
@@ -34,24 +34,24 @@ def _settings(rows: tuple[tuple[str, str], ...]) -> dict[str, dict[str, Any]]:
 
 @lru_cache
 def chain_settings() -> tuple[str, ...]:
-    """The settings that every optimizer takes."""
+    """Returns the settings that every optimizer takes."""
     return tuple(name for name in signatures.annotated(_CHAIN) if name in _FIELDS)
 
 
 def signature(optimizer: str, table: Table) -> Signature | None:
-    """The signature of an optimizer by name or path; None where its source does not say."""
+    """Returns the signature of an optimizer by name or path; None if it cannot be read from the source."""
     return signatures.of_path(table.get(optimizer, optimizer))
 
 
 def learning_rate(optimizer: str, table: Table) -> float | None:
-    """The default learning rate of an optimizer; None where its source has no number for it."""
+    """Returns the default learning rate of an optimizer; None if its source has none."""
     taken = signature(optimizer, table)
     default = taken.arguments["learning_rate"].default if taken and "learning_rate" in taken.arguments else None
     return float(default) if isinstance(default, int | float) else None
 
 
 def given_settings(config: RunConfig, taken: Signature, table: Table) -> dict[str, Any]:
-    """The optimizer settings that are given, but for the learning rate.
+    """Returns the optimizer settings that are given, except the learning rate.
 
     Raises:
         ConfigError: one that the optimizer does not take.
@@ -68,7 +68,7 @@ def given_settings(config: RunConfig, taken: Signature, table: Table) -> dict[st
 
 
 def decays(config: RunConfig, table: Table) -> bool:
-    """Whether the optimizer has a weight decay above 0; True where its source does not say."""
+    """Tells whether the optimizer has a weight decay above 0; True if its source does not say."""
     taken = signature(config.optimizer, table)
     if taken is None:
         return True
@@ -77,7 +77,7 @@ def decays(config: RunConfig, table: Table) -> bool:
 
 
 def check(config: RunConfig, table: Table) -> None:
-    """Raises ConfigError on settings that the optimizer does not take, and where it needs a learning rate."""
+    """Raises ConfigError on settings that the optimizer does not take, or without a learning rate."""
     taken = signature(config.optimizer, table)
     if taken is not None:
         given_settings(config, taken, table)

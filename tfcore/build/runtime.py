@@ -1,4 +1,4 @@
-"""What a run computes with: threads, precision and XLA, by fixed rules over model, data set and machine."""
+"""Chooses threads, precision and XLA by fixed rules over model, data set and machine, and applies them."""
 
 import os
 import shutil
@@ -9,20 +9,20 @@ from pathlib import Path
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
 
-# Their ops take microseconds: handing them from thread to thread costs more than the work.
+# Their ops take microseconds: passing them between threads costs more than the work.
 _SMALL_OPS = ("softmax", "mlp")
-# Some dozen small ops a step, which XLA makes a few kernels of: a fifth quicker on pictures of 784 numbers, and slower
-# on those of 3,072, whose big product it is slow at, as at that of softmax. On a CPU its convolutions are far slower.
+# A few dozen small ops per step, which XLA fuses into a few kernels: a fifth faster on images of 784 numbers. Slower on
+# images of 3,072 and for softmax, because of their large matrix product, and far slower for convolutions on a CPU.
 _XLA_PAYS = ("mlp",)
 _SMALL_PICTURES = ("mnist", "fashion_mnist", "kmnist")
-# Models whose time goes into convolutions; with one matrix product after another, the casts cost what is gained.
+# Models dominated by convolutions; for a sequence of matrix products the casts cost as much as they gain.
 _BFLOAT16_PAYS = ("mnist_cnn", "cifar_cnn")
-_process: dict[str, bool] = {}  # what the first run of this process chose for all of them
+_process: dict[str, bool] = {}  # choices of the first run, which hold for the whole process
 _AMPERE = 8.0  # compute capability of the first GPUs that multiply bfloat16
 
 
 def resolved(config: RunConfig) -> RunConfig:
-    """`config` with threads, precision and XLA chosen where they are left open."""
+    """Returns `config` with threads, precision and XLA chosen where they are automatic."""
     small = int(config.model in _SMALL_OPS)
     return replace(
         config,
@@ -43,7 +43,7 @@ def _xla(config: RunConfig) -> str:
 
 
 def why_precision(config: RunConfig) -> str:
-    """What speaks for the precision of a run, or that it was asked for."""
+    """Returns the reason for the precision of a run."""
     unit = _bfloat16_unit()
     if config.precision == "bfloat16":
         return f"{unit} multiplies it natively" if unit else "asked for; nothing here multiplies it natively"
@@ -53,7 +53,7 @@ def why_precision(config: RunConfig) -> str:
 
 
 def _bfloat16_unit() -> str | None:
-    """What multiplies bfloat16 matrices by instructions of its own here; None if nothing does."""
+    """Names the hardware that multiplies bfloat16 matrices natively; None without any."""
     if has_gpu():
         return "this GPU" if _compute_capability() >= _AMPERE else None
     info = Path("/proc/cpuinfo")
@@ -62,13 +62,13 @@ def _bfloat16_unit() -> str | None:
 
 
 def has_gpu() -> bool:
-    """Whether there is an NVIDIA GPU that this process may see; told without TensorFlow, which takes long to load."""
+    """Tells whether this process can see an NVIDIA GPU; does not load TensorFlow."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return not hidden and Path("/dev/nvidia0").exists()
 
 
 def _compute_capability() -> float:
-    """Of the first GPU; 0 where NVIDIA's tool does not tell."""
+    """Returns the compute capability of the first GPU; 0 if nvidia-smi does not report it."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return 0.0
@@ -78,13 +78,13 @@ def _compute_capability() -> float:
 
 
 def set_up(config: RunConfig) -> None:
-    """Applies thread counts (0: TensorFlow's own default), determinism, and lets GPUs take memory as they need it.
+    """Applies thread counts (0: TensorFlow's default), determinism, and memory growth on GPUs.
 
-    To be called before TensorFlow's first op.
+    Must be called before TensorFlow's first op.
 
     Raises:
         ConfigError: a GPU is required and TensorFlow sees none, or an earlier run of this process chose otherwise about
-            determinism, which holds for the process.
+            determinism, which applies to the whole process.
     """
     import tensorflow as tf
 
@@ -108,7 +108,7 @@ def set_up(config: RunConfig) -> None:
 
 
 def set_up_if_possible(config: RunConfig) -> RunConfig:
-    """The same where TensorFlow has not run anything yet; else the configuration with the threads that are in force."""
+    """Applies `set_up` if TensorFlow has run no op yet; else returns `config` with the current thread counts."""
     import tensorflow as tf
 
     try:

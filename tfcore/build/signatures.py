@@ -1,6 +1,6 @@
-"""Reads what a class or function takes: of a loaded one by `inspect`, of one that is not from its source by `ast`.
+"""Reads signatures: of loaded classes and functions by `inspect`, of others from their source by `ast`.
 
-Reading the source runs nothing and imports nothing, so names and settings are checked before TensorFlow loads.
+Reading the source executes and imports nothing, so names and settings are checked before TensorFlow loads.
 """
 
 import ast
@@ -24,7 +24,7 @@ _MOST_BASES = 10
 
 
 class Argument(NamedTuple):
-    """One argument.
+    """An argument of a signature.
 
     Args:
         annotation: as written; "" for none.
@@ -38,12 +38,12 @@ class Argument(NamedTuple):
 
     @property
     def is_required(self) -> bool:
-        """Whether a call must give it."""
+        """Whether a call must give the argument."""
         return self.default is REQUIRED
 
     @property
     def kind(self) -> Kind | None:
-        """The kind of its values by annotation, else by default; None where neither says."""
+        """The kind of the values by annotation, else by default; None if neither tells."""
         members = self._members()
         optional, named = self.default is None or "None" in members, members - {"None"}
         if named == {"int", "float"}:
@@ -55,7 +55,7 @@ class Argument(NamedTuple):
         return self._kind_of_default()
 
     def _members(self) -> set[str]:
-        """The members of the annotation's union, without modules, spaces and quotes."""
+        """Returns the members of the annotation's union, without modules, spaces and quotes."""
         text = _MODULES.sub("", re.sub(r"[\s'\"]", "", self.annotation))
         match = _OPTIONAL.fullmatch(text)
         return set(f"{match[1]}|None".split("|") if match else text.split("|"))
@@ -69,11 +69,11 @@ class Argument(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What a call takes.
+    """The arguments of a class or function.
 
     Args:
         arguments: by name, in order; without `self`.
-        takes_any: whether there is a `**name`.
+        takes_any: whether it has a `**name` argument.
     """
 
     arguments: dict[str, Argument]
@@ -81,16 +81,16 @@ class Signature(NamedTuple):
 
     @property
     def positional(self) -> tuple[str, ...]:
-        """The arguments that a call may give without their names."""
+        """Names of the arguments that a call may give by position."""
         return tuple(name for name, argument in self.arguments.items() if not argument.keyword_only)
 
     def takes(self, name: str) -> bool:
-        """Whether a call may give an argument of that name."""
+        """Tells whether a call may give an argument of that name."""
         return self.takes_any or name in self.arguments
 
 
 def of_object(function: Callable[..., Any]) -> Signature:
-    """The signature of a loaded class or function."""
+    """Returns the signature of a loaded class or function."""
     found, takes_any = {}, False
     for name, item in inspect.signature(function).parameters.items():
         if item.kind is item.VAR_KEYWORD:
@@ -107,10 +107,10 @@ def _annotation(item: inspect.Parameter) -> str:
 
 
 def of_path(path: str) -> Signature | None:
-    """The signature of what `package.module:name` or `path/to/file.py:name` points at, without loading it.
+    """Reads the signature of `package.module:name` or `path/to/file.py:name` without loading it.
 
     Returns:
-        None where the source does not say: no such file or name, or a base class that cannot be followed.
+        The signature; None without such a file or name, or if a base class cannot be followed.
     """
     for node in _definitions(path):
         if isinstance(node, ast.FunctionDef):
@@ -122,7 +122,7 @@ def of_path(path: str) -> Signature | None:
 
 
 def annotated(path: str) -> tuple[str, ...]:
-    """The names that the body of a class annotates, such as the keys of a TypedDict."""
+    """Returns the names that the body of a class annotates, such as the keys of a TypedDict."""
     for node in _definitions(path):
         return tuple(item.target.id for item in node.body
                      if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name))  # fmt: skip
@@ -130,7 +130,7 @@ def annotated(path: str) -> tuple[str, ...]:
 
 
 def _definitions(path: str) -> Iterator[ast.ClassDef | ast.FunctionDef]:
-    """The function or class that a path points at, then the class's first bases, as far as they can be followed."""
+    """Yields the function or class that a path points at, then the first bases of the class while they are found."""
     place, _, name = path.rpartition(":")
     file = Path(place) if place.endswith(".py") else _file_of(place)
     for _ in range(_MOST_BASES):
@@ -151,7 +151,7 @@ def _definitions(path: str) -> Iterator[ast.ClassDef | ast.FunctionDef]:
 
 @lru_cache
 def _parsed(file: Path, _: int) -> ast.Module:
-    """The syntax tree of a file; an empty one of a file that is no Python."""
+    """Parses a file; gives an empty module for a file that is not Python."""
     try:
         return ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
@@ -159,7 +159,7 @@ def _parsed(file: Path, _: int) -> ast.Module:
 
 
 def _file_of(module: str) -> Path | None:
-    """The source file of a module, found without importing the packages above it."""
+    """Finds the source file of a module without importing its packages."""
     places, origin = None, None
     for number in range(len(parts := module.split("."))):
         spec = PathFinder.find_spec(".".join(parts[: number + 1]), places)

@@ -1,6 +1,6 @@
-"""The names that a run's flags take, and the import path of what each stands for.
+"""Tables of names that flags take, each with an import path.
 
-A name is checked before TensorFlow loads, as the entries are paths.
+The entries are paths, so names are checked before TensorFlow loads.
 """
 
 from collections.abc import Mapping
@@ -71,6 +71,6 @@ def check_names(config: RunConfig, *, handed_over: Mapping[str, bool] = MappingP
 
 
 def source_of(name: str) -> tuple[str, Path] | None:
-    """`text:PATH` as its two parts; None where `name` is no such thing."""
+    """Splits `text:PATH` into kind and path; None if `name` has another form."""
     kind, _, path = name.partition(":")
     return (kind, Path(path).expanduser()) if kind in SOURCES and path else None

@@ -1,6 +1,6 @@
-"""Refuses settings that nothing in the run would use.
+"""Refuses settings that the run would not use.
 
-A setting at its default is never refused: the flags that a run folder keeps have all of them.
+A setting at its default is never refused, because the config.flags of a run folder has every setting.
 """
 
 from dataclasses import fields
@@ -19,7 +19,7 @@ _OF_VALIDATION = ("monitor", "evaluate_every_epochs", "keep_best")
 
 
 def check(config: RunConfig, *, decays: bool) -> None:
-    """Raises ConfigError on a setting that is not at its default and that the other settings leave without use.
+    """Raises ConfigError on a setting that differs from its default and has no effect with the other settings.
 
     Args:
         config: the run's.

@@ -1,4 +1,4 @@
-"""Errors inside the Python files of users' own: one line that names the file and the line in it."""
+"""Reports errors in users' Python files as one line that names file and line."""
 
 import sysconfig
 import traceback
@@ -15,7 +15,7 @@ _FOREIGN = (str(_TFCORE), *{sysconfig.get_path(name) for name in ("stdlib", "pla
 
 @contextmanager
 def telling(what: str) -> Iterator[None]:
-    """Turns an error that users' own code raises inside the block into a ConfigError that says where.
+    """Turns an error that user code raises inside the block into a ConfigError with its place.
 
     Args:
         what: the flag that names the code.
@@ -29,15 +29,15 @@ def telling(what: str) -> Iterator[None]:
 
 
 def told(error: Exception) -> str:
-    """What an error says, and where in users' own code it came up."""
+    """Describes an error, with its place in user code."""
     where = place(error)
     return f"{checks.told(error)} ({where})" if where else checks.told(error)
 
 
 def place(error: BaseException | None) -> str:
-    """The innermost line of users' own code that an error passed through, such as `my_model.py, line 12`; or nothing.
+    """Returns the innermost line of user code in a traceback, such as `my_model.py, line 12`; "" without any.
 
-    Only lines below the one that caught the error count, so who called tfcore is never named.
+    Only frames below the handler of the error count, so the caller of tfcore is never named.
     """
     frames = traceback.extract_tb(error.__traceback__) if error else []
     own = [frame for frame in frames if Path(frame.filename).is_file() and not frame.filename.startswith(_FOREIGN)]

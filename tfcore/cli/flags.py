@@ -1,4 +1,4 @@
-"""absl flags: the one module that knows them. TensorFlow is not imported here, so `--help` answers at once."""
+"""Defines and parses the commands' flags, the only use of absl; does not import TensorFlow, so --help is instant."""
 
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -21,61 +21,70 @@ _RUN_FIELDS = {item.name: item for item in fields(RunConfig)}
 
 @dataclass(frozen=True)
 class Option:
-    """A flag that belongs to a command, not to the run: it is not saved with it."""
+    """A flag of a command that is not part of the run's configuration and is not saved with it."""
 
     name: str
     default: Any
     description: str
 
 
-RUN_DIR = Option("run_dir", "", "The run's folder. Naming an unfinished one resumes it.")
-STOP_AFTER = Option("stop_after_steps", 0, "Save and leave after so many completed steps, as on a signal. 0: never.")
-MAX_TIME = Option("max_time", "", "Save and leave after so long, as on a signal: seconds, 90m, 1h30m. Default: never.")
-TENSORBOARD = Option("tensorboard", False, "Serve TensorBoard on the run's folder for as long as training goes on.")
+RUN_DIR = Option("run_dir", "", "Folder of the run. The folder of an unfinished run resumes it.")
+STOP_AFTER = Option("stop_after_steps", 0, "Save and exit after this many completed steps, as on a signal. 0: never.")
+MAX_TIME = Option("max_time", "", "Save and exit after this time, as on a signal: seconds, 90m, 1h30m. Default: never.")
+TENSORBOARD = Option("tensorboard", False, "Serve TensorBoard on the run's folder during training.")
 TENSORBOARD_HOST = Option(
-    "tensorboard_host", "127.0.0.1", "The address it listens on. With another than this, others can read the run."
+    "tensorboard_host",
+    "127.0.0.1",
+    "Address that TensorBoard listens on. Any other than 127.0.0.1 lets other machines read the run.",
 )
-TENSORBOARD_PORT = Option("tensorboard_port", -1, "The port it listens on, 0: any free one. -1: 6006 or the next free.")
+TENSORBOARD_PORT = Option(
+    "tensorboard_port", -1, "Port that TensorBoard listens on. 0: any free port. -1: 6006 or the next free port."
+)
 SPLIT = Option("split", "test", "test, validation or train.")
-CHECKPOINT = Option("checkpoint", "", "best, last or a step. Default: what the run itself was scored with.")
+CHECKPOINT = Option("checkpoint", "", "best, last or a step. Default: the checkpoint that the run's test score is of.")
 JSON = Option(
     "json", False, "Print one JSON object as the last line of standard output; the log goes to standard error."
 )
 QUIET = Option("quiet", False, "Print only warnings, errors and how the run ended.")
-WATCH = Option(
-    "watch", False, "Score each checkpoint as it comes, until the run has ended: a line each, in --json too."
-)
+WATCH = Option("watch", False, "Score each new checkpoint until the run has ended, one line each, with --json too.")
 DATASET = Option("dataset", "", _RUN_FIELDS["dataset"].metadata["help"])
 DATA_DIR = Option("data_dir", "", _RUN_FIELDS["data_dir"].metadata["help"])
-TRAIN_EXAMPLES = Option("train_examples", 0, "Only the first so many training examples. 0: all.")
-TEST_EXAMPLES = Option("test_examples", 0, "Only the first so many test examples. 0: all.")
-BENCH_SECS = Option("secs", 3.0, "Seconds that each repeat of a measurement takes.")
-FIGURES = Option("figures", "all", "all, or only those of training or evaluation, which takes a fraction of the time.")
-PROFILE_STEPS = Option("profile_steps", 0, "Profile so many steps after the measurements. 0: none.")
-PROFILE_DIR = Option("profile_dir", "", "The folder to write the profile to; nothing may be there yet.")
-AVERAGE = Option("average", False, "The moving average of the weights instead of the last ones.")
-OUT = Option("out", "", "Where to write; nothing may be there yet.")
-MODEL_PATH = Option("model_path", "", "An exported model, instead of a run.")
-EXPORT_FORMAT = Option("format", "saved_model", "saved_model, h5, npz, safetensors; json: the architecture.")
+TRAIN_EXAMPLES = Option("train_examples", 0, "Use only this many training examples, the first ones. 0: all.")
+TEST_EXAMPLES = Option("test_examples", 0, "Use only this many test examples, the first ones. 0: all.")
+BENCH_SECS = Option("secs", 3.0, "Seconds per repetition of a measurement.")
+FIGURES = Option("figures", "all", "all, or only training or evaluation, which takes a fraction of the time.")
+PROFILE_STEPS = Option("profile_steps", 0, "Number of steps to profile after the measurements. 0: none.")
+PROFILE_DIR = Option("profile_dir", "", "Folder to write the profile to; must not exist yet.")
+AVERAGE = Option("average", False, "Use the moving average of the weights instead of the last weights.")
+OUT = Option("out", "", "Path to write to; must not exist yet.")
+MODEL_PATH = Option("model_path", "", "Path of an exported model, instead of a run.")
+EXPORT_FORMAT = Option(
+    "format", "saved_model", "saved_model, h5, npz, safetensors, or json for the architecture alone."
+)
 WEIGHTS_ONLY = Option("weights_only", False, "Leave the architecture out of an h5, npz or safetensors file.")
 CONVERT_FORMAT = Option("format", "text", "text, npz or png.")
-TOP = Option("top", 3, "Classes to name for each picture.")
-SKIP_BAD = Option("skip_bad_pictures", False, "Go on without the pictures that cannot be decoded.")
+TOP = Option("top", 3, "Number of classes to name for each image.")
+SKIP_BAD = Option("skip_bad_pictures", False, "Skip images that cannot be decoded.")
 EXAMPLE = Option("example", 0, "Number of the example, from 0.")
 SHOW_SPLIT = Option("split", "test", "test or train.")
-SHOW_OUT = Option("out", "", "The .png to write. Default: a name that says what it is.")
-FROM_RUN = Option("run_dir", "", "The run's folder.")
+SHOW_OUT = Option("out", "", "Path of the .png to write. Default: a descriptive name.")
+FROM_RUN = Option("run_dir", "", "Folder of the run.")
 HEX = Option("hex", False, "Print the example's pixels as hexadecimal bytes.")
-PER_CLASS = Option("per_class", 8, "Random examples of each class, at most 100.")
+PER_CLASS = Option("per_class", 8, "Number of random examples of each class, at most 100.")
 LAYER = Option("layer", "", "Path of the layer, such as conv_1. Default: the first that fits.")
-REPORT_OUT = Option("out", "", "Where to write. Default: report.html in the run's folder; here for several runs.")
-SEED = Option("seed", 0, "Seed of what is drawn at random.")
-SWEEP_GRID = Option(
-    "grid", [], "A flag and the values to try, such as learning_rate=0.1,0.01 or hidden=50x50,100. May be repeated."
+REPORT_OUT = Option(
+    "out", "", "Path to write to. Default: report.html in the run's folder, for several runs in the current folder."
 )
-SWEEP_RANDOM = Option("random", 0, "Try so many of the grid's trials, drawn by --seed. 0: all.")
+SEED = Option("seed", 0, "Seed of random choices.")
+SWEEP_GRID = Option(
+    "grid",
+    [],
+    "A flag and the values to try, such as learning_rate=0.1,0.01, hidden=50x50,100 or model_args.depth=2,3. May be "
+    "repeated.",
+)
+SWEEP_RANDOM = Option("random", 0, "Number of trials to draw at random from the grid, by --seed. 0: all.")
 SWEEP_OUT = Option(
-    "out", "", "The sweep's folder. The same command goes on with it. Default: one of runs/ by the flags."
+    "out", "", "Folder of the sweep. The same command resumes it. Default: a folder in runs/ derived from the flags."
 )
 
 OPTIONS = {
@@ -93,7 +102,7 @@ OPTIONS = {
     "benchmark": (BENCH_SECS, FIGURES, PROFILE_STEPS, PROFILE_DIR, JSON),
 }
 WITH_FILES = ("predict", "report")
-RUN_FLAGS = {  # the fields of RunConfig that a command takes as flags
+RUN_FLAGS = {  # the fields of RunConfig that each command takes as flags
     "train": tuple(_RUN_FIELDS),
     "sweep": tuple(_RUN_FIELDS),
     "benchmark": tuple(_RUN_FIELDS),
@@ -104,12 +113,12 @@ RUN_FLAGS = {  # the fields of RunConfig that a command takes as flags
 
 
 class Parsed(typing.NamedTuple):
-    """The outcome of parsing: what was given for the run, and the command's own options with their defaults."""
+    """The result of parsing: the given flags of the run, and the command's options with their defaults."""
 
     given: dict[str, Any]
     options: dict[str, Any]
     wants_help: bool
-    arguments: tuple[str, ...] = ()  # what is no flag, for a command that takes files
+    arguments: tuple[str, ...] = ()  # arguments that are not flags, for a command that takes files
     command: str = ""
 
 
@@ -120,7 +129,7 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
         ConfigError: an unknown flag (with the nearest one), a value of the wrong type, or a stray argument.
     """
     values = _define(command)
-    for argument in arguments:  # absl's search for a flag of a similar name takes forever over a long one
+    for argument in arguments:  # absl searches for similar names, which takes very long for a long name
         if argument.startswith("-") and len(argument.partition("=")[0]) > _NAME_CHARACTERS:
             raise ConfigError(f"Expected flags such as --name=value. Received '{argument[:_NAME_CHARACTERS]}…'.")
     try:
@@ -144,7 +153,7 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
 
 
 def _wrong_kind(error: absl_flags.IllegalFlagValueError, values: absl_flags.FlagValues) -> str:
-    """What absl says as `flag --steps=many: ` and what Python said of the text, in our words."""
+    """Rewords absl's error on a value of the wrong type."""
     flag = str(error).removeprefix("flag --").removesuffix(f": {error.__context__}")
     name, _, value = flag.partition("=")
     kind = _TYPES[values[name].flag_type()]
@@ -152,7 +161,7 @@ def _wrong_kind(error: absl_flags.IllegalFlagValueError, values: absl_flags.Flag
 
 
 def usage(command: str) -> str:
-    """What `--help` prints."""
+    """Returns the text that `--help` prints."""
     lines = [f"{command}: flags (defaults in brackets)", ""]
     for name, default, description in rows(command):
         lines.append(f"  --{name:<28}{description}" + (f" [{default}]" if default else ""))
@@ -160,7 +169,7 @@ def usage(command: str) -> str:
 
 
 def rows(command: str) -> list[tuple[str, str, str]]:
-    """Name, default ("" for none) and description of each flag of a command: its own, then those of a run."""
+    """Returns name, default ("" for none) and description of each flag: the command's, then the run's."""
     own = [(option.name, option.default, option.description) for option in OPTIONS[command]]
     own.append(("flagfile", "", "Read flags from a file, one a line, such as recipes/softmax_cifar10.flags."))
     users = registry.settings(OPTIMIZERS)
@@ -172,7 +181,7 @@ def rows(command: str) -> list[tuple[str, str, str]]:
 
 
 def _taken_by(users: Mapping[str, Any]) -> str:
-    """The optimizers that take a setting, each with its default."""
+    """Returns the text on the optimizers that take a setting, with their defaults."""
     named = ", ".join(f"{name} ({_short(default)})" for name, default in users.items())
     return f" Taken by {named}." if named else ""
 
@@ -182,14 +191,14 @@ def _short(value: Any) -> str:
 
 
 def _define(command: str) -> absl_flags.FlagValues:
-    """Fresh flags, apart from absl's global ones, so that no library's flags are among them."""
+    """Defines the flags of a command, separate from absl's global flags and those of libraries."""
     values = absl_flags.FlagValues()
     for option in OPTIONS[command]:
         _define_one(values, option.name, type(option.default), option.default, option.description)
     for name in RUN_FLAGS.get(command, ()):
         _define_one(values, name, KINDS[name].plain, None, _RUN_FIELDS[name].metadata["help"])
     absl_flags.DEFINE_string("flagfile", "", "Read flags from a file.", flag_values=values)
-    absl_flags.DEFINE_string("undefok", "", "Unused; absl asks for it.", flag_values=values)
+    absl_flags.DEFINE_string("undefok", "", "Unused; absl requires it.", flag_values=values)
     absl_flags.DEFINE_boolean("help", False, "Show the flags.", short_name="h", flag_values=values)
     return values
 
@@ -205,5 +214,5 @@ def _define_one(values: absl_flags.FlagValues, name: str, kind: type, default: A
 
 
 def _value(name: str, value: Any) -> Any:
-    """`50,50` as a tuple, where the field is one."""
+    """Converts the text of a tuple field such as `50,50`; leaves other values as they are."""
     return read_value(name, value) if KINDS[name].plain is tuple else value

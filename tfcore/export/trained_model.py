@@ -17,12 +17,12 @@ _BATCH_SIZE = 32
 class TrainedModel:
     """What `tfcore.load` gives.
 
-    Pictures are computed in batches of one size, the last one padded, so what comes out for a picture does not depend
-    on those that it is asked with, and TensorFlow traces the model once for each dtype.
+    Pictures are computed in batches of one size, the last one padded, so the result for a picture does not depend on
+    the others of the call, and TensorFlow traces and compiles the model once for each dtype, at the first call.
 
     Args:
         architecture: what the model is.
-        compute: images `[N, H, W, C]` to float32 probabilities `[N, classes]`.
+        compute: images `[N, H, W, C]` to float32 probabilities `[N, classes]`; is compiled.
         module: the model itself, a `tf.Module`; None for a SavedModel, which is a program without one and takes uint8
             only.
 
@@ -36,7 +36,7 @@ class TrainedModel:
 
     def __init__(self, architecture: Architecture, compute: Callable[[tf.Tensor], tf.Tensor], *, module: Any) -> None:
         self.architecture, self.module = architecture, module
-        self._compute = compute
+        self._compute = tf.function(compute, autograph=False)
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -21,18 +21,18 @@ class Settings(NamedTuple):
 def adadelta_rule(
     gradient: tf.Tensor, slots: Slots, minus_rate: tf.Tensor, settings: Settings
 ) -> tuple[tf.Tensor, Slots]:
-    """The change of one parameter and its new means by the formula of `Adadelta`; `minus_rate` = -learning_rate."""
+    """Computes the change of one parameter and its new means by `Adadelta`; `minus_rate` = -learning_rate."""
     old_changes = slots["squared_changes"]
     squared = tf.square(gradient)
     gradients = slots["squared_gradients"] + (1 - settings.rho) * (squared - slots["squared_gradients"])
-    # (RMS of changes / RMS of gradients)²: one root a parameter in place of two, and delta² without a square.
+    # (RMS of changes / RMS of gradients)²: one root per parameter instead of two, and delta² without a square.
     ratio = (old_changes + settings.epsilon) / (gradients + settings.epsilon)
     changes = old_changes + (1 - settings.rho) * (ratio * squared - old_changes)
     return minus_rate * tf.sqrt(ratio) * gradient, {"squared_gradients": gradients, "squared_changes": changes}
 
 
 class Adadelta(Optimizer):
-    """Steps of the gradient times the ratio of two running sizes: that of past changes over that of gradients.
+    """Adadelta: steps of the gradient times the ratio of the running RMS of changes to that of gradients.
 
         E[g²] ← rho · E[g²] + (1 - rho) · g²
         delta = -sqrt(E[delta²] + epsilon) / sqrt(E[g²] + epsilon) · g

@@ -12,13 +12,13 @@ from tfcore.optimizers.update import Slots
 
 
 def adagrad_rule(gradient: tf.Tensor, slots: Slots, minus_rate: tf.Tensor, _: None) -> tuple[tf.Tensor, Slots]:
-    """The change of one parameter and its new sum by the formula of `Adagrad`; `minus_rate` = -learning_rate."""
+    """Computes the change of one parameter and its new sum by `Adagrad`; `minus_rate` = -learning_rate."""
     total = slots["accumulator"] + tf.square(gradient)
     return minus_rate * gradient * tf.math.rsqrt(total), {"accumulator": total}
 
 
 class Adagrad(Optimizer):
-    """Steps of the gradient over the root of the sum of all squared gradients, for each element of a parameter.
+    """Adagrad: steps of the gradient over the root of the sum of all squared gradients, per element.
 
         G ← G + g²,  from G = initial_accumulator + epsilon
         w ← w - learning_rate · g / sqrt(G)
@@ -31,8 +31,8 @@ class Adagrad(Optimizer):
     Args:
         parameters: path -> float32 variable, in the order in which gradients will come.
         learning_rate: a number above 0, or a schedule. The default is PyTorch's; Keras has 0.001.
-        initial_accumulator: where the sum starts, at least 0.
-        epsilon: above 0; bounds the step where no gradient has been yet.
+        initial_accumulator: initial value of the sum, at least 0.
+        epsilon: above 0; bounds the step before the first gradient.
         chain: what precedes and follows the rule, see `Optimizer`.
 
     Raises:

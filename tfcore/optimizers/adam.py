@@ -20,14 +20,14 @@ class Settings(NamedTuple):
 
 
 class Scalars(NamedTuple):
-    """Both bias corrections of one step, folded into two float32 scalars."""
+    """Both bias corrections of one step, combined into two float32 scalars."""
 
     minus_rate: tf.Tensor  # -learning_rate · sqrt(1 - beta2^t) / (1 - beta1^t)
     epsilon: tf.Tensor  # epsilon · sqrt(1 - beta2^t)
 
 
 def adam_scalars(step: tf.Tensor, learning_rate: tf.Tensor, settings: Settings) -> Scalars:
-    """The bias corrections of the update that follows `step` completed ones.
+    """Computes the bias corrections of update number `step` + 1.
 
     With c1 = 1 - beta1^t and c2 = 1 - beta2^t, the paper's (m / c1) / (sqrt(v / c2) + epsilon) is
     (sqrt(c2) / c1) · m / (sqrt(v) + epsilon · sqrt(c2)): the corrections cost nothing per parameter.
@@ -43,14 +43,14 @@ def adam_scalars(step: tf.Tensor, learning_rate: tf.Tensor, settings: Settings) 
 
 
 def adam_rule(gradient: tf.Tensor, slots: Slots, scalars: Scalars, settings: Settings) -> tuple[tf.Tensor, Slots]:
-    """The change of one parameter and its new moments, by the formula of `Adam`."""
+    """Computes the change of one parameter and its new moments by `Adam`."""
     m = slots["m"] + (1 - settings.beta1) * (gradient - slots["m"])
     v = slots["v"] + (1 - settings.beta2) * (tf.square(gradient) - slots["v"])
     return scalars.minus_rate * m / (tf.sqrt(v) + scalars.epsilon), {"m": m, "v": v}
 
 
 class Adam(Optimizer):
-    """Steps of the mean gradient over the root of the mean squared gradient, both means corrected for their zero start.
+    """Adam: steps of the mean gradient over the root mean squared gradient, both with bias correction.
 
         m ← beta1 · m + (1 - beta1) · g
         v ← beta2 · v + (1 - beta2) · g²

@@ -12,7 +12,7 @@ from tfcore.optimizers.chain import Chain
 
 
 class AdamW(Adam):
-    """Adam, and beside it a shrinking of every parameter that does not pass through its moments.
+    """Adam with weight decay that is decoupled from the gradient and its moments.
 
         w ← w - learning_rate · m̂ / (sqrt(v̂) + epsilon) - learning_rate · weight_decay · w
 

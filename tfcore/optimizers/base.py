@@ -1,4 +1,4 @@
-"""What all optimizers share: parameters and slots fixed at construction, the checks, and the chain of one update."""
+"""The base class of optimizers: fixed parameters and slots, checks, and the chain of one update."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -42,10 +42,10 @@ class Optimizer:
             d_t = min(d, (1 + t) / (10 + t))
         step ← step + 1
 
-    A method is a subclass that names its slots and gives a pure function, `_rule`, computed once a parameter, and where
-    that needs more of the step than -learning_rate another, `_scalars`, computed once a step. Links that are switched
-    off leave no operation in the graph. Gradients that are not finite pass through. A plain class, not a `tf.Module`:
-    the model's parameters stay the model's own, and `variables` is what a checkpoint keeps: `step`, `<slot>.<path>` for
+    A method is a subclass that names its slots and gives a pure function `_rule`, computed once per parameter, and, if
+    the rule needs more of the step than -learning_rate, `_scalars`, computed once per step. Disabled parts of the chain
+    add no operation to the graph. Gradients that are not finite pass through. A plain class, not a `tf.Module`:
+    the parameters belong to the model, and `variables` is what a checkpoint keeps: `step`, `<slot>.<path>` for
     each slot of each parameter, and `average.<path>`.
 
     Args:
@@ -55,7 +55,7 @@ class Optimizer:
         slots: the method's slot names, each with the value at which it starts.
         clip_value: bound of each gradient's elements, above 0; None for none.
         clip_norm: bound of the global norm of all gradients but frozen ones, above 0; None for none.
-        groups: settings of their own for some parameters; see `Group`.
+        groups: separate settings for some parameters; see `Group`.
         constraints: path -> pure function from new weights to allowed ones; see `MaxNorm`. A frozen parameter stays as
             it is.
         average_decay: d of the moving average of the weights, 0 <= d < 1, such as 0.999; None for no average. It starts
@@ -111,7 +111,7 @@ class Optimizer:
                 raise ShapeError(f"Parameter '{path}' must be float32. Received {parameter.dtype.name}.")
 
     def _beside_parameters(self, name: str, start: float | None) -> dict[str, tf.Variable]:
-        """A variable for each parameter, by path and on its device, full of `start`; None: of the parameter's value."""
+        """Makes a variable for each parameter, by path and on its device, filled with `start`; None: with its value."""
         made = {}
         for path, parameter in zip(self.paths, self.parameters, strict=True):
             value = parameter if start is None else tf.fill(parameter.shape, start)
@@ -120,18 +120,18 @@ class Optimizer:
         return made
 
     def learning_rate(self, step: tf.Tensor) -> tf.Tensor:
-        """The rate, a float32 scalar, of the update that follows `step` (int64 scalar) completed ones."""
+        """Returns the learning rate, a float32 scalar, of update number `step` + 1; `step` is an int64 scalar."""
         return self._schedule(step)
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """Makes one update; eagerly, in a `tf.function` or in a loop of one.
+        """Applies one update; eagerly, in a `tf.function` or in a loop inside one.
 
         Args:
             gradients: of the mean loss; one dense float32 tensor for each of `parameters`, in their order and of their
                 shape.
 
         Raises:
-            ShapeError: gradients that are None, sparse, too few, too many, or of another shape or dtype. Nothing has
+            ShapeError: gradients that are None, sparse, too few, too many, or of another shape or dtype. Nothing is
                 changed then.
         """
         checks.same_length("gradients", gradients, "parameters", self.parameters)
@@ -150,7 +150,7 @@ class Optimizer:
         self.step.assign_add(1)
 
     def _shared(self, step: tf.Tensor) -> dict[Terms, tuple[Any, tf.Tensor | None]]:
-        """What all parameters of the same terms share in this update: the rule's scalars, and the decay or None."""
+        """Computes per group of equal settings the rule's scalars and the decay (or None) of this update."""
         learning_rate = self.learning_rate(step)
         all_terms = [terms for terms in dict.fromkeys(self._terms.values()) if terms.learning_rate_factor]
         factors = dict.fromkeys(terms.learning_rate_factor for terms in all_terms)
@@ -167,16 +167,16 @@ class Optimizer:
     def _update(
         self, path: str, parameter: tf.Variable, gradient: tf.Tensor, *, scalars: Any, decay: tf.Tensor | None
     ) -> None:
-        """Rule, decoupled weight decay, constraint and assignment for one parameter."""
+        """Applies rule, decoupled weight decay and constraint to one parameter."""
         slots = {slot: values[path] for slot, values in self.slots.items()}
         update = Update(self._rule, self.settings, self._constraints.get(path))
         update.assign(parameter, gradient, slots, scalars, decay)
 
     def averaged_weights(self) -> AbstractContextManager[None]:
-        """While it lasts, the parameters hold the averages: `with optimizer.averaged_weights(): evaluate()`.
+        """Swaps weights and averages inside the context: `with optimizer.averaged_weights(): evaluate()`.
 
-        The averages hold the weights meanwhile, so neither apply an update nor save before it ends. To be entered
-        eagerly; what runs inside may be compiled. Costs the memory of one parameter.
+        Neither apply an update nor save inside it. Must be entered eagerly; code inside may be compiled. Costs the
+        memory of one parameter.
 
         Raises:
             ConfigError: the optimizer has no average.
@@ -186,9 +186,9 @@ class Optimizer:
         return exchanged(self._averaged())
 
     def _averaged(self) -> Iterable[tuple[tf.Variable, tf.Variable]]:
-        """Each parameter with its average."""
+        """Pairs each parameter with its average."""
         return zip(self.parameters, self.averages.values(), strict=True)
 
     def _scalars(self, step: tf.Tensor, learning_rate: tf.Tensor) -> Any:  # noqa: ARG002 - some methods need the step
-        """What the rule needs of this step, the same for every parameter; `step` counts completed updates."""
+        """Computes the rule's values that all parameters share; `step` counts completed updates."""
         return -learning_rate

@@ -1,4 +1,4 @@
-"""The links around an optimizer's rule: what they may be given, and what they come to for each parameter."""
+"""The steps around an optimizer's rule: clipping, parameter groups and constraints."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,17 +15,17 @@ Constraint = Callable[[tf.Tensor], tf.Tensor]  # new weights -> allowed weights 
 
 @dataclass(frozen=True)
 class Group:
-    """Settings of their own for the parameters whose path matches a pattern.
+    """Separate settings for the parameters whose path matches a pattern.
 
-    Of several groups the first that matches a parameter decides for it. A factor works on the change by the rule and on
-    weight decay alike, and costs nothing per parameter: every rule here is linear in the learning rate, so the rate of
-    the group is what is multiplied. A frozen parameter (factor 0) keeps its value and its slots. Its gradient must be
-    there but is not used, not even by `clip_norm`, so a compiled step does not compute it.
+    The first group that matches a parameter applies. The factor scales both the change by the rule and weight decay, at
+    no cost per parameter: every rule here is linear in the learning rate, so the group's rate is multiplied. A frozen
+    parameter (factor 0) keeps its value and its slots. Its gradient must be given but is not used, not even by
+    `clip_norm`, so a compiled step does not compute it.
 
     Args:
         pattern: a regular expression, searched in the parameter's path.
         learning_rate_factor: at least 0; 0 freezes.
-        weight_decay: at least 0, in place of the optimizer's own; None for the optimizer's own.
+        weight_decay: at least 0, in place of the optimizer's; None for the optimizer's.
 
     Raises:
         ConfigError: a pattern that is no regular expression, or a setting out of range.
@@ -58,7 +58,7 @@ class Group:
 
 
 class Chain(TypedDict, total=False):
-    """The arguments that every optimizer takes beside those of its rule; `Optimizer` says what they do."""
+    """Arguments that every optimizer takes in addition to those of its rule; see `Optimizer`."""
 
     clip_value: float | None
     clip_norm: float | None
@@ -68,7 +68,7 @@ class Chain(TypedDict, total=False):
 
 
 def global_norm(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The Euclidean norm of all gradients laid end to end.
+    """Computes the Euclidean norm of all gradients together.
 
         norm = sqrt(sum_i sum g_i²)
 
@@ -82,7 +82,7 @@ def global_norm(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
 
 
 def clip(gradients: Sequence[tf.Tensor], clip_value: float | None, clip_norm: float | None) -> Sequence[tf.Tensor]:
-    """The gradients within both bounds, by value first; None for no bound."""
+    """Clips gradients by value, then by global norm; None for no bound."""
     if clip_value is not None:
         gradients = [tf.clip_by_value(gradient, -clip_value, clip_value) for gradient in gradients]
     if clip_norm is not None:
@@ -93,19 +93,19 @@ def clip(gradients: Sequence[tf.Tensor], clip_value: float | None, clip_norm: fl
 
 
 class Terms(NamedTuple):
-    """What holds for a parameter: its group's settings, the optimizer's own where that has none."""
+    """The settings of one parameter: its group's, or else the optimizer's."""
 
     learning_rate_factor: float
     weight_decay: float
 
 
 def terms_by_path(groups: Sequence[Group], paths: Sequence[str], weight_decay: float | None) -> dict[str, Terms]:
-    """The terms of each parameter.
+    """Returns the settings of each parameter.
 
     Args:
         groups: the first that matches a path decides.
         paths: of the parameters.
-        weight_decay: the optimizer's own; None for a method without.
+        weight_decay: the optimizer's; None for a method without.
 
     Raises:
         ConfigError: a group that matches no parameter, weight decay for a method without, or everything frozen.
@@ -138,7 +138,7 @@ def _terms(group: Group | None, weight_decay: float) -> Terms:
 
 
 def check_constraints(constraints: Mapping[str, Constraint], paths: Sequence[str]) -> None:
-    """Raises ConfigError, with the nearest path, where a constraint is of no parameter."""
+    """Raises ConfigError, with the nearest path, on a constraint for an unknown parameter."""
     for path in constraints:
         if path not in paths:
             known, hint = ", ".join(paths), checks.nearest(path, paths)

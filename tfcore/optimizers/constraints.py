@@ -1,4 +1,4 @@
-"""Constraints: pure functions from the weights after an update to the nearest weights that are allowed."""
+"""Constraints: pure functions that project the weights after an update to the nearest allowed weights."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from tfcore import checks
 
 @dataclass(frozen=True)
 class MaxNorm:
-    """Scales the weights into a unit down to a Euclidean norm of `limit` where theirs is larger.
+    """Limits the Euclidean norm of the weights into each unit to `limit`.
 
         w_j ← w_j · min(1, limit / |w_j|)        for the weights w_j into each unit j
 
     The norm is over all axes but the last: over `in` for weights `[in, out]`, over a whole filter for convolution
-    kernels `[height, width, in, out]`. Weights within the limit are left as they are, to the bit.
+    kernels `[height, width, in, out]`. Weights within the limit stay bitwise unchanged.
 
     Keras' `MaxNorm` takes the norm over axis 0 alone unless told otherwise, which for a convolution kernel is its
     height only, and divides by |w_j| + 1e-7, so that even weights within the limit shrink a little at every update.
@@ -40,8 +40,8 @@ class MaxNorm:
         checks.positive("limit", self.limit)
 
     def __call__(self, weights: tf.Tensor) -> tf.Tensor:
-        """The allowed weights; `weights` is `[..., units]`, float32."""
+        """Projects float32 weights `[..., units]` to allowed ones."""
         inputs = list(range(weights.shape.rank - 1))
         squares = tf.reduce_sum(tf.square(weights), axis=inputs)  # [units]
-        # One factor a unit; the root of limit² or more cannot be 0, and limit / limit is exactly 1.
+        # One factor per unit; the root of limit² or more cannot be 0, and limit / limit is exactly 1.
         return weights * (self.limit / tf.maximum(tf.sqrt(squares), self.limit))

@@ -11,12 +11,12 @@ from tfcore.optimizers.update import Slots
 
 
 def gradient_descent_rule(gradient: tf.Tensor, slots: Slots, minus_rate: tf.Tensor, _: None) -> tuple[tf.Tensor, Slots]:
-    """The change of one parameter by the formula of `GradientDescent`; `minus_rate` = -learning_rate."""
+    """Computes the change of one parameter by `GradientDescent`; `minus_rate` = -learning_rate."""
     return minus_rate * gradient, slots
 
 
 class GradientDescent(Optimizer):
-    """Steps against the gradient.
+    """Gradient descent: steps against the gradient.
 
         w ← w - learning_rate · g
 

@@ -19,7 +19,7 @@ class Settings(NamedTuple):
 
 
 def lion_rule(gradient: tf.Tensor, slots: Slots, minus_rate: tf.Tensor, settings: Settings) -> tuple[tf.Tensor, Slots]:
-    """The change of one parameter and its new mean by the formula of `Lion`; `minus_rate` = -learning_rate."""
+    """Computes the change of one parameter and its new mean by `Lion`; `minus_rate` = -learning_rate."""
     m = slots["m"]
     away = gradient - m
     direction = tf.sign(m + (1 - settings.beta1) * away)
@@ -27,7 +27,7 @@ def lion_rule(gradient: tf.Tensor, slots: Slots, minus_rate: tf.Tensor, settings
 
 
 class Lion(Optimizer):
-    """Steps of one size in every element: along the sign of a mean of gradients in which the present one weighs more.
+    """Lion: steps of equal size in every element, along the sign of a mean that emphasizes the current gradient.
 
         c = beta1 · m + (1 - beta1) · g
         w ← w - learning_rate · sign(c) - learning_rate · weight_decay · w

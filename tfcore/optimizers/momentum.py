@@ -21,7 +21,7 @@ class Settings(NamedTuple):
 def momentum_rule(
     gradient: tf.Tensor, slots: Slots, minus_rate: tf.Tensor, settings: Settings
 ) -> tuple[tf.Tensor, Slots]:
-    """The change of one parameter and its new velocity by the formula of `Momentum`; `minus_rate` = -learning_rate."""
+    """Computes the change of one parameter and its new velocity by `Momentum`; `minus_rate` = -learning_rate."""
     push = minus_rate * gradient
     velocity = settings.momentum * slots["v"] + push
     change = settings.momentum * velocity + push if settings.nesterov else velocity
@@ -29,7 +29,7 @@ def momentum_rule(
 
 
 class Momentum(Optimizer):
-    """Gradient descent whose steps keep a part of the last step.
+    """Gradient descent with momentum: each step keeps a share of the last one.
 
         v ← momentum · v - learning_rate · g
         w ← w + v                                        heavy ball
@@ -44,8 +44,8 @@ class Momentum(Optimizer):
     Args:
         parameters: path -> float32 variable, in the order in which gradients will come.
         learning_rate: a number above 0, or a schedule.
-        momentum: the part of the last step that is kept, 0 <= momentum < 1.
-        nesterov: which of the two forms.
+        momentum: share of the last step that is kept, 0 <= momentum < 1.
+        nesterov: whether to use Nesterov's form.
         chain: what precedes and follows the rule, see `Optimizer`.
 
     Raises:

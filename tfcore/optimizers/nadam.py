@@ -25,7 +25,7 @@ class Settings(NamedTuple):
 
 
 class Scalars(NamedTuple):
-    """All corrections of one step, folded into three float32 scalars."""
+    """All corrections of one step, combined into three float32 scalars."""
 
     mean_rate: tf.Tensor  # -learning_rate · sqrt(1 - beta2^t) · u_(t+1) / (1 - u_1 ··· u_(t+1))
     gradient_rate: tf.Tensor  # -learning_rate · sqrt(1 - beta2^t) · (1 - u_t) / (1 - u_1 ··· u_t)
@@ -33,14 +33,14 @@ class Scalars(NamedTuple):
 
 
 def momentum_product(t: tf.Tensor, beta1: float) -> tf.Tensor:
-    """u_1 · u_2 ··· u_t for u_i = beta1 · (1 - 0.96^i / 2): float64 scalar, for t (float64 scalar) at least 0."""
-    # From a table: exact at every step, and no variable to keep and restore.
+    """Computes u_1 · u_2 ··· u_t for u_i = beta1 · (1 - 0.96^i / 2): float64 scalars, t at least 0."""
+    # From a table: exact at every step, without a variable to save and restore.
     row = tf.cast(tf.minimum(t, len(_WARM_UP) - 1), tf.int32)
     return tf.gather(tf.constant(_WARM_UP, tf.float64), row) * tf.pow(tf.constant(beta1, tf.float64), t)
 
 
 def nadam_scalars(step: tf.Tensor, learning_rate: tf.Tensor, settings: Settings) -> Scalars:
-    """The corrections of the update that follows `step` completed ones; those of v as in `adam_scalars`."""
+    """Computes the corrections of update number `step` + 1; those of v as in `adam_scalars`."""
     t = tf.cast(step + 1, tf.float64)
     now, after = (momentum_product(t + shift, settings.beta1) for shift in (0, 1))
     u_now, u_next = (settings.beta1 * (1 - tf.pow(tf.constant(0.96, tf.float64), t + shift) / 2) for shift in (0, 1))
@@ -53,7 +53,7 @@ def nadam_scalars(step: tf.Tensor, learning_rate: tf.Tensor, settings: Settings)
 
 
 def nadam_rule(gradient: tf.Tensor, slots: Slots, scalars: Scalars, settings: Settings) -> tuple[tf.Tensor, Slots]:
-    """The change of one parameter and its new moments, by the formula of `Nadam`."""
+    """Computes the change of one parameter and its new moments by `Nadam`."""
     m = slots["m"] + (1 - settings.beta1) * (gradient - slots["m"])
     v = slots["v"] + (1 - settings.beta2) * (tf.square(gradient) - slots["v"])
     ahead = scalars.mean_rate * m + scalars.gradient_rate * gradient
@@ -61,7 +61,7 @@ def nadam_rule(gradient: tf.Tensor, slots: Slots, scalars: Scalars, settings: Se
 
 
 class Nadam(Optimizer):
-    """Adam whose step looks ahead: the new mean with the next step's momentum, and the present gradient beside it.
+    """Adam with Nesterov's momentum: the step combines the new mean, at the next step's momentum, and the gradient.
 
         m ← beta1 · m + (1 - beta1) · g
         v ← beta2 · v + (1 - beta2) · g²
@@ -77,7 +77,7 @@ class Nadam(Optimizer):
     Args:
         parameters: path -> float32 variable, in the order in which gradients will come.
         learning_rate: a number above 0, or a schedule.
-        beta1: decay of the mean gradient, and what u_t rises to, 0 <= beta1 < 1.
+        beta1: decay of the mean gradient, and limit of u_t, 0 <= beta1 < 1.
         beta2: decay of the mean squared gradient, 0 <= beta2 < 1.
         epsilon: above 0; bounds the step where gradients are tiny.
         chain: what precedes and follows the rule, see `Optimizer`.

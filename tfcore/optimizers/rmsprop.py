@@ -23,7 +23,7 @@ class Settings(NamedTuple):
 def rmsprop_rule(
     gradient: tf.Tensor, slots: Slots, minus_rate: tf.Tensor, settings: Settings
 ) -> tuple[tf.Tensor, Slots]:
-    """The change of one parameter and its new slots by the formula of `RMSprop`; `minus_rate` = -learning_rate."""
+    """Computes the change of one parameter and its new slots by `RMSprop`; `minus_rate` = -learning_rate."""
     if settings.centered:
         away = gradient - slots["mean_gradient"]
         # E[g²] - E[g]², which the variance is, would cancel: its rounding can outweigh epsilon and give sqrt(-x) = NaN.
@@ -40,7 +40,7 @@ def rmsprop_rule(
 
 
 class RMSprop(Optimizer):
-    """Steps of the gradient over the root of the running mean of its square, or of its variance.
+    """RMSprop: steps of the gradient over the root of the running mean of its square, or of its variance.
 
         E[g²] ← rho · E[g²] + (1 - rho) · g²
         E[g] ← rho · E[g] + (1 - rho) · g                                        with `centered`
@@ -60,7 +60,7 @@ class RMSprop(Optimizer):
         parameters: path -> float32 variable, in the order in which gradients will come.
         learning_rate: a number above 0, or a schedule.
         rho: decay of the running means, 0 <= rho < 1.
-        momentum: the part of the last step that is kept, 0 <= momentum < 1.
+        momentum: share of the last step that is kept, 0 <= momentum < 1.
         epsilon: above 0; bounds the step where gradients are tiny.
         centered: whether to divide by the standard deviation instead of the root mean square.
         chain: what precedes and follows the rule, see `Optimizer`.

@@ -1,4 +1,4 @@
-"""What one update does to one parameter: in plain ops, or in one pass over memory."""
+"""The update of one parameter: by plain ops, or by a compiled kernel in one pass over memory."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -13,12 +13,12 @@ from tfcore.optimizers.chain import Constraint
 Slots = dict[str, tf.Tensor]  # slot name -> value, for one parameter
 Rule = Callable[..., tuple[tf.Tensor, Slots]]
 
-_LARGE = 2**16  # numbers; below, starting a compiled kernel costs as much as the plain ops
+_LARGE = 2**16  # elements; below, launching a compiled kernel costs as much as the plain ops
 
 
 @dataclass(frozen=True)
 class Update:
-    """Rule, decoupled weight decay and constraint of one parameter, as a pure function.
+    """Applies rule, decoupled weight decay and constraint to one parameter, as a pure function.
 
     Args:
         rule: (gradient, slots, scalars, settings) -> (change before weight decay, new slots); reads nothing else.
@@ -33,19 +33,19 @@ class Update:
     def change(
         self, weights: tf.Tensor, gradient: tf.Tensor, slots: Slots, scalars: Any, decay: tf.Tensor | None
     ) -> tuple[tf.Tensor, Slots]:
-        """What is added to the weights, before the constraint, and the new slots.
+        """Computes the change of the weights before the constraint, and the new slots.
 
         Args:
             weights, gradient: float32, of one shape.
             slots: of this parameter.
-            scalars: what the rule needs of the step.
+            scalars: the rule's values for the step.
             decay: learning rate times weight decay; None for none.
         """
         change, slots = self.rule(gradient, slots, scalars, self.settings)
         return (change if decay is None else change - decay * weights), slots
 
     def weights(self, weights: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
-        """The new weights."""
+        """Returns the new weights."""
         weights = weights + change
         return weights if self.constraint is None else self.constraint(weights)
 
@@ -57,7 +57,7 @@ class Update:
         scalars: Any,
         decay: tf.Tensor | None,
     ) -> None:
-        """Makes the update of the variables; of large ones by a kernel that reads and writes each number once."""
+        """Updates the variables; large ones by a kernel that reads and writes each element once."""
         if ops.enabled() and parameter.shape.num_elements() >= _LARGE:
             handles = tuple(variable.handle for variable in (parameter, *slots.values()))
             given = (handles, gradient, scalars, decay)
@@ -80,7 +80,7 @@ def _spec(tensor: tf.Tensor | None) -> tf.TensorSpec | None:
 
 @functools.cache
 def _kernel(update: Update, slot_names: tuple[str, ...], specs: tuple[Any, ...]) -> Callable[..., None]:
-    """The update compiled by XLA, of variables that are handed over: one kernel serves every run of the process."""
+    """Compiles the update with XLA; takes the variables as handles, so one kernel serves all runs of a process."""
 
     def run(handles: tuple[tf.Tensor, ...], gradient: tf.Tensor, scalars: Any, decay: tf.Tensor | None) -> None:
         def value(handle: tf.Tensor) -> tf.Tensor:

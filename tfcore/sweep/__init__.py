@@ -1,1 +1,1 @@
-"""Many runs, ranked."""
+"""Sweeps: many runs, ranked by validation score."""

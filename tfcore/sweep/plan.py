@@ -1,6 +1,7 @@
-"""What a sweep tries: the trials of its grid, their names, and the plan that its folder keeps.
+"""The plan of a sweep: the trials of its grid, their names, and the file that keeps the plan.
 
-In `--grid NAME=VALUE,VALUE` commas stand between the values, and an x between the numbers of one: `hidden=50x50,100`.
+In `--grid NAME=VALUE,VALUE` commas separate the values, and an x separates the numbers of one value:
+`hidden=50x50,100`.
 `--grid model_args.depth=2,3` varies one argument of the model.
 """
 
@@ -37,7 +38,7 @@ class Trial:
     """One run of a sweep.
 
     Args:
-        settings: what it has of the grid, by the names of the flags, in alphabetical order.
+        settings: its values of the grid, by flag name, in alphabetical order.
         given: all flags of the run.
     """
 
@@ -46,17 +47,17 @@ class Trial:
 
     @property
     def spelled(self) -> dict[str, str]:
-        """Its settings as they are typed in --grid."""
+        """Settings as they are typed in --grid."""
         return {name: _in_grid(value) for name, value in self.settings.items()}
 
     @property
     def title(self) -> str:
-        """Its settings in a line."""
+        """Settings on one line."""
         return " ".join(f"{name}={value}" for name, value in self.spelled.items())
 
     @property
     def name(self) -> str:
-        """Of its folder: its settings, with a hash where they are too long or have signs that do not fit."""
+        """Name of the folder: the settings, with a hash where they are too long or have unsuitable characters."""
         text = ",".join(f"{name}={value}" for name, value in self.spelled.items())
         fit = _UNFIT.sub("_", text)
         if fit == text and len(text) <= _NAME_CHARACTERS:
@@ -65,14 +66,14 @@ class Trial:
 
     @property
     def flags(self) -> list[str]:
-        """What `train` is to be given."""
+        """Arguments of `train` for this trial."""
         return [f"--{name}={spelled(value)}" for name, value in self.given.items()]
 
     def config(self) -> RunConfig:
-        """What it trains.
+        """Returns the resolved configuration of the trial.
 
         Raises:
-            ConfigError: its flags are bad, or cannot all be meant.
+            ConfigError: flags that are invalid or contradict each other.
         """
         try:
             config = resolve(with_given(dict(self.given)))
@@ -84,13 +85,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Plan:
-    """The trials of a sweep, and what they have in common.
+    """The trials of a sweep and their shared flags.
 
     Args:
-        shared: the flags that say what is trained and are not in the grid, spelled, without those at their defaults.
+        shared: flags outside the grid that say what is trained, as text, without those at their defaults.
         names: the flags in the grid.
-        trials: in the order in which they are run; all are valid.
-        monitor: what they are ranked by: the validation's `loss` or `accuracy`.
+        trials: in the order in which they run; all are valid.
+        monitor: validation score that ranks them, `loss` or `accuracy`.
     """
 
     shared: Mapping[str, str]
@@ -99,22 +100,22 @@ class Plan:
     monitor: str
 
     def default_folder(self) -> Path:
-        """Follows from the flags and the grid's names, so that the same command finds it, also with more values."""
+        """Returns a folder derived from the flags and the grid's names: adding values keeps the folder."""
         named = [self.shared.get(name, str(_DEFAULTS[name])) for name in ("model", "dataset") if name not in self.names]
         parts = [_UNFIT.sub("_", Path(name.rsplit(":", 1)[-1]).stem) for name in named]
         return _RUNS / "-".join(["sweep", *parts, _hash(json.dumps([sorted(self.shared.items()), self.names]))])
 
 
 def make_plan(given: Mapping[str, Any], grid_texts: Sequence[str], random: int) -> Plan:
-    """The plan of a sweep.
+    """Makes the plan of a sweep.
 
     Args:
-        given: the flags of every trial; where the grid has one of them, the grid's values count.
+        given: the flags of every trial; the grid's values override them.
         grid_texts: `name=value,value`, as `--grid` was given.
-        random: how many trials to draw; 0 for all. More of them only adds to the draw.
+        random: number of trials to draw; 0 for all. A larger number keeps the trials of a smaller one.
 
     Raises:
-        ConfigError: a name or a value is bad, a trial's flags cannot all be meant, or trials could not be ranked.
+        ConfigError: a name or a value is bad, a trial's flags contradict each other, or the trials cannot be ranked.
     """
     checks.not_negative("random", random)
     grid = _read_grid(grid_texts)
@@ -140,7 +141,7 @@ def make_plan(given: Mapping[str, Any], grid_texts: Sequence[str], random: int) 
 
 
 def _on_top(given: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags of a trial: its settings on top of the shared flags, those of the model's arguments one by one."""
+    """Merges a trial's settings into the shared flags; arguments of the model are merged one by one."""
     arguments = {
         name.removeprefix(_MODEL_ARGUMENT): value for name, value in setting.items() if name.startswith(_MODEL_ARGUMENT)
     }
@@ -151,9 +152,9 @@ def _on_top(given: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, A
 
 
 def _read_grid(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Names of flags to the values to try."""
+    """Reads --grid into values by flag name."""
     if not texts:
-        raise ConfigError("Say what to try: --grid learning_rate=0.1,0.01, which may be repeated for other flags.")
+        raise ConfigError("Give the values to try: --grid learning_rate=0.1,0.01, repeated for other flags.")
     grid: dict[str, tuple[Any, ...]] = {}
     for text in texts:
         name, _, values = text.partition("=")
@@ -169,7 +170,7 @@ def _read_grid(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
 
 
 def _read_value(name: str, value: str, text: str) -> Any:
-    """One value, of the flag's type; of an argument of the model as text, which is read when the model is built."""
+    """Reads one value, of the flag's type; keeps the text of a model argument, whose type the model decides."""
     if not value:
         raise ConfigError(f"--grid takes a flag and its values, such as learning_rate=0.1,0.01. Received '{text}'.")
     if name.startswith(_MODEL_ARGUMENT):
@@ -186,7 +187,7 @@ def _is_tuple(name: str) -> bool:
 
 
 def _check_ranking(configs: Sequence[RunConfig], names: Sequence[str]) -> None:
-    """Raises ConfigError unless all trials have validation scores that can be compared."""
+    """Raises ConfigError unless the validation scores of all trials can be compared."""
     if any(config.validation == 0 for config in configs):
         raise ConfigError(
             "A sweep ranks its trials by their validation scores. Give --validation above 0, such as 0.1."
@@ -199,7 +200,7 @@ def _check_ranking(configs: Sequence[RunConfig], names: Sequence[str]) -> None:
 
 
 def write_plan(plan: Plan, folder: Path, secs: Mapping[str, float]) -> None:
-    """Writes the plan, with the seconds that each trial has taken so far."""
+    """Writes the plan with the seconds that each trial has taken so far."""
     trials = {trial.name: trial.spelled for trial in plan.trials}
     text = json.dumps({"format": _FORMAT, "flags": plan.shared, "trials": trials, "secs": secs}, indent=2)
     with replacing(folder / PLAN) as scratch:
@@ -207,11 +208,11 @@ def write_plan(plan: Plan, folder: Path, secs: Mapping[str, float]) -> None:
 
 
 def read_secs(plan: Plan, folder: Path) -> dict[str, float]:
-    """The seconds that each trial has taken so far, where the folder keeps a plan that this one is, or adds to.
+    """Reads the seconds that each trial has taken so far, if the folder has this plan or one that this plan extends.
 
     Raises:
-        ConfigError: it keeps another.
-        RunError: what it keeps cannot be read.
+        ConfigError: the folder has another plan.
+        RunError: the plan cannot be read.
     """
     path = folder / PLAN
     if not path.exists():
@@ -245,7 +246,7 @@ def _refuse_another(
 
 
 def _in_grid(value: Any) -> str:
-    """As it is typed in --grid."""
+    """Spells a value as it is typed in --grid."""
     return spelled(value).replace(",", "x") if isinstance(value, tuple) else spelled(value)
 
 

@@ -1,4 +1,4 @@
-"""A process that is run to its end, and the signals that it is sent on the way."""
+"""Runs child processes and passes signals on to them."""
 
 import signal
 import subprocess
@@ -13,8 +13,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Relay:
     """Runs one process after the other; Ctrl-C and SIGTERM are passed on to the one that runs.
 
-    It is in a process group of its own, so a terminal's Ctrl-C reaches it once, through here: the first makes it save,
-    a second ends it.
+    The child has its own process group, so a terminal's Ctrl-C reaches it only through this class: the first makes it
+    save, a second ends it.
     """
 
     def __init__(self) -> None:
@@ -32,14 +32,14 @@ class Relay:
             signal.signal(number, handler)
 
     def run(self, command: Sequence[str], output: Path) -> int:
-        """Runs it to its end, adds to `output` what it prints, and gives back its status, -N for signal N."""
+        """Runs a command to its end, appends its output to `output`, and returns its status, -N for signal N."""
         with output.open("ab") as file:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, process_group=0
             )
         self._process = process
         try:
-            self._deliver()  # what came while it was being started, or before
+            self._deliver()  # a signal received before or during the start
             return process.wait()
         finally:
             self._process = None

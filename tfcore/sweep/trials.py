@@ -1,11 +1,10 @@
-"""The trials of a sweep: run one after the other, and ranked.
+"""Runs the trials of a sweep one after the other, and ranks them.
 
-Each trial is a process of its own, so that a crash, numbers that go bad or too little memory end that trial alone. Its
-run folder is named after its settings: the same command skips what has ended and goes on with what has not.
+Each trial is a separate process, so a crash, non-finite numbers or too little memory end that trial alone. Its run
+folder is named after its settings: the same command skips finished trials and resumes unfinished ones.
 
-Trials are ranked by validation. Whoever picks the best of many by its test score has fitted the choice to the test
-examples: that score would promise more than new examples keep. The test score is shown to be read once the choice is
-made.
+Trials are ranked by validation score. Choosing the best of many trials by test score would fit the choice to the test
+examples and overestimate the accuracy on new ones; the test score is shown for the chosen trial.
 """
 
 import signal
@@ -28,21 +27,21 @@ from tfcore.training.run_folder import RunFolder
 
 _ENDED = ("finished", "stopped_early")
 _LOCK = ".lock"
-_TAIL_BYTES = 1 << 16  # of a trial's output, in which its error is looked for
-_SUMMARY = 120  # characters of what is said of a trial while others follow
+_TAIL_BYTES = 1 << 16  # of a trial's output that are searched for its error
+_SUMMARY = 120  # characters of a trial's summary in the log
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far a trial has come.
+    """The progress and result of a trial.
 
     Args:
-        trial: which.
+        trial: the trial.
         status: finished, stopped_early, unfinished or failed.
-        result: what its result.json says.
-        secs: that it has taken so far, in all processes.
-        error: one line, where it failed.
+        result: the content of its result.json.
+        secs: time taken so far, in all processes.
+        error: one line, if it failed.
     """
 
     trial: Trial
@@ -53,22 +52,22 @@ class Outcome:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the trial is complete."""
         return self.status in _ENDED
 
     def validation(self, monitor: str) -> float:
-        """The best validation score of a trial that has ended."""
+        """Returns the best validation score of a trial that has ended."""
         return float(self.result["best"]["validation"][monitor])
 
     def summary(self, monitor: str) -> str:
-        """What its line says at its end."""
+        """Returns the text of the trial's line in the log."""
         if self.has_ended:
             return f"validation {monitor} {self.validation(monitor):.4f}, {self.secs:.1f} s"
         return textwrap.shorten(f"failed: {self.error}", _SUMMARY, placeholder=" …") if self.error else self.status
 
 
 def held(folder: Path) -> FileLock:
-    """The folder's lock, taken: two sweeps in one folder would count each other's trials as failed."""
+    """Takes the folder's lock: two sweeps in one folder would count each other's trials as failed."""
     inside = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
     if inside - {_LOCK} and PLAN not in inside:
         raise RunError(f"{folder} holds files but no sweep ({PLAN} is missing). Name another --out.")
@@ -83,7 +82,7 @@ def held(folder: Path) -> FileLock:
 
 
 def run_trials(plan: Plan, folder: Path, secs: dict[str, float], relay: Relay, say: Say) -> list[Outcome]:
-    """How far each trial has come, once all were run, or a signal came; `secs` is kept up to date, on disk too."""
+    """Runs all trials, or those before a signal, and returns their outcomes; updates `secs`, also on disk."""
     outcomes = []
     for number, trial in enumerate(plan.trials, start=1):
         head, before = f"{number}/{len(plan.trials)} {trial.title}", secs.get(trial.name, 0.0)
@@ -101,7 +100,7 @@ def run_trials(plan: Plan, folder: Path, secs: dict[str, float], relay: Relay, s
 
 
 def _run_one(folder: Path, trial: Trial, before_secs: float, relay: Relay) -> Outcome:
-    """Has the trial run to its end in a process of its own, and looks at what it has left."""
+    """Runs the trial in a child process and reads its outcome."""
     log = log_path(folder, trial)
     start, position = time.monotonic(), _size(log)
     command = [sys.executable, "-m", "tfcore", "train", f"--run_dir={folder / trial.name}", *trial.flags]
@@ -114,11 +113,11 @@ def _run_one(folder: Path, trial: Trial, before_secs: float, relay: Relay) -> Ou
 
 
 def _found(folder: Path, trial: Trial, secs: float) -> Outcome:
-    """What the trial's folder says of it. What failed counts as unfinished: it is tried again."""
+    """Reads the outcome from the trial's folder. A failed trial counts as unfinished: it is run again."""
     try:
         result = RunFolder(folder / trial.name).read_result()
     except RunError:
-        result = {}  # the trial itself will say what is wrong with it
+        result = {}  # the trial itself reports the error
     if result.get("status") not in _ENDED:
         return Outcome(trial, "unfinished", result, secs)
     try:
@@ -129,7 +128,7 @@ def _found(folder: Path, trial: Trial, secs: float) -> Outcome:
 
 
 def log_path(folder: Path, trial: Trial) -> Path:
-    """Where the trial's output goes: beside its folder, as a new run's must be empty."""
+    """Returns the path of the trial's output: beside its folder, because the folder of a new run must be empty."""
     return folder / f"{trial.name}.log"
 
 
@@ -138,7 +137,7 @@ def _size(path: Path) -> int:
 
 
 def _error(log: Path, position: int, status: int) -> str:
-    """The one line that says why a process failed, from what it has printed since `position`."""
+    """Returns the line that says why a process failed, from its output since `position`."""
     with log.open("rb") as file:
         file.seek(max(position, _size(log) - _TAIL_BYTES))
         lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
@@ -152,7 +151,7 @@ def _error(log: Path, position: int, status: int) -> str:
 
 
 def ranked(outcomes: Sequence[Outcome], monitor: str) -> list[Outcome]:
-    """Best validation first, then what has not ended, and what failed last."""
+    """Sorts outcomes: best validation score first, then unfinished trials, then failed ones."""
     sign = 1 if monitor == "loss" else -1
 
     def key(outcome: Outcome) -> tuple[int, float]:

@@ -1,0 +1,30 @@
+"""Settings of a run that cannot all be meant, whatever the model, the data and the optimizer are."""
+
+from typing import Any
+
+from tfcore.config_values import spelled
+from tfcore.errors import ConfigError
+
+_LONGEST = 10**12  # steps or epochs: more than any run completes, and its examples still fit into 64 bits
+
+
+def check(config: Any) -> None:
+    """Raises ConfigError on flags that contradict each other."""
+    if config.steps is not None and config.epochs is not None:
+        raise ConfigError(f"Give --steps or --epochs, not both. Received {config.steps} and {config.epochs:g}.")
+    if (length := config.steps or config.epochs or 0) > _LONGEST:
+        raise ConfigError(f"A run has at most {_LONGEST:,} steps or epochs. Received {length}.")
+    if config.patience is not None and config.validation == 0:
+        raise ConfigError("--patience needs validation examples. Received --validation=0.")
+    if config.batch_size % config.microbatches:
+        raise ConfigError(
+            f"--microbatches must divide the batch of {config.batch_size}. Received {config.microbatches}."
+        )
+    if config.schedule == "step_wise" and not config.decay_boundaries:
+        raise ConfigError("--schedule=step_wise needs --decay_boundaries, such as 1000,2000.")
+    if config.decay_boundaries and config.schedule != "step_wise":
+        raise ConfigError(f"--decay_boundaries belongs to --schedule=step_wise. Received --schedule={config.schedule}.")
+    if list(config.decay_boundaries or ()) != sorted({step for step in config.decay_boundaries or () if step > 0}):
+        raise ConfigError(
+            f"--decay_boundaries must rise from step to step. Received {spelled(config.decay_boundaries)}."
+        )
