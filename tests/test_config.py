@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcore.config import IDENTITY, KINDS, SCHEDULES, WATCHING, RunConfig, describe
+from tfcore.config import IDENTITY, KINDS, SCHEDULES, WATCHING, RunConfig
+from tfcore.config_values import describe
 from tfcore.errors import ConfigError
 
 POSITIVE = ["learning_rate", "decay_factor", "batch_size", "microbatches", "steps", "epochs", "patience", "decay_steps"]

@@ -208,12 +208,8 @@ class RunConfig:
     keep_checkpoints: int = _watch(
         3, "Number of newest checkpoints to keep, in addition to the best. 0: all.", checks.not_negative
     )
-    keep_best: int = _watch(
-        1, "Number of checkpoints with the best validation scores to keep.", checks.positive_integer
-    )
-    intra_op_threads: int = _watch(
-        0, "Threads within one op. 0: chosen by a fixed rule for the model.", checks.not_negative
-    )
+    keep_best: int = _watch(1, "Number of best checkpoints to keep, by validation score.", checks.positive_integer)
+    intra_op_threads: int = _watch(0, "Threads within one op. 0: by a fixed rule for the model.", checks.not_negative)
     inter_op_threads: int = _watch(
         0, "Ops that may run in parallel. 0: chosen by a fixed rule for the model.", checks.not_negative
     )
@@ -280,8 +276,8 @@ class RunConfig:
 
     def flags(self) -> str:
         """Writes every flag that is set, one per line; `--flagfile` with this text repeats the run."""
-        lines = (_line(item.name, getattr(self, item.name)) for item in fields(self))
-        return "".join(line + "\n" for line in lines if line)
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return "".join(f"--{name}={spelled(value)}\n" for name, value in values.items() if value is not None)
 
     def differences(self, other: "RunConfig", part: str) -> dict[str, tuple[Any, Any]]:
         """Returns the fields of `part` in which the two differ: name -> (value here, value there)."""
@@ -301,12 +297,3 @@ def read_value(name: str, text: str) -> Any:
         ConfigError: the text spells none.
     """
     return config_values.read(f"--{name}", text, KINDS[name])
-
-
-def describe(pairs: Mapping[str, tuple[Any, Any]]) -> str:
-    """Describes differences: `--seed=1 (there: 0)`."""
-    return ", ".join(f"--{name}={spelled(own)} (there: {spelled(other)})" for name, (own, other) in pairs.items())
-
-
-def _line(name: str, value: Any) -> str:
-    return "" if value is None else f"--{name}={spelled(value)}"

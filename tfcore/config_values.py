@@ -5,6 +5,7 @@ import numbers
 import os
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tfcore.errors import ConfigError
@@ -132,3 +133,8 @@ def shown(value: Any) -> str:
     except ValueError:  # of an integer of several thousand digits
         return "a number of too many digits"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def describe(pairs: Mapping[str, tuple[Any, Any]]) -> str:
+    """Describes differences between settings: `--seed=1 (there: 0)`."""
+    return ", ".join(f"--{name}={spelled(own)} (there: {spelled(other)})" for name, (own, other) in pairs.items())

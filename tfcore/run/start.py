@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tfcore.build.configuration import of_run, resolve, with_given
-from tfcore.config import IDENTITY, RunConfig, describe, spelled
+from tfcore.config import IDENTITY, RunConfig, spelled
+from tfcore.config_values import describe
 from tfcore.errors import ConfigError
 from tfcore.training.run_folder import RunFolder, new_folder
 
