@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help train test lint wheel clean venv lock
+.PHONY: help train test test-rest test-all lint wheel clean venv lock
+.NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -12,26 +13,35 @@ PIP_INSTALL_LOCKED := $(PIP_INSTALL) --require-hashes --only-binary :all: --requ
 PIP_INSTALL_PROJECT := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
 
 train: $(VENV)/.installed ## train a small network on drawn shapes, from nothing to its test accuracy
 	@$(BIN)/python train.py --model=mlp --dataset=shapes
 
-# What a fresh clone on a fresh machine does not have is left out of the tests, and the run says so, before and after.
+# Tests that need data or programs that this machine lacks are deselected, and the run says so before and after.
 DATA := $(strip $(TFCORE_DATA_DIR))
 BROWSER := $(and $(shell command -v chromium),$(shell command -v chromedriver))
-SELECTION := $(if $(DATA),,not real_data)$(if $(or $(DATA),$(BROWSER)),, and )$(if $(BROWSER),,not browser)
+AVAILABLE := $(if $(DATA),, and not real_data)$(if $(BROWSER),, and not browser)
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 define LEFT_OUT
-$(if $(DATA),,@echo "The real-data tests are left out, as TFCORE_DATA_DIR is not set. All tests: make test TFCORE_DATA_DIR=FOLDER" \
+$(if $(DATA),,@echo "The real-data tests are left out, as TFCORE_DATA_DIR is not set. To run them: make $@ TFCORE_DATA_DIR=FOLDER" \
 	"(FOLDER holds mnist/ and cifar-10-batches-bin/, as published)")
 $(if $(BROWSER),,@echo "The browser tests are left out, as chromium and chromedriver are not installed. On Debian and Ubuntu:" \
 	"apt-get install chromium chromium-driver")
 endef
 
-test: lint ## check the style and types, then run the tests
+test: lint ## check style and types, then run the main tests (at most five minutes on two cores)
 	$(LEFT_OUT)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(if $(SELECTION),-m "$(SELECTION)")
+	@$(PYTEST) -m "not thorough$(AVAILABLE)"
 	$(LEFT_OUT)
+	@echo "The thorough tests are left out: make test-rest runs them."
+
+test-rest: $(VENV)/.installed-test ## run the thorough tests, which make test leaves out
+	$(LEFT_OUT)
+	@$(PYTEST) -m "thorough$(AVAILABLE)"
+	$(LEFT_OUT)
+
+test-all: test test-rest ## run everything: make test, then make test-rest
 
 lint: $(VENV)/.installed-test ## check the style and types only
 	@$(BIN)/python -m ruff check --quiet .

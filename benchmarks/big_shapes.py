@@ -1,4 +1,4 @@
-"""The data set `shapes` ten times over: what a step costs must not depend on how many examples there are."""
+"""Repeats the data set `shapes` ten times: the time of a step must not depend on the number of examples."""
 
 import pathlib
 
@@ -11,7 +11,7 @@ TIMES = 10
 
 
 def tenfold(data_dir: pathlib.Path) -> Dataset:
-    """100,000 training pictures."""
+    """A data set of 100,000 training pictures."""
     small = shapes(data_dir)
     images = aligned_empty((TIMES * len(small.train), *small.image_shape))
     for part in range(TIMES):

@@ -1,15 +1,16 @@
-"""tfcore beside Keras, PyTorch and JAX, in turn, each in a process of its own; and a large data set beside a small one.
+"""Compares the speed of tfcore with Keras, PyTorch and JAX, and a large data set with a small one.
 
-    python benchmarks/compare.py --rounds=3                     all cases; writes figures.json and docs/benchmarks.md
-    python benchmarks/compare.py cifar_cnn --rounds=1 --dry     one case, printed only
-    python benchmarks/compare.py softmax --tiny                 some steps of tfcore and Keras: does it all still work?
+    python benchmarks/compare.py softmax --tiny             some steps of tfcore and Keras: do both still run and learn?
+    python benchmarks/compare.py cifar_cnn --rounds=1       one case; prints the result
+    python benchmarks/compare.py --rounds=3 --record        all cases, half an hour on an idle machine
 
-Wants CIFAR-10 and MNIST in $TFCORE_DATA_DIR, the peers (`pip install -e .[peers]`) and, for torch.compile, a C++
-compiler; a peer that cannot run is listed with the reason. Every peer is told its network by a file in peers/, shuffles
-every epoch and keeps the loss and the accuracy of the training, with the threads that its library takes by default or
-with one. Machines are shared and noisy, so what counts is the median of the rounds' ratios. Ratios are taken at equal
-precision (float32) and with each library at its best: tfcore with its own defaults, a peer in whichever of its settings
-is fastest. JAX is in the cases without convolutions only, see peers/jax_convolutions.py.
+Needs CIFAR-10 and MNIST in $TFCORE_DATA_DIR, the peers (`pip install -e .[peers]`) and, for torch.compile, a C++
+compiler; a peer that cannot run is listed with the reason. Each side runs in a separate process, in turn with the
+others. Every peer defines its network in a file in peers/, shuffles every epoch and computes loss and accuracy of the
+training, with its library's default number of threads or with one. Since machines are shared and noisy, the result is
+the median of the ratios within a round. Ratios are computed at equal precision (float32) and for the best settings:
+tfcore with its defaults, a peer in its fastest setting. JAX is only in the cases without convolutions, see
+peers/jax_convolutions.py.
 """
 
 import argparse
@@ -21,19 +22,21 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # of a script only its own folder is on the path
+sys.path.insert(0, str(ROOT))  # Python puts only the folder of a script on the path
 
 from benchmarks import tables  # noqa: E402
 from benchmarks.sides import CASES, TINY, Side  # noqa: E402
 from benchmarks.tables import Figures, table  # noqa: E402
+from tools import records  # noqa: E402
 
 FIGURES, PAGE = ROOT / "benchmarks" / "figures.json", ROOT / "docs" / "benchmarks.md"
-TUNING = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FLAGS", "TF_XLA_FLAGS", "JAX_PLATFORMS")  # what a shell may hold
+FILES = "benchmarks/figures.json and the tables of docs/benchmarks.md"
+TUNING = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FLAGS", "TF_XLA_FLAGS", "JAX_PLATFORMS")  # may be set in a shell
 BEGIN, END = "<!-- made by benchmarks/compare.py -->\n", "<!-- to here -->\n"
 
 
 def run(case: str, side: Side, *extra: str) -> Figures:
-    """One measurement in a fresh process; the reason instead, where a peer cannot run."""
+    """Measures one side in a new process; returns its figures, or the reason why a peer cannot run."""
     command = [sys.executable, "-m", *side.arguments, *extra]
     settings = {name: value for name, value in os.environ.items() if name not in TUNING}
     settings |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
@@ -54,36 +57,38 @@ def run(case: str, side: Side, *extra: str) -> Figures:
 
 
 def run_all(case: str, *, backwards: bool) -> dict[str, Figures]:
-    """All sides of a case: a machine that becomes slower meanwhile is slower to others in the next round."""
+    """Measures all sides of a case; every other round runs backwards, so that a slowing machine favours no side."""
     sides = CASES[case].sides
     figures = {side.name: run(case, side) for side in (reversed(sides) if backwards else sides)}
     return {side.name: figures[side.name] for side in sides}
 
 
 def tiny_round(cases: list[str]) -> None:
-    """Some steps of tfcore's defaults and of Keras', to see that both still run and train."""
+    """Runs some steps of tfcore's defaults and of Keras', and checks that both run and learn."""
     for case in cases:
         sides = [side for side in (CASES[case].first(library) for library in TINY) if side]
         result = tables.Results([{case: {side.name: run(case, side, *TINY[side.library]) for side in sides}}], case)
         for side in sides:
             loss = result.loss(side.name)
             if side.name not in result.ran or (loss and loss[1] >= loss[0]):
-                sys.exit(f"{case}: {side.name} did not run, or its loss did not fall.")
+                sys.exit(f"{case}: {side.name} did not run, or its loss did not decrease.")
         own, other = result.names[0], result.names[-1]
-        print(f"{case}: {own} is {result.ratio(own, other):.2f} times as quick as {other}.")
+        print(f"{case}: {own} is {result.ratio(own, other):.2f} times as fast as {other}.")
 
 
 def main() -> None:
-    """Takes the rounds, prints the tables, writes everything."""
+    """Runs the rounds and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--dry", action="store_true", help="write nothing")
-    parser.add_argument("--tiny", action="store_true", help="some steps of tfcore and Keras; write nothing")
+    parser.add_argument("--tiny", action="store_true", help="only some steps of tfcore and Keras")
+    records.add_flag(parser, FILES)
     arguments = parser.parse_args()
     cases = arguments.cases or list(CASES)
     if unknown := sorted(set(cases) - set(CASES)):
         parser.error(f"no such case: {', '.join(unknown)}; the cases are {', '.join(CASES)}")
+    if arguments.record and (arguments.cases or arguments.tiny):
+        parser.error("--record takes all cases: leave out the names of cases and --tiny")
     if arguments.tiny:
         tiny_round(cases)
         return
@@ -91,15 +96,13 @@ def main() -> None:
     for number in range(arguments.rounds):
         print(f"round {number + 1} of {arguments.rounds}", flush=True)
         rounds.append({case: run_all(case, backwards=number % 2 == 1) for case in cases})
-    command = " ".join(["python benchmarks/compare.py", *arguments.cases, f"--rounds={arguments.rounds}"])
-    report = made_report(rounds, command)
+    report = made_report(rounds, f"python benchmarks/compare.py --rounds={arguments.rounds} --record")
     print(table(report))
-    if not arguments.dry:
-        write(report)
+    records.finish(FILES, lambda: write(report), is_wanted=arguments.record)
 
 
 def made_report(rounds: tables.Rounds, command: str) -> Figures:
-    """The figures with what they were measured on."""
+    """The record: the figures with date, machine, versions and command."""
     sides = [figures for case in rounds[0].values() for figures in case.values()]
     return {
         "date": time.strftime("%Y-%m-%d"),
@@ -111,9 +114,9 @@ def made_report(rounds: tables.Rounds, command: str) -> Figures:
 
 
 def write(report: Figures) -> None:
-    """Keeps the figures, and puts the tables into the page."""
-    FIGURES.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    tables.put(PAGE, BEGIN, END, table(report))
+    """Replaces the recorded figures, and the tables of the page."""
+    records.write_json(FIGURES, report)
+    records.put(PAGE, BEGIN, END, table(report))
 
 
 if __name__ == "__main__":

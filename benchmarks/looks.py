@@ -1,12 +1,12 @@
-"""What it costs to fill TensorBoard: times it in the tutorial's four runs, at the defaults.
+"""Times the work for TensorBoard and reports in the tutorial's four runs, with the default summaries.
 
     python benchmarks/looks.py                        seven minutes on two cores; needs CIFAR-10
-    python benchmarks/looks.py --runs softmax mlp     these only
+    python benchmarks/looks.py --runs softmax mlp     only these
 
-Each run has a process of its own. Timed in it are the looks (norms, histograms, images, PR curves), what is written at
-the start (text, graph, HParams) and at the end (the test split's), as a share of the run, from its first line to its
-last, and of the whole command, from its start to its end; and the report with its pictures. Prints a table in Markdown.
-The runs stay in --out, for docs/take_pictures.py.
+Each run has a separate process. The table in Markdown gives the time for observations (norms, histograms, images, PR
+curves), for the summaries at the start (text, graph, HParams) and at the end (of the test split), as a share of the run
+and of the whole command, and the time for the report with its pictures. It is only printed, and copied to
+docs/tensorboard.md by hand. The runs stay in --out, for docs/take_pictures.py.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from collections.abc import Callable
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # of a script only its own folder is on the path
+sys.path.insert(0, str(ROOT))  # Python puts only the folder of a script on the path
 
-RUNS = {  # as docs/tutorial.md has them
+RUNS = {  # those of docs/tutorial.md
     "softmax": ("--model=softmax",),
     "mlp": ("--model=mlp", "--hidden=256,128"),
     "small_cnn": ("--model=cifar_cnn", "--filters=16,32,32", "--hidden=64", "--dropout=0", "--epochs=5"),
@@ -34,13 +34,13 @@ HEADING = (
 
 
 class Stopwatch:
-    """The seconds of each call of some functions."""
+    """Measures the seconds of each call of chosen functions."""
 
     def __init__(self) -> None:
         self.secs: dict[str, list[float]] = defaultdict(list)
 
     def watch(self, owner: Any, name: str) -> None:
-        """Times a function of a class or module from now on."""
+        """Times all further calls of a function of a class or module."""
         function: Callable[..., Any] = getattr(owner, name)
 
         def timed(*arguments: Any, **named: Any) -> Any:
@@ -54,7 +54,7 @@ class Stopwatch:
 
 
 def measured(name: str, folder: pathlib.Path) -> str:
-    """Trains in this process, which has imported nothing yet; the run's row of the table."""
+    """Trains in this process, which has not imported tfcore yet; returns the row of the run."""
     start = time.perf_counter()
     from tfcore.build import importing
     from tfcore.cli import main
@@ -75,7 +75,7 @@ def measured(name: str, folder: pathlib.Path) -> str:
     result = json.loads((folder / name / "result.json").read_text(encoding="utf-8"))
     first, *later = watch.secs["observe"]
     *between, last = watch.secs["look_at_validation"]
-    (pictures,) = watch.secs["_leave_pictures"]  # which a report would have without TensorBoard, too
+    (pictures,) = watch.secs["_leave_pictures"]  # which a report needs without TensorBoard too
     start_and_end = sum(watch.secs["begin"]) + first + last + sum(watch.secs["conclude"]) - pictures
     looks = sum(later) + sum(between)
     shares = ((start_and_end + looks) / secs for secs in (sum(watch.secs["run"]), command_secs))
@@ -87,7 +87,7 @@ def measured(name: str, folder: pathlib.Path) -> str:
 
 
 def main() -> int:
-    """Trains them one after the other."""
+    """Trains the runs of the command line in order, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=list(RUNS), metavar="RUN")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs"), metavar="FOLDER")

@@ -1,10 +1,10 @@
-"""Measures the recipes: some seeds each through `train.py`, a result file, and a header made from it.
+"""Measures the recipes: trains each with several seeds, and makes its result file and its header.
 
-    python benchmarks/recipes.py                    all recipes (an hour and more)
-    python benchmarks/recipes.py softmax_cifar10    one
-    python benchmarks/recipes.py --headers_only     only rewrite the headers from the result files
+    python benchmarks/recipes.py softmax_cifar10            one; prints its header
+    python benchmarks/recipes.py --record                   all, more than an hour
+    python benchmarks/recipes.py --headers_only --record    only rewrites the headers from the result files
 
-Wants the real data sets in $TFCORE_DATA_DIR, or downloads them.
+Uses the real data sets in $TFCORE_DATA_DIR, or downloads them.
 """
 
 import argparse
@@ -17,14 +17,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib import metadata
 from typing import Any
 
-from tfcore.machine import processor
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # Python puts only the folder of a script on the path
 
-ROOT = pathlib.Path(__file__).parents[1]
+from tfcore.machine import processor  # noqa: E402
+from tools import records  # noqa: E402
+
+FILES = "the result files and headers in recipes/"
 FOLDER = ROOT / "recipes"
-ABOUT = {  # what the recipe is, and what others report for it
+ABOUT = {  # a description of each recipe, with published results
     "softmax_cifar10": "Softmax regression by plain gradient descent. As first published: 25-31 % test accuracy.",
     "softmax_cifar10_tuned": "Softmax regression with standardized pixels, Adam, cosine decay and L2: how far it goes.",
     "mlp_cifar10": "One hidden layer of 120 by gradient descent with L2. As first published: 46.0 % test accuracy.",
@@ -33,11 +38,11 @@ ABOUT = {  # what the recipe is, and what others report for it
     "mnist_cnn_1000": "Two convolutions on 1,000 digits by Adadelta, tested on 100. As first published: 98 of 100.",
     "cifar_cnn": "Convolutions, dropout, batch norm by Adam. As first published, on the original pictures: 83.0 %.",
 }
-SEEDS = {"mnist_cnn": 3, "mnist_cnn_1000": 10, "cifar_cnn": 3}  # how many, where it is not five
+SEEDS = {"mnist_cnn": 3, "mnist_cnn_1000": 10, "cifar_cnn": 3}  # the number of seeds, if not five
 
 
 def names() -> list[str]:
-    """All recipes."""
+    """The names of all recipes."""
     return sorted(path.stem for path in FOLDER.glob("*.flags"))
 
 
@@ -73,9 +78,10 @@ def header(name: str, measured: dict[str, Any]) -> str:
     return "".join(f"# {line}".rstrip() + "\n" for line in lines)
 
 
-def write_header(name: str) -> None:
-    """Puts the header that the result file gives on top of the flags."""
-    text = header(name, result(name)) + "\n" + "".join(f"{flag}\n" for flag in flags(name))
+def write(name: str, measured: dict[str, Any]) -> None:
+    """Replaces the result file of a recipe, and the header above its flags."""
+    text = header(name, measured) + "\n" + "".join(f"{flag}\n" for flag in flags(name))
+    records.write_json(FOLDER / f"{name}.json", measured)
     (FOLDER / f"{name}.flags").write_text(text, encoding="utf-8")
 
 
@@ -88,18 +94,18 @@ def summary(values: list[float]) -> dict[str, float | None]:
 
 
 def fastest(measured: dict[str, Any], secs: str) -> float:
-    """The least of the runs' `train_secs` or `total_secs`: machines are shared, and others only ever slow one down."""
+    """The least `train_secs` or `total_secs` of the runs; on a shared machine other processes only add time."""
     return min(float(run[secs]) for run in measured["runs"])
 
 
 def spread(summed: dict[str, Any]) -> str:
-    """`0.9716 ± 0.0008`, or the one value."""
+    """A text such as `0.9716 ± 0.0008`, or the only value."""
     deviation = summed["standard_deviation"]
     return f"{summed['mean']:.4f}" + ("" if deviation is None else f" ± {deviation:.4f}")
 
 
 def measure(name: str) -> dict[str, Any]:
-    """Runs a recipe with every seed."""
+    """Runs a recipe with every seed; returns the content of its result file."""
     runs = [run(name, seed) for seed in range(SEEDS.get(name, 5))]
     return {
         "recipe": name,
@@ -114,7 +120,7 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def run(name: str, seed: int, *overrides: str) -> dict[str, Any]:
-    """What a recipe comes to with a seed, and with flags in place of its own."""
+    """Trains a recipe with a seed, and with flags that replace its own; returns its scores and times."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "train.py", f"--flagfile=recipes/{name}.flags", f"--seed={seed}", "--json"]
         command += overrides
@@ -137,15 +143,16 @@ def run(name: str, seed: int, *overrides: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measures what is named on the command line."""
+    """Measures the recipes of the command line, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=", ".join(names()))
-    parser.add_argument("--headers_only", action="store_true")
+    parser.add_argument("--headers_only", action="store_true", help="measure nothing, take the result files")
+    records.add_flag(parser, FILES)
     arguments = parser.parse_args()
     for name in arguments.recipes or names():
-        if not arguments.headers_only:
-            (FOLDER / f"{name}.json").write_text(json.dumps(measure(name), indent=2) + "\n", encoding="utf-8")
-        write_header(name)
+        measured = result(name) if arguments.headers_only else measure(name)
+        print(header(name, measured))
+        records.finish(f"recipes/{name}.json and .flags", partial(write, name, measured), is_wanted=arguments.record)
 
 
 if __name__ == "__main__":

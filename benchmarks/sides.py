@@ -1,11 +1,11 @@
-"""What is compared: the cases, and the sides of each with their command lines."""
+"""Lists the cases of the comparison, and the sides of each with their command lines."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Side:
-    """One library in one setting; `arguments` follow `python -m`, run in the project's folder."""
+    """One library in one setting; `arguments` follow `python -m`, in the project's folder."""
 
     name: str
     arguments: tuple[str, ...]
@@ -18,12 +18,12 @@ class Side:
 
 @dataclass(frozen=True)
 class Case:
-    """A network and how it is trained.
+    """A network and its training.
 
     Args:
-        sides: tfcore's own defaults first; what Keras does by default before its other settings.
-        goals: times as quick as Keras' default, and as the fastest peer; None where no peers are in the case.
-        figure: which figure is the rate.
+        sides: tfcore's defaults first; the defaults of Keras before its other settings.
+        goals: speed relative to the defaults of Keras, and to the fastest peer; None for a case without peers.
+        figure: the name of the figure that is the rate.
     """
 
     sides: tuple[Side, ...]
@@ -35,18 +35,18 @@ class Case:
         return next(side for side in self.sides if side.name == name)
 
     def first(self, library: str) -> Side | None:
-        """What the library does by default; None where it is not in the case."""
+        """The side with the library's defaults; None for a library that is not in the case."""
         return next((side for side in self.sides if side.library == library), None)
 
 
 def tfcore(*flags: str, name: str = "tfcore") -> Side:
-    """A side of tfcore's own benchmark, without the checkpoints that no peer writes."""
+    """A side of `tfcore benchmark`, without checkpoints, as the peers write none."""
     shared = ("--validation=0", "--schedule=constant", "--checkpoint_every_epochs=1000000", "--secs=1", "--json")
     return Side(name, ("tfcore", "benchmark", "--figures=training", *shared, *flags))
 
 
 def peers(script: str, settings: dict[str, str], *arguments: str) -> list[Side]:
-    """The settings of one peer, name → flags."""
+    """The sides of one peer; `settings` maps names to flags."""
     return [Side(name, (f"benchmarks.peers.{script}", *arguments, *flags.split())) for name, flags in settings.items()]
 
 
@@ -59,7 +59,7 @@ MLP = (
     "--epsilon=1e-7",
     "--batch_size=100",
 )
-MNIST_EXAMPLES, CIFAR_EXAMPLES = 6400, 3200  # of an epoch of the convolutional cases, so that a round ends some day
+MNIST_EXAMPLES, CIFAR_EXAMPLES = 6400, 3200  # of an epoch of the convolutional cases, to shorten a round
 MNIST_CNN = ("--model=mnist_cnn", "--optimizer=adadelta", "--batch_size=128", f"--train_examples={MNIST_EXAMPLES}")
 CIFAR_CNN = ("--model=cifar_cnn", "--optimizer=adam", "--epsilon=1e-7", "--batch_size=64")
 FLOAT32 = "tfcore float32"

@@ -1,9 +1,8 @@
-"""The figures of a comparison as Markdown.
+"""Formats the figures of a comparison as Markdown.
 
 A report holds `rounds`: for each round, case → side → figures. A side that could not run has `{"not_run": reason}`.
 """
 
-import pathlib
 import statistics
 from typing import Any
 
@@ -16,7 +15,7 @@ MEGABYTE = 2**20
 
 
 class Results:
-    """What all rounds say about one case.
+    """The figures of all rounds of one case.
 
     Args:
         rounds: of the report.
@@ -32,55 +31,49 @@ class Results:
         self.best = self.names[0]  # tfcore at its defaults
 
     def reason(self, name: str) -> str | None:
-        """Why a side did not run."""
+        """The reason why a side did not run; None if it ran."""
         return next((figures[name]["not_run"] for figures in self._rounds if "not_run" in figures[name]), None)
 
     def rates(self, name: str) -> list[float]:
-        """By round."""
+        """The rate of a side in each round."""
         return [figures[name][self.case.figure] for figures in self._rounds]
 
     def ratio(self, name: str, other: str) -> float:
-        """How many times as quick as the other a side is: the median of the rounds' ratios."""
+        """The speed of a side relative to another: the median of the ratios of the rounds."""
         pairs = zip(self.rates(name), self.rates(other), strict=True)
         return statistics.median(rate / other_rate for rate, other_rate in pairs)
 
     def fastest(self, names: list[str], own: str) -> str:
-        """The side that `own` is ahead of the least."""
+        """The side with the smallest ratio of `own` to it."""
         return min(names, key=lambda name: self.ratio(own, name))
 
     def precision(self, name: str) -> str:
-        """What a side computed in."""
+        """The precision of a side."""
         return self._rounds[0][name]["precision"]
 
     def in_float32(self, names: list[str]) -> list[str]:
-        """Those sides that computed in float32."""
+        """The sides among `names` that computed in float32."""
         return [name for name in names if self.precision(name) == "float32"]
 
     def memory_bytes(self, name: str) -> float:
-        """The peak above that of the bare import, median of the rounds."""
+        """The peak memory above that after the bare import, median of the rounds."""
         sizes = [figures[name]["peak_memory_bytes"] - figures[name]["import_memory_bytes"] for figures in self._rounds]
         return statistics.median(sizes)
 
     def loss(self, name: str) -> tuple[float, float] | None:
-        """Of the first and the last epoch (tfcore: of 20 steps early and 20 late); None for an evaluation."""
+        """The loss of the first and the last epoch (tfcore: of 20 early and 20 late steps); None for an evaluation."""
         return loss_change(self._rounds[-1][name])
 
 
 def loss_change(figures: Figures) -> tuple[float, float] | None:
-    """The mean training loss at the beginning and at the end, None where nothing was trained."""
+    """The mean training loss at the beginning and at the end; None for an evaluation."""
     if "losses" in figures:
         return figures["losses"][0], figures["losses"][-1]
     return (figures["loss_first"], figures["loss_last"]) if "loss_first" in figures else None
 
 
-def put(page: pathlib.Path, begin: str, end: str, text: str) -> None:
-    """Writes the text into a page in place of what stands between the two lines."""
-    before, rest = page.read_text(encoding="utf-8").split(begin)
-    page.write_text(before + begin + text + end + rest.split(end)[1], encoding="utf-8")
-
-
 def table(report: Figures) -> str:
-    """The report as Markdown: the goals, every side, memory."""
+    """The report as Markdown: goals, all sides, memory."""
     results = {name: Results(report["rounds"], name) for name in report["rounds"][0]}
     versions = ", ".join(report["versions"])
     lines = [
@@ -93,10 +86,10 @@ def table(report: Figures) -> str:
 
 
 def _summary(results: dict[str, Results]) -> list[str]:
-    """How many times as quick tfcore is, beside what it has to be."""
+    """The table of ratios with their goals."""
     lines = [
         "",
-        "How many times as quick tfcore is (goal); tfcore by default, but for the last column:",
+        "Speed of tfcore relative to the other side (goal); tfcore with its defaults except in the last column:",
         "",
         "| case | Keras by default | Keras at its best | fastest peer | float32, fastest float32 peer |",
         "|---|---|---|---|---|",
@@ -119,17 +112,17 @@ def _summary(results: dict[str, Results]) -> list[str]:
 
 
 def _against(result: Results, own: str, other: str, goal: float | None) -> str:
-    """`5.80 (6.0), JAX epoch in scan`."""
+    """A cell such as `5.80 (6.0), JAX epoch in scan`."""
     if other not in result.ran:
         return "not run"
     return f"{result.ratio(own, other):.2f}{'' if goal is None else f' ({goal:.1f})'}, {other}"
 
 
 def _sides(results: dict[str, Results]) -> list[str]:
-    """Every side of every case."""
+    """The table of all sides of all cases."""
     lines = [
         "",
-        "| case | side | precision | steps (evaluation: pictures) a second, by round | tfcore: times as quick | loss |",
+        "| case | side | precision | steps (evaluation: pictures) a second, by round | tfcore relative to it | loss |",
         "|---|---|---|---|---|---|",
     ]
     for case, result in results.items():
@@ -139,7 +132,7 @@ def _sides(results: dict[str, Results]) -> list[str]:
 
 
 def _side(result: Results, name: str) -> list[str]:
-    """Precision, rates, ratio and loss."""
+    """The cells of a side: precision, rates, ratio and loss."""
     if name not in result.ran:
         return ["-", f"not run: {result.reason(name)}", "-", "-"]
     loss = result.loss(name)
@@ -152,14 +145,14 @@ def _side(result: Results, name: str) -> list[str]:
 
 
 def _memory(results: dict[str, Results]) -> list[str]:
-    """The leanest setting of each library."""
+    """The table of memory, each library in the setting that needs least."""
     measured = {case: result for case, result in results.items() if case in MEMORY_CASES}
     if not measured:
         return []
     lines = [
         "",
-        "Largest resident memory in MiB above that of the framework's bare import, each library in its leanest setting "
-        "but tfcore at its defaults:",
+        "Largest resident memory in MiB above that after the framework's bare import; tfcore with its defaults, each "
+        "peer in the setting that needs least:",
         "",
         f"| library | {' | '.join(measured)} |",
         "|---" * (1 + len(measured)) + "|",
@@ -171,7 +164,7 @@ def _memory(results: dict[str, Results]) -> list[str]:
 
 
 def _leanest(result: Results, library: str) -> str:
-    """The size, `-` where the library is not in the case or did not run."""
+    """The memory of a library; `-` if it is not in the case or did not run."""
     names = [result.best] if library == "tfcore" else result.ran
     sizes = [result.memory_bytes(name) for name in names if result.case.side(name).library == library]
     return f"{min(sizes) / MEGABYTE:,.0f}" if sizes else "-"

@@ -10,6 +10,7 @@ sys.path.insert(0, str(FOLDER.parent))  # the project that this script lies in, 
 
 from tfcore.cli import flags  # noqa: E402
 from tfcore.cli.main import COMMANDS  # noqa: E402
+from tfcore.cli.show_kinds import KINDS  # noqa: E402
 from tfcore.config import IDENTITY, WATCHING, RunConfig  # noqa: E402
 
 PARTS = {item.name: item.metadata["part"] for item in fields(RunConfig)}
@@ -38,10 +39,19 @@ def escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
 
 
+def commands() -> dict[str, str]:
+    """Every command with flags, and its description; `show` has a set of flags for each kind."""
+    found: dict[str, str] = {}
+    for command, description in COMMANDS.items():
+        kinds = {f"show {kind}": text for kind, text in KINDS.items()}
+        found |= kinds if command == "show" else {command: description}
+    return found
+
+
 def page() -> str:
     """The whole page."""
     parts = [HEAD]
-    for command, description in COMMANDS.items():
+    for command, description in commands().items():
         runs_all = set(flags.RUN_FLAGS.get(command, ())) == set(PARTS)
         rows = [row for row in flags.rows(command) if not (runs_all and row[0] in PARTS)]
         more = "\n\nand those of a run, [below](#what-is-trained)." if runs_all else ""

@@ -66,8 +66,8 @@ def take() -> None:
         keep(Image.open(runs / path), name)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "feature_maps.png"
-        flags = (f"--run_dir={runs / 'small_cnn'}", "--features=conv_1", "--example=7", f"--out={path}")
-        if main.main(["show", *flags]):
+        flags = (f"--run_dir={runs / 'small_cnn'}", "--layer=conv_1", "--example=7", f"--out={path}")
+        if main.main(["show", "features", *flags]):
             sys.exit("the feature maps cannot be drawn")
         keep(Image.open(path), "feature_maps")
     with browser.tensorboard(runs) as address, browser.chromium() as driver:

@@ -1,14 +1,13 @@
-"""What all tests share: a quiet TensorFlow on the CPU, and the real data sets."""
+"""What all tests share: the same surroundings on every machine, the marks, and the real data sets."""
 
 import os
 import pathlib
 
 import hypothesis
 import pytest
+from support import marks, surroundings
 
-# Read by TensorFlow when it is first imported, which no conftest and no plugin does before this.
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+surroundings.make_neutral()  # no conftest and no plugin imports TensorFlow before this
 
 # The first example of a property may trace a graph, which takes longer than hypothesis allows one by default.
 hypothesis.settings.register_profile("tfcore", deadline=None)
@@ -17,10 +16,9 @@ hypothesis.settings.load_profile("tfcore")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test that uses `real_data`; first, since pytest's own `-m` selection happens in the same hook."""
-    for item in items:
-        if "real_data" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.real_data)
+    """Adds the marks that tests get by rule; first, since pytest's own `-m` selection happens in the same hook."""
+    marks.mark_real_data(items)
+    marks.mark_thorough(items)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,10 @@
 """`tfcore.train`: the command from Python, with data, model and events handed over as objects."""
 
+import json
 import pathlib
+import subprocess
+import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +13,11 @@ import pytest
 
 import tfcore
 from tfcore.build import runtime
+from tfcore.build.data import load_dataset
+from tfcore.cli.main import main
 from tfcore.config import RunConfig
 from tfcore.data.dataset import Dataset, Split
-from tfcore.errors import ConfigError
+from tfcore.errors import ConfigError, DataError
 from tfcore.layers import Flatten, Linear, Sequential
 from tfcore.training.events import Event, Moment, Schedule
 
@@ -97,3 +103,90 @@ def test_determinism_is_the_process_s(tmp_path: pathlib.Path, monkeypatch: pytes
     with pytest.raises(ConfigError, match=rf"^--deterministic={str(not first).lower()}: a run of this process"):
         tfcore.train(config, run_dir=tmp_path / "run", data=DATA, quietly=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_with_a_built_in_name_is_never_taken_for_that(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Dataset("shapes", DATA.train, DATA.test, DATA.class_names)
+    path = tmp_path / "run"
+    result = tfcore.train(CONFIG, run_dir=path, data=data, quietly=True)
+    for arguments in (["eval", f"--run_dir={path}"], ["train", f"--run_dir={path}", "--steps=70"]):
+        assert main(arguments) == 2
+        assert "--dataset=python:shapes was handed over from Python" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="handed over from Python"):
+        tfcore.evaluate(path)
+    assert tfcore.evaluate(path, data=data)["accuracy"] == result["test"]["accuracy"] > 0.9
+
+
+def test_a_run_is_scored_on_its_own_data_only(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As that of a run by tfcore 0.1.0, whose configuration has no mark before the name."""
+    path = tmp_path / "run"
+    built_in = load_dataset(RunConfig(dataset="shapes", train_examples=300, test_examples=300))
+    data = Dataset("shapes", built_in.test, built_in.train, built_in.class_names)
+    config = RunConfig(**{**vars(CONFIG), "train_examples": 300, "test_examples": 300})
+    tfcore.train(config, run_dir=path, data=data, quietly=True)
+    flags = path / "config.flags"
+    flags.write_text(flags.read_text(encoding="utf-8").replace("python:shapes", "shapes"), encoding="utf-8")
+    assert main(["eval", f"--run_dir={path}"]) == 1
+    assert "was trained on other data than --dataset=shapes now gives" in capsys.readouterr().err
+    assert tfcore.train(config, run_dir=path, data=data, quietly=True)["status"] == "finished"
+    assert tfcore.evaluate(path, data=data, split="validation")["examples"] == 30
+
+
+def test_data_of_other_pictures_or_classes_are_refused(tmp_path: pathlib.Path) -> None:
+    tfcore.train(CONFIG, run_dir=tmp_path / "run", data=DATA, quietly=True)
+    other = Dataset("other", DATA.train, DATA.test, ("cat", "dog"))
+    with pytest.raises(DataError, match=r"of 2 classes \(dark, bright\)\. The data set other has .* of 2 \(cat, dog\)"):
+        tfcore.evaluate(tmp_path / "run", data=other)
+
+
+def test_a_run_trains_in_any_thread(tmp_path: pathlib.Path) -> None:
+    found: list[Any] = []
+
+    def work() -> None:
+        found.append(tfcore.train(CONFIG, run_dir=tmp_path / "thread", data=DATA, quietly=True))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    here = tfcore.train(CONFIG, run_dir=tmp_path / "here", data=DATA, quietly=True)
+    assert found[0]["test"] == here["test"]
+
+
+WITHOUT_A_FILE = '''
+import json, sys
+sys.path.insert(0, {tests!r})
+from test_api import CONFIG, DATA, Net
+import tfcore
+
+class Cell(Net):
+    """Typed, not read from a file."""
+
+result = tfcore.train(CONFIG, run_dir={run!r}, data=DATA, model=Cell, quietly=True)
+scores = tfcore.evaluate({run!r}, data=DATA, model=Cell)
+names = tfcore.load({run!r}, model=Cell).predict(DATA.test.images[:2])
+print(json.dumps([result["test"]["accuracy"], scores["accuracy"], names[0][0][0]]))
+'''
+
+
+def test_a_class_without_a_file_is_trained_and_handed_over_again(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    code = WITHOUT_A_FILE.format(tests=str(pathlib.Path(__file__).parent), run=str(path))
+    done = subprocess.run([sys.executable, "-"], input=code, check=True, capture_output=True, text=True)
+    trained, scored, name = json.loads(done.stdout.splitlines()[-1])
+    assert trained == scored > 0.9
+    assert name == "dark"
+    assert main(["predict", f"--run_dir={path}", "cat.png"]) == 2
+    assert "--model=python:Cell was handed over from Python" in capsys.readouterr().err
+
+
+def test_a_class_inside_a_function_has_no_file_either(tmp_path: pathlib.Path) -> None:
+    class Inner(Net):
+        """Known to this function alone."""
+
+    tfcore.train(CONFIG, run_dir=tmp_path / "run", data=DATA, model=Inner, quietly=True)
+    assert "--model=python:Inner\n" in (tmp_path / "run" / "config.flags").read_text(encoding="utf-8")
+    assert tfcore.train(CONFIG, run_dir=tmp_path / "run", data=DATA, model=Inner, quietly=True)["steps"] == 60

@@ -1,4 +1,4 @@
-"""The tables are made from the figures, the page from the committed ones, and a tiny round still runs."""
+"""The tables show the figures, the page shows the recorded ones, and a tiny round runs."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tfcore.cli import flags
 from tfcore.data.dataset import Dataset, Split
 
 MIB = 2**20
-SOFTMAX_RATES = {  # two rounds; the second on a machine half as quick
+SOFTMAX_RATES = {  # two rounds, the second on a machine half as fast
     "tfcore": (600.0, 300.0),
     "Keras fit": (100.0, 50.0),
     "Keras steps_per_execution": (200.0, 110.0),
@@ -33,12 +33,12 @@ SOFTMAX_RATES = {  # two rounds; the second on a machine half as quick
 
 
 def committed() -> dict[str, Any]:
-    """The figures in the repository."""
+    """The recorded figures."""
     return json.loads(compare.FIGURES.read_text(encoding="utf-8"))
 
 
 def figures(name: str, rate: float) -> dict[str, Any]:
-    """Made up, of one side."""
+    """Made-up figures of one side."""
     return {
         "steps_per_sec": rate,
         "precision": "bfloat16" if "bfloat16" in name else "float32",
@@ -50,7 +50,7 @@ def figures(name: str, rate: float) -> dict[str, Any]:
 
 @pytest.fixture
 def softmax() -> list[dict[str, dict[str, dict[str, Any]]]]:
-    """Two rounds of one case, in which PyTorch could not be compiled."""
+    """Two rounds of one case in which compiled PyTorch did not run."""
     made = []
     for number in range(2):
         sides = {side: figures(side, rates[number]) for side, rates in SOFTMAX_RATES.items()}
@@ -59,12 +59,12 @@ def softmax() -> list[dict[str, dict[str, dict[str, Any]]]]:
 
 
 def rows(text: str, *cells: str) -> list[str]:
-    """The rows of a table that begin with these cells."""
+    """The rows of a table that begin with `cells`."""
     return [line for line in text.splitlines() if line.startswith("| " + " | ".join(cells) + " |")]
 
 
 def shown(rounds: list[Any]) -> str:
-    """The tables of these rounds."""
+    """The tables of `rounds`."""
     return table({"date": "1970-01-01", "machine": "m", "versions": ["Keras 3"], "command": "c", "rounds": rounds})
 
 
@@ -92,11 +92,11 @@ def test_a_ratio_is_the_median_of_the_rounds_and_not_the_ratio_of_the_medians(so
     for figures, own, other in zip(softmax, (1000.0, 300.0, 320.0), (100.0, 30.0, 5.0), strict=True):
         figures["softmax"]["tfcore"]["steps_per_sec"] = own
         figures["softmax"]["Keras fit"]["steps_per_sec"] = other
-    assert Results(softmax, "softmax").ratio("tfcore", "Keras fit") == 10.0  # of 10, 10, 64; of medians: 320 / 30
+    assert Results(softmax, "softmax").ratio("tfcore", "Keras fit") == 10.0  # of 10, 10, 64; medians: 320 / 30
 
 
 def test_the_fastest_peer_is_the_one_with_the_least_ratio(softmax: list[Any]) -> None:
-    """A machine that was quick for one side of one round must not hide the other."""
+    """One fast round of one side must not hide the other side."""
     softmax.append({"softmax": {name: dict(side) for name, side in softmax[0]["softmax"].items()}})
     rates = {"tfcore": (100.0, 100.0, 400.0), "Keras fit": (10.0, 60.0, 70.0), "PyTorch bfloat16": (50.0, 50.0, 55.0)}
     for name, by_round in rates.items():
@@ -125,7 +125,7 @@ def test_memory_is_that_of_each_librarys_leanest_setting_above_its_import(softma
 
 @pytest.mark.parametrize("case", ["softmax", "mlp", "mnist_cnn", "cifar_cnn"])
 def test_the_peers_networks_have_as_many_parameters(case: str) -> None:
-    """And the same optimizer settings, which the sides' flags give to tfcore."""
+    """And the same optimizer settings as in the flags of tfcore's side."""
     built = keras_models.CASES[case]()
     arguments = CASES[case].sides[0].arguments
     config = resolve(with_given(flags.parse("benchmark", arguments[2:]).given))
@@ -146,7 +146,7 @@ def test_the_peers_networks_have_as_many_parameters(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_sides_stand_in_the_order_that_the_tables_rely_on(case: str) -> None:
+def test_sides_are_in_the_order_that_the_tables_need(case: str) -> None:
     sides = CASES[case].sides
     assert len({side.name for side in sides}) == len(sides)
     assert sides[0].library == "tfcore"
@@ -173,7 +173,7 @@ def test_a_tiny_round_runs_both_and_both_learn(real_data: pathlib.Path) -> None:
     losses = re.findall(r"loss (\d\.\d+) → (\d\.\d+)", done.stdout)
     assert len(losses) == 2
     assert all(1 < float(last) < float(first) < 3 for first, last in losses)
-    assert re.search(r"softmax: tfcore is \d+\.\d\d times as quick as Keras fit\.", done.stdout)
+    assert re.search(r"softmax: tfcore is \d+\.\d\d times as fast as Keras fit\.", done.stdout)
     assert (compare.FIGURES.read_bytes(), compare.PAGE.read_bytes()) == before
 
 

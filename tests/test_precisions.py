@@ -1,4 +1,4 @@
-"""The table of both precisions is made from its figures, and those are of the recipes' flags."""
+"""The table of both precisions shows the recorded figures, which are of the recipes' flags."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from benchmarks import precisions, recipes
 
 WITHIN = {"mnist_cnn_1000": 0.02, "mnist_cnn": 0.003, "cifar_cnn": 0.01}  # of accuracy; about two standard errors
-NETWORKS = ("mnist_cnn", "cifar_cnn")  # the ones with convolutions
+NETWORKS = ("mnist_cnn", "cifar_cnn")  # with convolutions
 
 
 def test_every_convolutional_recipe_is_compared() -> None:

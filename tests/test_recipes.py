@@ -1,4 +1,4 @@
-"""The recipes' headers and claims are their result files', and those are of the flags that stand there."""
+"""The headers of the recipes and the pages show the result files, which are of the recipes' flags."""
 
 import statistics
 
@@ -9,7 +9,7 @@ from tfcore.build.configuration import resolve, with_given
 from tfcore.build.tables import check_names
 from tfcore.cli import flags
 
-# What each must reach: see the table in README.md.
+# The accuracy that each must reach; see the table in README.md.
 AT_LEAST = {
     "softmax_cifar10": 0.25,
     "softmax_cifar10_tuned": 0.40,

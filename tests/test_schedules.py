@@ -125,16 +125,6 @@ def test_exponential_falls_by_its_factor(rate: float, decay_steps: int, factor: 
     assert at(schedule, 2 * decay_steps) == pytest.approx(rate * factor**2, rel=1e-6)
 
 
-def test_which_have_an_end() -> None:
-    assert {name for name, (schedule, _) in CASES.items() if schedule.has_end} == {
-        "linear",
-        "root",
-        "cosine",
-        "cosine_to_end",
-        "long_warm_up",
-    }
-
-
 @pytest.mark.parametrize(
     ("make", "name"),
     [

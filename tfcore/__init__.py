@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfcore.api import train
     from tfcore.history import History
+    from tfcore.use.evaluate import evaluate
     from tfcore.use.loading import load
 
-__all__ = ["History", "load", "train"]
+__all__ = ["History", "evaluate", "load", "train"]
 __version__ = "0.1.0"
 
-_HOMES = {"History": "tfcore.history", "load": "tfcore.use.loading", "train": "tfcore.api"}
+_HOMES = {
+    "History": "tfcore.history",
+    "evaluate": "tfcore.use.evaluate",
+    "load": "tfcore.use.loading",
+    "train": "tfcore.api",
+}
 
 
 def __getattr__(name: str) -> Any:

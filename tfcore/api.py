@@ -1,5 +1,6 @@
 """`tfcore.train`: what the command does, from Python."""
 
+import ast
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcore.build import importing, runtime
+from tfcore.build.configuration import of_run
+from tfcore.build.lookup import HANDED_OVER
 from tfcore.build.tables import check_names
 from tfcore.config import RunConfig
 from tfcore.report import file as report
@@ -16,7 +19,7 @@ from tfcore.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from tfcore.data.dataset import Dataset
-    from tfcore.run.session import Session
+    from tfcore.run.parts import Parts
     from tfcore.training.events import Event
 
 
@@ -26,21 +29,22 @@ def train(
     run_dir: str | Path = "",
     data: "Dataset | None" = None,
     model: type | None = None,
-    events: "Callable[[Session], Sequence[Event]]" = lambda _: (),
+    events: "Callable[[Parts], Sequence[Event]]" = lambda _: (),
     quietly: bool = False,
 ) -> dict[str, Any]:
     """Trains a run, or goes on with the one in `run_dir`, as `train.py` does.
 
-    Threads can only be set before TensorFlow's first operation; after it they stay as they are. `deterministic` is for
-    all runs of a process.
+    May be called from any thread; signals are only heard in the main one. The number of TensorFlow's threads can only
+    be set before its first operation; after it they stay as they are. `deterministic` is for all runs of a process.
 
     Args:
         config: what `train.py` takes as flags.
         run_dir: the run's folder; "" for a new one under `runs/`.
-        data: what to train on, in place of `config.dataset`.
-        model: the model's class, in place of `config.model`.
-        events: gives events of one's own. What it is called with has the run's state (`model`, `step`,
-            `early_stopping`), its data (`data`, `splits`) and `evaluation`; each action is called with a `Moment`.
+        data: what to train on, in place of `config.dataset`; `tfcore.evaluate` then takes it as well.
+        model: the model's class, in place of `config.model`; one without a file, as in a notebook, is to be handed to
+            `tfcore.load` and `tfcore.evaluate` as well.
+        events: returns custom events. It is called with the `Parts` of the run: its state (`model`, `step`,
+            `early_stopping`), data (`data`, `splits`) and `evaluation`; each action is called with a `Moment`.
         quietly: there is no log.
 
     Returns:
@@ -52,9 +56,11 @@ def train(
     config = _named(config, data, model)
     path = Path(run_dir) if run_dir else new_path(config, datetime.now())
     with RunFolder(path) as folder:
+        if data is not None and folder.is_started and of_run(path).dataset == data.name:
+            config = replace(config, dataset=data.name)  # a run of tfcore 0.1.0, which had no mark before the name
         given = {item.name: getattr(config, item.name) for item in fields(config)}
         config = configuration(folder, given)
-        check_names(replace(config, dataset="shapes") if data is not None else config)
+        check_names(config, handed_over={"dataset": data is not None, "model": model is not None})
         if has_ended(folder, config):
             return {**folder.read_result(), "run_dir": str(path)}
         importing.import_tensorflow()
@@ -70,9 +76,24 @@ def train(
 
 
 def _named(config: RunConfig, data: "Dataset | None", model: type | None) -> RunConfig:
-    """The configuration with the names of what was handed over as an object."""
+    """Returns the configuration with the names of what was handed over as an object.
+
+    A mark stands before the name of a data set, so that no command takes a built-in one of the same name for it.
+    """
     if data is not None:
-        config = replace(config, dataset=data.name)
+        config = replace(config, dataset=HANDED_OVER + data.name)
     if model is not None:
-        config = replace(config, model=f"{inspect.getfile(model)}:{model.__qualname__}")
+        config = replace(config, model=_model_name(model))
     return config
+
+
+def _model_name(model: type) -> str:
+    """Returns `FILE:NAME` where a file defines the class, so that commands find it too; else its name with a mark."""
+    try:
+        path = Path(inspect.getfile(model))
+        nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    except (OSError, TypeError, ValueError, SyntaxError):  # in a notebook there is no file
+        nodes = []
+    if any(isinstance(node, ast.ClassDef) and node.name == model.__qualname__ for node in nodes):
+        return f"{path}:{model.__qualname__}"
+    return HANDED_OVER + model.__name__

@@ -15,11 +15,7 @@ from tfcore.errors import ConfigError
 
 
 class Schedule(Protocol):
-    """What an optimizer and a command need of a learning-rate schedule."""
-
-    @property
-    def has_end(self) -> bool:
-        """Whether the rate is planned up to a last step: then a finished run cannot be extended."""
+    """A learning rate as a function of the step."""
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The rate, a float32 scalar, of the update that follows `step` (int64 scalar) completed ones."""
@@ -44,7 +40,6 @@ class Constant:
     """
 
     learning_rate: float
-    has_end = False
 
     def __post_init__(self) -> None:
         checks.positive("learning_rate", self.learning_rate)
@@ -75,7 +70,6 @@ class StepWise:
     learning_rate: float
     boundaries: tuple[int, ...]
     factor: float
-    has_end = False
 
     def __post_init__(self) -> None:
         checks.positive("learning_rate", self.learning_rate)
@@ -112,7 +106,6 @@ class Exponential:
     learning_rate: float
     decay_steps: int
     factor: float
-    has_end = False
 
     def __post_init__(self) -> None:
         checks.positive("learning_rate", self.learning_rate)
@@ -148,7 +141,6 @@ class Polynomial:
     decay_steps: int
     power: float
     end_learning_rate: float
-    has_end = True
 
     def __post_init__(self) -> None:
         checks.positive("learning_rate", self.learning_rate)
@@ -185,7 +177,6 @@ class Cosine:
     learning_rate: float
     decay_steps: int
     end_learning_rate: float
-    has_end = True
 
     def __post_init__(self) -> None:
         checks.positive("learning_rate", self.learning_rate)
@@ -224,11 +215,6 @@ class WarmUp:
 
     def __post_init__(self) -> None:
         checks.positive_integer("warmup_steps", self.warmup_steps)
-
-    @property
-    def has_end(self) -> bool:
-        """That of the inner schedule."""
-        return self.schedule.has_end
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The inner rate times the factor, which is rounded to float32 once."""

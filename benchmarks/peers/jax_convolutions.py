@@ -1,8 +1,9 @@
-"""Why JAX is not among the convolutional cases: the four convolutions of cifar_cnn alone, forward and backward.
+"""Times the four convolutions of cifar_cnn in JAX, forward and backward, without the rest of the network.
 
     python -m benchmarks.peers.jax_convolutions
 
-Prints how many such steps it takes in a second, of a batch of 64; tfcore's whole step, with all else, is in the table.
+Prints the steps a second with a batch of 64. They are fewer than tfcore's whole steps, so JAX is not in the
+convolutional cases.
 """
 
 import time
@@ -15,7 +16,7 @@ STEPS = 5
 
 
 def total(filters: list[jax.Array], images: list[jax.Array]) -> jax.Array:
-    """A number whose gradient wants every convolution's."""
+    """A sum over the outputs of all convolutions, whose gradient needs the gradients of each."""
     pairs = zip(images, filters, strict=True)
     dimensions = ("NHWC", "HWIO", "NHWC")
     convolved = [jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=dimensions) for x, w in pairs]
@@ -23,7 +24,7 @@ def total(filters: list[jax.Array], images: list[jax.Array]) -> jax.Array:
 
 
 def main() -> None:
-    """Both precisions; the best of the steps."""
+    """Times both precisions; prints the fastest of the steps."""
     gradients = jax.jit(jax.value_and_grad(total, argnums=(0, 1)))
     for dtype in (jnp.float32, jnp.bfloat16):
         images = [

@@ -1,9 +1,9 @@
-"""Softmax regression or the multi-layer perceptron in JAX. Prints one JSON line.
+"""Trains softmax regression or the multi-layer perceptron in JAX, and prints one line of JSON.
 
     python -m benchmarks.peers.jax_run softmax          one jitted call a step
     python -m benchmarks.peers.jax_run softmax --scan   one jitted call an epoch, a scan over its batches
 
-The pictures stay on the device as uint8, and batches are gathered there. The convolutional networks are not here: see
+The pictures stay on the device as uint8, and batches are gathered there. For the convolutional networks see
 jax_convolutions.py.
 """
 
@@ -26,7 +26,7 @@ Tree = Any
 
 
 class State(NamedTuple):
-    """What a step changes; the sums are over the examples of the epoch."""
+    """The state that a step updates; the sums are over the examples of the epoch."""
 
     params: Tree
     moments: tuple[Tree, Tree]
@@ -36,7 +36,7 @@ class State(NamedTuple):
 
 
 def initial(case: str, key: jax.Array) -> State:
-    """Weights uniform after Glorot, zeros in softmax regression; biases of zero."""
+    """The initial state: Glorot uniform weights, zeros in softmax regression; zero biases."""
     _, sizes = SIZES[case]
     params = []
     for inputs, outputs in itertools.pairwise(sizes):
@@ -49,7 +49,7 @@ def initial(case: str, key: jax.Array) -> State:
 
 
 def scores(params: Tree, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean loss and right answers."""
+    """Computes the mean loss and the number of correct predictions."""
     x = images.astype(jnp.float32) * (1 / 255)
     *hidden, (weights, biases) = params
     for hidden_weights, hidden_biases in hidden:
@@ -60,12 +60,12 @@ def scores(params: Tree, images: jax.Array, labels: jax.Array) -> tuple[jax.Arra
 
 
 def descend(params: Tree, gradients: Tree) -> Tree:
-    """Plain gradient descent at 0.005."""
+    """Applies gradient descent with a learning rate of 0.005."""
     return jax.tree.map(lambda p, g: p - 0.005 * g, params, gradients)
 
 
 def adam(params: Tree, gradients: Tree, moments: tuple[Tree, Tree], step: jax.Array) -> tuple[Tree, tuple[Tree, Tree]]:
-    """Adam at 0.001; `step` counts from 1."""
+    """Applies Adam with a learning rate of 0.001; `step` counts from 1."""
     m = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, moments[0], gradients)
     v = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, moments[1], gradients)
     correct1, correct2 = 1 - BETA1**step, 1 - BETA2**step
@@ -74,7 +74,7 @@ def adam(params: Tree, gradients: Tree, moments: tuple[Tree, Tree], step: jax.Ar
 
 
 def update(state: State, images: jax.Array, labels: jax.Array, rows: jax.Array) -> State:
-    """One step on the examples at `rows`."""
+    """Makes one step on the examples at `rows`."""
     (loss, hits), gradients = jax.value_and_grad(scores, has_aux=True)(state.params, images[rows], labels[rows])
     step = state.step + 1
     if state.moments:
@@ -89,19 +89,19 @@ one_step = jax.jit(update, donate_argnums=0)
 
 @partial(jax.jit, donate_argnums=0)
 def one_epoch(state: State, images: jax.Array, labels: jax.Array, rows: jax.Array) -> State:
-    """All steps, on the batches that `rows` [steps, B] name."""
+    """Makes all steps of an epoch in one call, on the batches at `rows` [steps, B]."""
     return jax.lax.scan(lambda state, rows: (update(state, images, labels, rows), None), state, rows)[0]
 
 
 def stepwise_epoch(state: State, images: jax.Array, labels: jax.Array, rows: np.ndarray) -> State:
-    """The same, one call a step."""
+    """Makes all steps of an epoch, one call for each."""
     for batch in rows:
         state = one_step(state, images, labels, batch)
     return state
 
 
 def main() -> None:
-    """Trains."""
+    """Trains until the time is over."""
     bare_bytes = peak_bytes()
     parser = measuring.parser(__doc__, SIZES)
     parser.add_argument("--scan", action="store_true", help="an epoch in one call")

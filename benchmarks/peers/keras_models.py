@@ -1,6 +1,6 @@
-"""The networks of the comparisons, as Keras users write them; each with its optimizer and batch size.
+"""Defines the networks of the comparison in Keras, each with its optimizer and batch size.
 
-The logits are turned into float32 under every policy, as Keras' guide to mixed precision has it.
+The logits are cast to float32 under every policy, as in Keras' guide to mixed precision.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from keras import layers
 
 @dataclass(frozen=True)
 class Case:
-    """What is trained, on which data set, and how."""
+    """A model, its data set and its training."""
 
     dataset: str
     model: keras.Model
@@ -21,7 +21,7 @@ class Case:
 
 
 def logits(initializer: str = "glorot_uniform") -> list[layers.Layer]:
-    """The last layer."""
+    """The last layer, with its cast to float32."""
     return [layers.Dense(10, kernel_initializer=initializer), layers.Activation("linear", dtype="float32")]
 
 

@@ -1,11 +1,10 @@
-"""A network of the comparisons in Keras, by `fit` or `evaluate`. Prints one JSON line.
+"""Trains or evaluates a network of the comparison in Keras, and prints one line of JSON.
 
-    python -m benchmarks.peers.keras_run cifar_cnn --examples=3200                  its default setting
+    python -m benchmarks.peers.keras_run cifar_cnn --examples=3200                  the default setting
     python -m benchmarks.peers.keras_run softmax --steps_per_execution=50 --tf_data
     python -m benchmarks.peers.keras_run cifar_cnn --evaluate --mixed_bfloat16
 
-By default it gets arrays that were scaled to float32 outside the clock, which spares it work that tfcore does in every
-step.
+By default the data are arrays that were scaled to float32 before the clock starts; tfcore scales them in every step.
 """
 
 from typing import Any
@@ -20,20 +19,20 @@ from benchmarks.peers.measuring import Stopwatch, peak_bytes
 
 
 class StopAfter(keras.callbacks.Callback):
-    """Ends `fit` with the epoch in which the stopwatch's time is over; does nothing within epochs."""
+    """Ends `fit` after the epoch in which the time of the stopwatch is over; has no cost within epochs."""
 
     def __init__(self, watch: Stopwatch) -> None:
         super().__init__()
         self._watch = watch
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Asks the stopwatch."""
+        """Stops the training when the time is over."""
         del epoch, logs
         self.model.stop_training = self._watch.is_over()
 
 
 def batches(images: Any, labels: Any, batch_size: int, *, shuffled: bool) -> tf.data.Dataset:
-    """Gathers whole batches, in a new order every epoch: what tf.data costs it costs per element."""
+    """Gathers whole batches, since tf.data has a cost per element; shuffled anew every epoch."""
     images, labels = tf.constant(images), tf.constant(labels)
     count, steps = len(images), len(images) // batch_size
 
@@ -49,7 +48,7 @@ def batches(images: Any, labels: Any, batch_size: int, *, shuffled: bool) -> tf.
 
 
 def fed(pictures: tuple[Any, Any], batch_size: int, *, tf_data: bool, shuffled: bool) -> dict[str, Any]:
-    """The arguments of `fit` and `evaluate` that stand for the data."""
+    """The data arguments of `fit` and `evaluate`."""
     images, labels = pictures
     if tf_data:
         return {"x": batches(images, labels, batch_size, shuffled=shuffled)}
@@ -57,13 +56,13 @@ def fed(pictures: tuple[Any, Any], batch_size: int, *, tf_data: bool, shuffled: 
 
 
 def train(case: Case, data: dict[str, Any], watch: Stopwatch) -> list[float]:
-    """The mean loss of each epoch."""
+    """Trains until the time is over; returns the mean loss of each epoch."""
     fitted = case.model.fit(**data, epochs=10**6, verbose=0, callbacks=[StopAfter(watch)])
     return fitted.history["loss"]
 
 
 def evaluate(case: Case, data: dict[str, Any], watch: Stopwatch) -> None:
-    """Scores the data again and again."""
+    """Evaluates the data repeatedly until the time is over."""
     while True:
         case.model.evaluate(**data, verbose=0)
         if watch.is_over():
@@ -71,15 +70,15 @@ def evaluate(case: Case, data: dict[str, Any], watch: Stopwatch) -> None:
 
 
 def main() -> None:
-    """Builds, then trains or evaluates."""
+    """Builds the model, then trains or evaluates it."""
     bare_bytes = peak_bytes()
     parser = measuring.parser(__doc__, keras_models.CASES)
-    parser.add_argument("--evaluate", action="store_true", help="the test pictures, instead of training")
+    parser.add_argument("--evaluate", action="store_true", help="evaluate the test pictures instead of training")
     parser.add_argument("--steps_per_execution", type=int, default=1)
     parser.add_argument("--mixed_bfloat16", action="store_true")
     parser.add_argument("--tf_data", action="store_true", help="a tf.data pipeline instead of arrays")
     parser.add_argument(
-        "--jit_compile", action="store_true", help="the step compiled by XLA, which Keras' default is not"
+        "--jit_compile", action="store_true", help="compile the step by XLA, which is not Keras' default"
     )
     parser.add_argument("--one_thread", action="store_true", help="within and between ops")
     arguments = parser.parse_args()
@@ -102,7 +101,7 @@ def main() -> None:
     pictures = measuring.pictures(case.dataset, arguments.examples, split=split)
     count = len(pictures[1])
     data = fed(pictures, batch_size, tf_data=arguments.tf_data, shuffled=not arguments.evaluate)
-    del pictures  # Keras has its own copy
+    del pictures  # Keras holds a copy
     watch = Stopwatch(arguments.secs)
     setting = {
         "precision": "bfloat16" if arguments.mixed_bfloat16 else "float32",

@@ -1,7 +1,7 @@
-"""What all peers share: their flags, their pictures, the clock, and the line of JSON that they print.
+"""Flags, pictures, clock and output that all peers share.
 
-No framework is imported here, and the readers of pictures only when they are needed, so that each peer can tell the
-memory of its framework's bare import.
+No framework is imported here, and the readers of pictures only when they are needed, so that each peer can measure the
+memory after the bare import of its framework.
 """
 
 import argparse
@@ -14,17 +14,17 @@ from typing import Any
 from tfcore.machine import peak_bytes
 
 EVAL_BATCH_SIZE = 500
-_LAPS = 3  # at least
+_LAPS = 3  # the least number
 
 
 class Stopwatch:
     """Times whole laps after the first one, which compiles and warms up.
 
     Args:
-        secs: the lap in which so much time has passed is the last, if three have been timed; with 0 it is the first.
+        secs: the least total time of the laps, of which there are at least three; 0 for a single lap.
 
     Attributes:
-        lap_secs: how long each took.
+        lap_secs: the time of each lap.
     """
 
     def __init__(self, secs: float) -> None:
@@ -33,7 +33,7 @@ class Stopwatch:
         self._lap_start: float | None = None
 
     def is_over(self) -> bool:
-        """To be called at the end of every lap, when all its work is done."""
+        """Ends a lap; returns whether it was the last. Call it when all work of the lap is done."""
         now = time.monotonic()
         if self._lap_start is not None:
             self.lap_secs.append(now - self._lap_start)
@@ -43,16 +43,16 @@ class Stopwatch:
 
 
 def parser(description: str | None, cases: Iterable[str]) -> argparse.ArgumentParser:
-    """The flags that every peer has."""
+    """A parser with the flags that all peers share."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("case", choices=tuple(cases))
-    made.add_argument("--examples", type=int, default=None, help="of an epoch; all, where it is not given")
-    made.add_argument("--secs", type=float, default=4.0, help="how long to measure at least")
+    made.add_argument("--examples", type=int, default=None, help="of an epoch [all]")
+    made.add_argument("--secs", type=float, default=4.0, help="the least time to measure")
     return made
 
 
 def pictures(dataset: str, examples: int | None = None, *, split: str = "train") -> tuple[Any, Any]:
-    """Pictures uint8 [N, H, W, C] and labels int32 [N] of `cifar10` or `mnist`."""
+    """Reads pictures uint8 [N, H, W, C] and labels int32 [N] of `cifar10` or `mnist`."""
     from tfcore.data import download
     from tfcore.data.sources import cifar, idx
 
@@ -66,12 +66,12 @@ def report(figure: str, units: int, watch: Stopwatch, bare_bytes: int, **others:
     """Prints one line of JSON.
 
     Args:
-        figure: `steps_per_sec` or `evaluation` (examples a second), named as `tfcore benchmark` names it.
+        figure: `steps_per_sec` or `evaluation` (examples a second), with the names of `tfcore benchmark`.
         units: steps, or examples, of a lap.
         watch: after its last lap.
-        bare_bytes: the largest resident size right after the import of the framework.
+        bare_bytes: the largest resident size after the import of the framework.
         others: further figures.
     """
-    rate = {figure: units / statistics.median(watch.lap_secs)}  # as `tfcore benchmark` takes the median of its repeats
+    rate = {figure: units / statistics.median(watch.lap_secs)}  # the median, as in `tfcore benchmark`
     memory = {"peak_memory_bytes": peak_bytes(), "import_memory_bytes": bare_bytes}
     print(json.dumps({**rate, **memory, **others}))

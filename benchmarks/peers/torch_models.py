@@ -1,6 +1,6 @@
-"""The networks of the comparisons, as PyTorch users write them; each with its optimizer and batch size.
+"""Defines the networks of the comparison in PyTorch, each with its optimizer and batch size.
 
-Weights start as in Keras and tfcore: uniform after Glorot, zeros in softmax regression; biases at zero.
+Initial weights are those of Keras and tfcore: Glorot uniform, zeros in softmax regression; biases are zero.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Case:
-    """What is trained, on which data set, and how; no row of the `limited` weights may be longer than 3."""
+    """A model, its data set and its training; rows of the `limited` weights have a norm of 3 at most."""
 
     dataset: str
     model: nn.Module
@@ -21,15 +21,15 @@ class Case:
 
 
 class ChannelsFirst(nn.Module):
-    """[N, H, W, C] as [N, C, H, W]: a view whose memory format is channels_last, which the convolutions keep."""
+    """Permutes [N, H, W, C] to [N, C, H, W], a view in channels_last, which the convolutions keep."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Moves nothing."""
+        """Returns the view, without a copy."""
         return x.permute(0, 3, 1, 2)
 
 
 def initialized(model: nn.Sequential) -> nn.Sequential:
-    """Glorot's uniform weights, biases of zero, filters in channels_last."""
+    """Sets Glorot uniform weights, zero biases, and channels_last."""
     for module in model:
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.xavier_uniform_(module.weight)

@@ -1,12 +1,12 @@
-"""A network of the comparisons in PyTorch, trained or evaluated. Prints one JSON line.
+"""Trains or evaluates a network of the comparison in PyTorch, and prints one line of JSON.
 
     python -m benchmarks.peers.torch_run cifar_cnn --examples=3200 --bfloat16
     python -m benchmarks.peers.torch_run softmax --compile
     python -m benchmarks.peers.torch_run cifar_cnn --evaluate --bfloat16
 
-The pictures stay in memory as uint8 and batches are indexed out of them: a DataLoader's workers are slower where all
-fits in memory. Optimizers are fused where PyTorch has them so. Convolutions see channels_last. bfloat16 is autocast:
-weights, optimizer and loss stay float32.
+The pictures stay in memory as uint8 and batches are gathered by index: the workers of a DataLoader are slower for data
+that fits in memory. Optimizers are fused where PyTorch offers it. Convolutions use channels_last. bfloat16 is by
+autocast: weights, optimizer and loss stay float32.
 """
 
 import os
@@ -22,12 +22,12 @@ from benchmarks.peers.measuring import Stopwatch, peak_bytes
 from benchmarks.peers.torch_models import Case
 
 Scores = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-LONGEST = 3.0  # rows of the limited weights
+LONGEST = 3.0  # the greatest norm of a row of the limited weights
 COMPILER = os.environ.get("CXX", "g++")
 
 
 class Trainer:
-    """Epochs of one case.
+    """Trains one case, epoch by epoch.
 
     Args:
         case: model and optimizer.
@@ -42,7 +42,7 @@ class Trainer:
         self.accuracies: list[float] = []
 
     def epoch(self) -> None:
-        """Shuffles, and takes every example once."""
+        """Shuffles the examples, and trains on each once."""
         loss_sum, hits = torch.zeros(()), torch.zeros((), dtype=torch.int64)
         for rows in torch.randperm(len(self._images)).split(self._case.batch_size):
             loss, batch_hits = self._step(rows)
@@ -64,7 +64,7 @@ class Trainer:
 
 
 def scoring(model: torch.nn.Module, *, bfloat16: bool) -> Scores:
-    """The function (pictures as bytes, labels) → (mean loss, right answers)."""
+    """Returns the function (pictures as bytes, labels) → (mean loss, number of correct predictions)."""
 
     def scores(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
@@ -77,7 +77,7 @@ def scoring(model: torch.nn.Module, *, bfloat16: bool) -> Scores:
 
 @torch.no_grad()
 def evaluate(scores: Scores, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
-    """Mean loss and accuracy."""
+    """Computes mean loss and accuracy."""
     loss_sum, hits = torch.zeros(()), torch.zeros((), dtype=torch.int64)
     batches = zip(images.split(measuring.EVAL_BATCH_SIZE), labels.split(measuring.EVAL_BATCH_SIZE), strict=True)
     for batch_images, batch_labels in batches:
@@ -88,16 +88,16 @@ def evaluate(scores: Scores, images: torch.Tensor, labels: torch.Tensor) -> tupl
 
 
 def main() -> None:
-    """Builds, then trains or evaluates."""
+    """Builds the model, then trains or evaluates it."""
     bare_bytes = peak_bytes()
     parser = measuring.parser(__doc__, torch_models.CASES)
-    parser.add_argument("--evaluate", action="store_true", help="the test pictures, instead of training")
+    parser.add_argument("--evaluate", action="store_true", help="evaluate the test pictures instead of training")
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--one_thread", action="store_true", help="within ops")
     arguments = parser.parse_args()
     if arguments.compile and not shutil.which(COMPILER):
-        sys.exit(f"torch.compile wants a C++ compiler, and there is no {COMPILER}")
+        sys.exit(f"torch.compile needs a C++ compiler, and {COMPILER} was not found")
     if arguments.one_thread:
         torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -105,7 +105,7 @@ def main() -> None:
     case = torch_models.CASES[arguments.case]()
     scores = scoring(case.model, bfloat16=arguments.bfloat16)
     if arguments.compile:
-        torch._inductor.config.fallback_random = True  # its own dropout on a CPU takes several times as long
+        torch._inductor.config.fallback_random = True  # the compiled dropout takes several times as long on a CPU
         torch._inductor.config.freezing = arguments.evaluate
         scores = torch.compile(scores)
     split = "test" if arguments.evaluate else "train"

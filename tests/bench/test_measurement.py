@@ -32,7 +32,7 @@ class Bench:
 
     @property
     def done(self) -> int:
-        return int(self.session.step.optimizer.step.numpy())
+        return int(self.session.parts.step.optimizer.step.numpy())
 
     def logged(self, name: str) -> list[int]:
         """The steps with a line that holds such a number."""
@@ -74,10 +74,10 @@ def test_training_has_all_its_events_on(bench: Bench) -> None:
 
 
 def test_a_loss_is_the_mean_over_twenty_steps(bench: Bench) -> None:
-    bench.session.sums.take_epoch()
+    bench.session.parts.sums.take_epoch()
     found = bench.measurement._mean_loss()
     assert bench.done == 20
-    assert found == bench.session.sums.take_epoch()["loss"]
+    assert found == bench.session.parts.sums.take_epoch()["loss"]
     assert bench.measurement._mean_loss() < found
 
 

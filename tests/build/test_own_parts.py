@@ -99,7 +99,7 @@ def test_an_optimizer_of_ones_own_gets_its_settings_and_the_chain(own: Path) -> 
     [
         ("Halving", {"beta2": 0.5}, r":Halving takes no --beta2\. Leave it out"),
         ("hinge", {}, r":hinge must be a subclass of tfcore\.optimizers\.Optimizer"),
-        ("Halving", {"learning_rate": None}, r":Halving needs --learning_rate: an optimizer of your own has none"),
+        ("Halving", {"learning_rate": None}, r":Halving needs --learning_rate: its __init__ has no default for it"),
         ("Halvin", {}, r"has no class or function 'Halvin'\. Did you mean 'Halving'"),
     ],
 )

@@ -78,8 +78,7 @@ CASES = [  # what stands there, what it becomes, the name, what is said, whether
     ),
     (
         "", "", "model=own.py:Other",
-        "error: --model=own.py:Other must be a tf.Module, whose variables can be found. It is <class 'own.Other'>.\n",
-        False,
+        "error: --model=own.py:Other must be a tf.Module, whose variables can be found. Received Other.\n", False,
     ),
     (
         "", "", "dataset=own.py:data",

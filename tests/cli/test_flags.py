@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from tfcore.build import registry
 from tfcore.build.configuration import of_run, with_given
+from tfcore.build.tables import OPTIMIZERS
 from tfcore.cli import flags
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, RunError
@@ -131,7 +133,7 @@ def test_a_flagfile_that_is_no_text_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("command", ["train", "convert", "show", "eval"])
+@pytest.mark.parametrize("command", ["train", "convert", "show filters", "eval"])
 @pytest.mark.parametrize("sign", ["\udce9", "\0", "\n", "\x1b", "\u2028"], ids=ascii)
 def test_what_is_no_plain_text_is_refused(command: str, sign: str) -> None:
     name = {"eval": "run_dir", "train": "dataset"}.get(command, "out")
@@ -200,4 +202,14 @@ def test_help_lists_every_flag(command: str) -> None:
 def test_help_shows_the_defaults() -> None:
     lines = {line.split()[0]: line for line in flags.usage("train").splitlines() if line.startswith("  --")}
     assert lines["--batch_size"].endswith("[128]")
-    assert lines["--hidden"].endswith("the model's own.")
+    assert lines["--hidden"].endswith("the model's.")
+
+
+def test_help_says_which_optimizers_take_a_setting() -> None:
+    texts = {name: text for name, _, text in flags.rows("train")}
+    assert texts["momentum"].endswith(" Taken by momentum (0.9), rmsprop (0).")
+    assert texts["nesterov"].endswith(" Taken by momentum (false).")
+    assert "adadelta (1), rmsprop (0.001)" in texts["learning_rate"]
+    assert [name for name, text in texts.items() if "Taken by" in text] == [
+        name for name in texts if name in registry.settings(OPTIMIZERS)
+    ]

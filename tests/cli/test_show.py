@@ -74,11 +74,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def ask(**options: Any) -> int:
+def ask(kind: str, **options: Any) -> int:
     """The command with these options, and all others as they are by default."""
-    defaults = {option.name: option.default for option in flags.OPTIONS["show"]}
+    command = f"show {kind}"
+    defaults = {option.name: option.default for option in flags.OPTIONS[command]}
     assert options.keys() <= defaults.keys()
-    return show.run(flags.Parsed({}, {**defaults, **options}, wants_help=False))
+    return show.run(flags.Parsed({}, {**defaults, **options}, wants_help=False, command=command))
 
 
 def own(home: Path, kind: str) -> str:
@@ -105,7 +106,7 @@ def first_column(image: np.ndarray, top: int, height: int, start: int = 0) -> in
 
 
 def test_an_example_is_enlarged_and_named(home: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ask(dataset=own(home, "colour"), split="train", example=6) == 0
+    assert ask("example", dataset=own(home, "colour"), split="train", example=6) == 0
     name, image = written(folder)
     data = np.random.default_rng(0).integers(0, 256, (40, 5, 4, 3), np.uint8)
     assert name == "colour-train-6.png"
@@ -116,7 +117,7 @@ def test_an_example_is_enlarged_and_named(home: Path, folder: Path, capsys: pyte
 
 
 def test_pixels_as_text_need_no_file(home: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ask(dataset=own(home, "colour"), split="train", hex=True) == 0
+    assert ask("example", dataset=own(home, "colour"), split="train", hex=True) == 0
     first = np.random.default_rng(0).integers(0, 256, (40, 5, 4, 3), np.uint8)[0]
     line, *rows = capsys.readouterr().out.splitlines()
     assert line == "colour, train example 0: cat (label 0)"
@@ -126,13 +127,13 @@ def test_pixels_as_text_need_no_file(home: Path, folder: Path, capsys: pytest.Ca
 
 
 def test_pixels_as_text_and_as_a_file(home: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ask(dataset=own(home, "grey"), example=0, hex=True, out="zero.png") == 0
+    assert ask("example", dataset=own(home, "grey"), example=0, hex=True, out="zero.png") == 0
     assert len(capsys.readouterr().out.splitlines()) == 1 + 8 + 1
     assert written(folder)[0] == "zero.png"
 
 
 def test_a_grid_has_a_row_for_each_class(home: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ask(dataset=own(home, "grey"), split="train", grid=3) == 0
+    assert ask("examples", dataset=own(home, "grey"), split="train", per_class=3) == 0
     name, image = written(folder)
     assert name == "my-grey-pictures-train-grid.png"
     assert "my grey/pictures, train: 12 of 40 examples" in capsys.readouterr().out
@@ -148,7 +149,7 @@ def test_a_grid_has_a_row_for_each_class(home: Path, folder: Path, capsys: pytes
 
 
 def test_a_class_without_examples_has_an_empty_row(home: Path, folder: Path) -> None:
-    assert ask(dataset=own(home, "grey")) == 0
+    assert ask("examples", dataset=own(home, "grey")) == 0
     _, image = written(folder)
     rows = [TOP + label * (48 + GAP_PIXELS) for label in range(4)]
     left = first_column(image, TOP, 48)
@@ -158,7 +159,7 @@ def test_a_class_without_examples_has_an_empty_row(home: Path, folder: Path) -> 
 
 def test_a_grid_depends_on_the_seed_alone_and_grows_at_its_end(home: Path, folder: Path) -> None:
     for name, grid, seed in [("a", 4, 0), ("again", 4, 0), ("other", 4, 1), ("more", 6, 0)]:
-        ask(dataset=own(home, "grey"), split="train", grid=grid, seed=seed, out=f"{name}.png")
+        ask("examples", dataset=own(home, "grey"), split="train", per_class=grid, seed=seed, out=f"{name}.png")
     images = {path.stem: np.asarray(Image.open(path)) for path in folder.iterdir()}
     right = first_column(images["a"], TOP, 48) + 4 * (36 + GAP_PIXELS) - GAP_PIXELS
     np.testing.assert_array_equal(images["a"], images["again"])
@@ -167,7 +168,7 @@ def test_a_grid_depends_on_the_seed_alone_and_grows_at_its_end(home: Path, folde
 
 
 def test_the_filters_of_the_first_convolution(home: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ask(run_dir=str(home / "cnn")) == 0
+    assert ask("filters", run_dir=str(home / "cnn")) == 0
     name, image = written(folder)
     assert name == "cnn-conv_1-filters.png"
     assert "conv_1 of mnist_cnn: 6 filters of 3x3x1" in capsys.readouterr().out
@@ -180,7 +181,7 @@ def test_the_filters_of_the_first_convolution(home: Path, folder: Path, capsys: 
 
 
 def test_deeper_filters_have_a_row_each(home: Path, folder: Path) -> None:
-    assert ask(run_dir=str(home / "cnn"), filters="conv_2") == 0
+    assert ask("filters", run_dir=str(home / "cnn"), layer="conv_2") == 0
     _, image = written(folder)
     weights = loading.load(home / "cnn").module.conv_2.weights.numpy()  # [3, 3, 6, 5]
     left = first_column(image, CAPTIONED, 24)
@@ -201,7 +202,7 @@ def test_of_many_deep_filters_the_first_are_shown() -> None:
 def test_the_weights_of_softmax_are_pictures_of_the_classes(
     home: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ask(run_dir=str(home / "softmax"), filters="logits") == 0
+    assert ask("filters", run_dir=str(home / "softmax"), layer="logits") == 0
     name, image = written(folder)
     assert name == "softmax-logits-filters.png"
     assert "logits of softmax: 4 filters of 5x4x3" in capsys.readouterr().out
@@ -232,7 +233,7 @@ def test_of_many_filters_the_first_are_shown() -> None:
 
 
 def test_feature_maps_stand_beside_the_example(home: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ask(run_dir=str(home / "cnn"), features="relu_1", example=3) == 0
+    assert ask("features", run_dir=str(home / "cnn"), layer="relu_1", example=3) == 0
     name, image = written(folder)
     assert name == "cnn-relu_1-my-grey-pictures-test-3.png"
     assert (
@@ -254,53 +255,55 @@ def test_feature_maps_stand_beside_the_example(home: Path, folder: Path, capsys:
 
 
 def test_feature_maps_are_the_first_convolutions_where_no_layer_is_named(home: Path, folder: Path) -> None:
-    ask(run_dir=str(home / "cnn"), example=0)
+    ask("features", run_dir=str(home / "cnn"), example=0)
     assert written(folder)[0] == "cnn-conv_1-my-grey-pictures-test-0.png"
 
 
 def test_a_model_without_convolutions_has_its_pixels(home: Path, folder: Path) -> None:
-    ask(run_dir=str(home / "softmax"), example=11)
+    ask("features", run_dir=str(home / "softmax"), example=11)
     assert written(folder)[0] == "softmax-pixels-colour-test-11.png"
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("kind", "options", "message"),
     [
-        ({}, "Name what to show: a data set, as in --dataset=mnist, or a run"),
-        ({"example": 3}, "Name what to show"),
-        ({"dataset": "grey", "run_dir": "cnn"}, "--dataset, --grid, --seed go together. Received --run_dir too"),
-        ({"dataset": "grey", "example": 1, "grid": 2}, "--dataset, --example, --hex go together. Received --grid too"),
-        ({"dataset": "grey", "hex": True, "seed": 2}, "Received --seed too"),
-        ({"dataset": "grey", "filters": "conv_1"}, "Received --filters too"),
-        ({"run_dir": "cnn", "hex": True}, "--run_dir, --filters go together. Received --hex too"),
-        ({"run_dir": "cnn", "filters": "conv_1", "features": "conv_1"}, "Received --filters too"),
-        ({"dataset": "grey", "split": "tset"}, "Did you mean 'test'"),
-        ({"dataset": "grey", "example": 12}, "`example` must be from 0 to 11, the test examples of my grey/pictures"),
-        ({"dataset": "grey", "example": -2}, "Received -2"),
-        ({"dataset": "grey", "split": "train", "example": 40}, "from 0 to 39, the train examples"),
-        ({"dataset": "grey", "grid": -1}, "`grid` must be from 1 to 100"),
-        ({"dataset": "grey", "grid": 101}, "`grid` must be from 1 to 100"),
-        ({"dataset": "minst"}, "Did you mean 'mnist'"),
-        ({"dataset": "grey", "out": "picture.jpg"}, r"`out` must end in \.png\. Received 'picture\.jpg'"),
-        ({"run_dir": "cnn", "filters": "conv_3"}, "`filters` must be one of conv_1, conv_2. Received 'conv_3'"),
-        ({"run_dir": "cnn", "features": "logits"}, "must be one of pixels, conv_1, relu_1, conv_2, relu_2, pool, drop"),
-        ({"run_dir": "cnn", "features": "conv_1", "example": 12}, "from 0 to 11"),
+        ("examples", {}, "`tfcore show examples` needs --dataset, such as --dataset=mnist"),
+        ("example", {"example": 3}, "`tfcore show example` needs --dataset"),
+        ("filters", {}, "`tfcore show filters` needs --run_dir, such as --run_dir=runs/NAME"),
+        ("features", {"example": 3}, "`tfcore show features` needs --run_dir"),
+        ("examples", {"dataset": "grey", "split": "tset"}, "Did you mean 'test'"),
+        ("example", {"dataset": "grey", "example": 12}, "`example` must be from 0 to 11, the test examples of my grey"),
+        ("example", {"dataset": "grey", "example": -2}, "Received -2"),
+        ("example", {"dataset": "grey", "split": "train", "example": 40}, "from 0 to 39, the train examples"),
+        ("examples", {"dataset": "grey", "per_class": 0}, "`per_class` must be from 1 to 100"),
+        ("examples", {"dataset": "grey", "per_class": 101}, "`per_class` must be from 1 to 100"),
+        ("examples", {"dataset": "minst"}, "Did you mean 'mnist'"),
+        ("examples", {"dataset": "grey", "out": "picture.jpg"}, r"`out` must end in \.png\. Received 'picture\.jpg'"),
+        ("filters", {"run_dir": "cnn", "layer": "conv_3"}, "`layer` must be one of conv_1, conv_2. Received 'conv_3'"),
+        (
+            "features",
+            {"run_dir": "cnn", "layer": "logits"},
+            "one of pixels, conv_1, relu_1, conv_2, relu_2, pool, drop",
+        ),
+        ("features", {"run_dir": "cnn", "layer": "conv_1", "example": 12}, "from 0 to 11"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(home: Path, folder: Path, options: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_meant_is_refused(
+    home: Path, folder: Path, kind: str, options: dict[str, Any], message: str
+) -> None:
     if options.get("dataset") == "grey":
         options = {**options, "dataset": own(home, "grey")}
     if "run_dir" in options:
         options = {**options, "run_dir": str(home / options["run_dir"])}
     with pytest.raises(ConfigError, match=message):
-        ask(**options)
+        ask(kind, **options)
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("options", [{"features": "conv_1"}, {"filters": "conv_1"}])
-def test_what_is_no_run_is_refused(folder: Path, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["features", "filters"])
+def test_what_is_no_run_is_refused(folder: Path, kind: str) -> None:
     with pytest.raises(RunError, match="nowhere is not a run folder"):
-        ask(run_dir="nowhere", **options)
+        ask(kind, run_dir="nowhere", layer="conv_1")
     assert list(folder.iterdir()) == []
 
 
@@ -308,18 +311,18 @@ def test_what_is_no_run_is_refused(folder: Path, options: dict[str, Any]) -> Non
 def test_nothing_is_overwritten(home: Path, folder: Path, out: str) -> None:
     (folder / "colour-test-grid.png").write_text("mine")
     with pytest.raises(TfcoreError, match="is there already"):
-        ask(dataset=own(home, "colour"), out=out)
+        ask("examples", dataset=own(home, "colour"), out=out)
     assert [path.read_text() for path in folder.iterdir()] == ["mine"]
 
 
 def test_a_file_that_is_there_is_refused_before_anything_is_read(folder: Path) -> None:
     (folder / "mine.png").touch()
     with pytest.raises(RunError, match=r"mine\.png is there already"):
-        ask(run_dir="nowhere", out="mine.png")
+        ask("filters", run_dir="nowhere", out="mine.png")
 
 
 def test_cifar10_as_published(real_data: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ask(dataset="cifar10", data_dir=str(real_data), example=1, hex=True, out="one.png") == 0
+    assert ask("example", dataset="cifar10", data_dir=str(real_data), example=1, hex=True, out="one.png") == 0
     line, *rows, _ = capsys.readouterr().out.splitlines()
     record = (real_data / "cifar-10-batches-bin" / "test_batch.bin").read_bytes()[3073 : 2 * 3073]
     names = (real_data / "cifar-10-batches-bin" / "batches.meta.txt").read_text(encoding="utf-8").split()

@@ -50,19 +50,20 @@ def test_nothing_starts_where_a_trial_cannot_be_meant(folder: Path, capsys: pyte
 
 
 def test_a_trial_that_fails_ends_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--train_examples=300", "--test_examples=50", "--steps=3", "--hidden=8", "--out=sweep", "--json"]
-    assert main(["sweep", *flags, "--grid", "model=softmax,mlp", "--grid", "seed=1"]) == 1
+    flags = ["--train_examples=300", "--test_examples=50", "--steps=3", "--model=mlp", "--out=sweep", "--json"]
+    assert main(["sweep", *flags, "--grid", "activation=rleu,relu", "--grid", "seed=1"]) == 1
     printed = capsys.readouterr()
     good, bad = json.loads(printed.out)["trials"]
-    assert (good["rank"], good["status"], good["settings"]) == (1, "finished", {"model": "mlp", "seed": "1"})
+    assert (good["rank"], good["status"], good["settings"]) == (1, "finished", {"activation": "relu", "seed": "1"})
     result = json.loads((Path(good["run_dir"]) / "result.json").read_text())
     assert good["validation"] == result["best"]["validation"]["loss"]
     assert good["test_accuracy"] == result["test"]["accuracy"]
     assert good["secs"] > 0
-    assert "test accuracy" in Path("sweep/model=mlp,seed=1.log").read_text()
+    assert "test accuracy" in Path("sweep/activation=relu,seed=1.log").read_text()
     assert (bad["rank"], bad["status"]) == (None, "failed")
-    assert bad["error"] == "--model=softmax takes no --hidden. Leave it out, or choose a model that does."
-    assert "1/2 model=softmax seed=1: failed: --model=softmax takes no --hidden." in printed.err
+    assert bad["error"].startswith("`activation` must be one of relu, ")
+    assert bad["error"].endswith("Received 'rleu'. Did you mean 'relu'?")
+    assert "1/2 activation=rleu seed=1: failed: `activation` must be one of relu, " in printed.err
 
 
 def test_trials_are_ranked_by_validation_not_by_test(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
-"""Batches: a function of the step alone in training, every example exactly once in evaluation, no picture copied."""
+"""Batches: in training a function of the step alone, in evaluation every example exactly once, without copies."""
 
-import gc
 import pathlib
 import resource
 
@@ -11,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcore.data import order
-from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, as_tensor
-from tfcore.data.dataset import aligned_empty
+from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches
+from tfcore.data.dataset import Split, aligned_empty
 from tfcore.errors import ConfigError
 
 SHAPE = (2, 3, 1)
 
 
 def examples(count: int, indices: np.ndarray | None = None) -> Examples:
-    """Example i has label i, and every pixel of its picture is i: the two can be held together."""
+    """Example i has label i, and every pixel of its picture is i, so that the two can be compared."""
     labels = np.arange(count, dtype=np.int32)
     images = np.broadcast_to(labels.reshape(-1, 1, 1, 1), (count, *SHAPE)).astype(np.uint8)
-    return Examples(tf.constant(images), tf.constant(labels), indices)
+    return Examples(Split(images, labels).batch_reader(), indices)
 
 
 def labels_of(batches: TrainingBatches, first_step: int, steps: int) -> list[list[int]]:
@@ -32,7 +31,7 @@ def labels_of(batches: TrainingBatches, first_step: int, steps: int) -> list[lis
 
 
 def largest_const_bytes(graph: tf.Graph) -> int:
-    """The largest constant in a graph or in any function that it calls."""
+    """Returns the size of the largest constant in a graph or in any function that it calls."""
     definition = graph.as_graph_def()
     nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
     return max((node.attr["value"].tensor.ByteSize() for node in nodes if node.op == "Const"), default=0)
@@ -78,8 +77,8 @@ def test_a_block_of_training_batches_has_a_static_shape_and_labels_that_fit() ->
     [((28, 28, 1), 100, 20), ((32, 32, 3), 128, 20), ((64, 64, 3), 100, 6), ((224, 224, 3), 64, 1)],
 )
 def test_blocks_are_as_long_as_their_memory_allows(shape: tuple[int, ...], batch_size: int, expected: int) -> None:
-    part = Examples(tf.zeros([1, *shape], tf.uint8), tf.zeros([1], tf.int32))
-    assert TrainingBatches(part, batch_size=batch_size, seed=0).block_steps == expected
+    split = Split(np.zeros([1, *shape], np.uint8), np.zeros([1], np.int32))
+    assert TrainingBatches(Examples(split.batch_reader()), batch_size=batch_size, seed=0).block_steps == expected
 
 
 def test_examples_with_indices_yield_only_those() -> None:
@@ -122,7 +121,7 @@ def test_a_batch_of_no_example_is_refused(batch_size: int) -> None:
 
 def test_no_picture_is_baked_into_the_pipeline() -> None:
     images = np.zeros((700, 32, 32, 3), np.uint8)  # 2.1 MB
-    pictures = Examples(tf.constant(images), tf.zeros([700], tf.int32), np.arange(600))
+    pictures = Examples(Split(images, np.zeros([700], np.int32)).batch_reader(), np.arange(600))
     batches = TrainingBatches(pictures, batch_size=8, seed=0)
     places = tf.TensorSpec([8], tf.int64)
     for function, spec in ((pictures.gather, places), (batches._block, tf.TensorSpec([], tf.int64))):
@@ -134,67 +133,12 @@ def test_no_picture_is_baked_into_the_pipeline() -> None:
     assert largest_const_bytes(tf.function(baked).get_concrete_function(places).graph) > 2_000_000
 
 
-def numbered(shape: tuple[int, ...], offset_bytes: int = 0) -> np.ndarray:
-    """0, 1, 2 … in a buffer so many bytes past a 64-byte boundary."""
-    size = int(np.prod(shape))
-    array = aligned_empty((size + offset_bytes,))[offset_bytes:].reshape(shape)
-    array[...] = np.arange(size).reshape(shape)
-    return array
-
-
-def test_an_aligned_array_is_borrowed() -> None:
-    array = numbered((4, 8))
-    tensor = as_tensor(array)
-    array[2, 3] = 255
-    np.testing.assert_array_equal(tensor, array)
-
-
-def test_a_borrowed_array_lives_as_long_as_its_tensor() -> None:
-    tensor = as_tensor(numbered((100, 1000)))
-    gc.collect()
-    others = [np.full((100, 1000), 77, np.uint8) for _ in range(20)]
-    np.testing.assert_array_equal(tensor, numbered((100, 1000)))
-    assert len(others) == 20
-
-
-@pytest.mark.parametrize(
-    ("array", "why"),
-    [
-        (numbered((4, 8), offset_bytes=1), "unaligned"),
-        (numbered((4, 8), offset_bytes=32), "aligned to less than TensorFlow wants"),
-        (numbered((8, 64))[:, :8], "not contiguous"),
-        (numbered((4, 8)).T, "not in C order"),
-    ],
-)
-def test_an_array_that_does_not_lie_well_is_copied(array: np.ndarray, why: str) -> None:
-    tensor = as_tensor(array)
-    before = array.copy()
-    array += 100
-    np.testing.assert_array_equal(tensor, before, err_msg=why)
-
-
-def test_a_read_only_array_is_copied() -> None:
-    array = numbered((4, 8))
-    array.flags.writeable = False
-    tensor = as_tensor(array)
-    array.flags.writeable = True
-    array += 100
-    np.testing.assert_array_equal(tensor, np.arange(32).reshape(4, 8))
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
-def test_a_tensor_keeps_dtype_and_shape(dtype: type) -> None:
-    tensor = as_tensor(np.ones((3, 5), dtype))
-    assert tensor.dtype == dtype
-    assert tensor.shape == (3, 5)
-
-
 def test_a_pipeline_holds_no_second_copy_of_the_pictures() -> None:
-    """tf.data's own rewriting would serialise the graph together with them."""
+    """The graph rewriting of tf.data would serialise the graph together with them."""
     count = 40_000
     images = aligned_empty((count, 32, 32, 3))
     images[:] = 1
-    part = Examples(as_tensor(images), tf.zeros([count], tf.int32))
+    part = Examples(Split(images, np.zeros([count], np.int32)).batch_reader())
     before = resident_bytes()
     next(TrainingBatches(part, batch_size=10, seed=0).from_step(0))
     next(iter(EvaluationBatches(part, batch_size=10)))
@@ -202,5 +146,5 @@ def test_a_pipeline_holds_no_second_copy_of_the_pictures() -> None:
 
 
 def resident_bytes() -> int:
-    """The memory that this process has now."""
+    """Returns the resident memory of this process."""
     return int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()

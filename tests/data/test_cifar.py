@@ -1,4 +1,4 @@
-"""The CIFAR readers: small files made here, and the published CIFAR-10."""
+"""The CIFAR readers, on small generated files and on the published CIFAR-10."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -161,5 +161,5 @@ def test_the_published_cifar10(real_data: Path) -> None:
     np.testing.assert_array_equal(np.bincount(dataset.train.labels), np.full(10, 5000))
     np.testing.assert_array_equal(np.bincount(dataset.test.labels), np.full(10, 1000))
     assert list(dataset.class_names) == CIFAR10_NAMES
-    # The mean of each channel as it is quoted everywhere; copies that were packed again differ in the fourth digit.
+    # The commonly quoted mean of each channel; copies that were compressed again differ in the fourth digit.
     np.testing.assert_allclose(dataset.train.images.mean((0, 1, 2)) / 255, [0.4914, 0.4822, 0.4465], atol=5e-4)

@@ -1,4 +1,4 @@
-"""Splits and data sets check themselves; a validation part is a stratified partition."""
+"""Splits and data sets check their arguments; a validation part is a stratified partition."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def test_aligned_empty_starts_on_a_boundary(shape: tuple[int, ...]) -> None:
 
 
 def test_no_array_is_promised_that_is_larger_than_the_machines_memory() -> None:
-    """Where the system promises any amount, as it may be told to, writing to it would end some process or other."""
+    """Where the system overcommits memory, writing to the array would end some process."""
     with pytest.raises(MemoryError, match=r"1000000000000000 bytes are more than this machine's \d+"):
         aligned_empty((10**15,))
 

@@ -1,4 +1,4 @@
-"""Downloading and unpacking, from a server on this machine."""
+"""Downloading and unpacking, from a local server."""
 
 import gzip
 import hashlib
@@ -194,7 +194,7 @@ def test_output_goes_to_standard_error(
     download.obtain("pair", tmp_path)
     out, err = capsys.readouterr()
     assert out == ""
-    assert "Downloading data" not in err  # what pooch would have logged
+    assert "Downloading data" not in err  # the log line of pooch
 
 
 HOSTILE = {

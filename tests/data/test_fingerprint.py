@@ -1,4 +1,4 @@
-"""Two data sets have one fingerprint if, and only if, they are the same."""
+"""Two data sets have the same fingerprint if and only if they are equal."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 from tfcore.data.dataset import Split
 from tfcore.data.fingerprint import fingerprint
-from tfcore.data.lazy import LazyPictures
+from tfcore.data.lazy import LazySplit
 
 IMAGES = np.arange(6 * 4 * 4 * 3, dtype=np.uint8).reshape(6, 4, 4, 3)
 LABELS = np.array([0, 1, 2, 0, 1, 2], np.int32)
@@ -19,7 +19,7 @@ def changed(place: tuple[int, ...]) -> np.ndarray:
     return images
 
 
-def test_equal_ones_have_the_same_whatever_lies_in_memory_how() -> None:
+def test_the_fingerprint_does_not_depend_on_memory_layout() -> None:
     strided = np.concatenate([IMAGES, IMAGES], axis=3)[..., :3]
     assert not strided.flags.c_contiguous
     assert fingerprint(Split(strided, LABELS)) == fingerprint(Split(IMAGES, LABELS))
@@ -36,7 +36,7 @@ def test_equal_ones_have_the_same_whatever_lies_in_memory_how() -> None:
         Split(IMAGES[[1, 0, 2, 3, 4, 5]], LABELS),
     ],
 )
-def test_whatever_differs_makes_another(other: Split) -> None:
+def test_any_difference_changes_the_fingerprint(other: Split) -> None:
     assert fingerprint(other) != fingerprint(Split(IMAGES, LABELS))
 
 
@@ -45,11 +45,10 @@ def lazy(folder: Path, *, sizes: tuple[int, ...] = (10, 20), names: tuple[str, .
     (folder / "class").mkdir(parents=True)
     for path, size_bytes in zip(paths, sizes, strict=True):
         path.write_bytes(bytes(size_bytes))
-    pictures = LazyPictures([str(path) for path in paths], (4, 4, 3), lambda _: IMAGES[0])
-    return fingerprint(Split(pictures, LABELS[:2]))
+    return fingerprint(LazySplit([str(path) for path in paths], LABELS[:2], (4, 4, 3), lambda _: IMAGES[0]))
 
 
-def test_of_pictures_in_files_names_and_sizes_count_and_not_where_they_lie(tmp_path: Path) -> None:
+def test_of_files_names_and_sizes_count_and_not_the_folder(tmp_path: Path) -> None:
     here = lazy(tmp_path / "here")
     assert lazy(tmp_path / "there") == here
     assert lazy(tmp_path / "longer", sizes=(10, 21)) != here

@@ -1,4 +1,4 @@
-"""Folders of picture files: which files count, what is refused, and that nothing is decoded before it is wanted."""
+"""Folders of picture files: which files are read, what is refused, and that pictures are decoded lazily."""
 
 import logging
 import os
@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from tfcore.data import pictures
-from tfcore.data.batches import EvaluationBatches, Examples, as_tensor, data_errors
+from tfcore.data.batches import EvaluationBatches, Examples, data_errors
 from tfcore.data.dataset import Dataset
+from tfcore.data.source import Source
 from tfcore.data.sources import folder as source
 from tfcore.errors import ConfigError, DataError
 
@@ -22,8 +23,13 @@ def read(path: Path, **settings: Any) -> Dataset:
     return source.folder(path, **{**defaults, **settings})
 
 
+def pixels(split: Source) -> np.ndarray:
+    """Every picture of the split."""
+    return split.read(np.arange(len(split)))
+
+
 def put(path: Path, value: int | tuple[int, int, int], size: tuple[int, int] = (4, 3)) -> None:
-    """A picture of one colour, of (W, H) pixels."""
+    """Saves a picture of one colour, of (W, H) pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L" if isinstance(value, int) else "RGB", size, value).save(path)
 
@@ -53,20 +59,20 @@ def test_train_and_test_side_by_side(split: Path) -> None:
     assert dataset.name == f"folder:{split}"
     assert dataset.class_names == ("cat", "dog")
     assert dataset.image_shape == (3, 4, 1)
-    np.testing.assert_array_equal(dataset.train.images[:][:, 0, 0, 0], [0, 10, 1, 11])
+    np.testing.assert_array_equal(pixels(dataset.train)[:, 0, 0, 0], [0, 10, 1, 11])
     np.testing.assert_array_equal(dataset.train.labels, [0, 1, 0, 1])
-    np.testing.assert_array_equal(dataset.test.images[:][:, 0, 0, 0], [0, 10])
+    np.testing.assert_array_equal(pixels(dataset.test)[:, 0, 0, 0], [0, 10])
     np.testing.assert_array_equal(dataset.test.labels, [0, 1])
 
 
 def test_a_share_is_held_out(classes: Path) -> None:
     dataset, again, other = (read(classes, test_share=0.25, seed=seed) for seed in (1, 1, 3))
-    train, test = dataset.train.images[:][:, 0, 0, 0], dataset.test.images[:][:, 0, 0, 0]
+    train, test = pixels(dataset.train)[:, 0, 0, 0], pixels(dataset.test)[:, 0, 0, 0]
     np.testing.assert_array_equal(np.sort([*train, *test]), [0, 1, 2, 3, 10, 11, 12, 13])
     np.testing.assert_array_equal(train // 10, dataset.train.labels)
     np.testing.assert_array_equal(dataset.test.labels, [0, 1])
-    np.testing.assert_array_equal(test, again.test.images[:][:, 0, 0, 0])
-    assert (test != other.test.images[:][:, 0, 0, 0]).any()
+    np.testing.assert_array_equal(test, pixels(again.test)[:, 0, 0, 0])
+    assert (test != pixels(other.test)[:, 0, 0, 0]).any()
     assert (np.diff(train) > 0).all()
 
 
@@ -85,8 +91,8 @@ def test_pictures_are_colour_unless_all_are_grey(split: Path) -> None:
     put(split / "test" / "dog" / "1.png", (1, 2, 3))
     dataset = read(split)
     assert dataset.image_shape == (3, 4, 3)
-    np.testing.assert_array_equal(dataset.train.images[:][:, 0, 0], [[v] * 3 for v in (0, 10, 1, 11)])
-    np.testing.assert_array_equal(dataset.test.images[:][2, 0, 0], [1, 2, 3])
+    np.testing.assert_array_equal(pixels(dataset.train)[:, 0, 0], [[v] * 3 for v in (0, 10, 1, 11)])
+    np.testing.assert_array_equal(pixels(dataset.test)[2, 0, 0], [1, 2, 3])
 
 
 def test_pictures_are_resized(split: Path) -> None:
@@ -95,7 +101,7 @@ def test_pictures_are_resized(split: Path) -> None:
         read(split)
     dataset = read(split, image_size=(5, 6))
     assert dataset.image_shape == (5, 6, 1)
-    np.testing.assert_array_equal(dataset.test.images[:][2], np.full((5, 6, 1), 99))
+    np.testing.assert_array_equal(pixels(dataset.test)[2], np.full((5, 6, 1), 99))
 
 
 def test_links_are_followed_and_hidden_files_not_seen(split: Path) -> None:
@@ -106,7 +112,7 @@ def test_links_are_followed_and_hidden_files_not_seen(split: Path) -> None:
     (split / "train" / ".git").mkdir()
     dataset = read(split)
     assert dataset.class_names == ("cat", "cow", "dog")
-    np.testing.assert_array_equal(dataset.train.images[:][:, 0, 0, 0], [0, 10, 10, 1, 11, 11, 1])
+    np.testing.assert_array_equal(pixels(dataset.train)[:, 0, 0, 0], [0, 10, 10, 1, 11, 11, 1])
 
 
 def test_what_is_no_picture_is_ignored_with_a_word(classes: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -165,7 +171,7 @@ def test_a_folder_whose_name_is_no_text_is_refused(split: Path) -> None:
 
 
 def spoil(split: Path) -> list[str]:
-    """Four bad pictures, two of which only decoding tells; their names in order."""
+    """Puts four bad pictures, two of which have good headers; returns their names in order."""
     noise = np.random.default_rng(0).integers(0, 256, (3, 4), np.uint8)
     cut, lying = split / "train" / "cat" / "cut.png", split / "train" / "dog" / "lying.png"
     for path in (cut, lying):
@@ -191,7 +197,7 @@ def test_bad_headers_are_counted_and_the_first_is_named(split: Path) -> None:
 def test_bad_pictures_are_left_out_where_that_is_asked_for(split: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = spoil(split)
     dataset = read(split, skip_bad_pictures=True)
-    np.testing.assert_array_equal(dataset.train.images[:][:, 0, 0, 0], [0, 10, 1, 11])
+    np.testing.assert_array_equal(pixels(dataset.train)[:, 0, 0, 0], [0, 10, 1, 11])
     np.testing.assert_array_equal(dataset.train.labels, [0, 1, 0, 1])
     assert len(dataset.test) == 2
     (record,) = caplog.records
@@ -214,7 +220,7 @@ def test_a_class_of_bad_pictures_only_is_refused(split: Path, skip: bool) -> Non
 def test_a_picture_that_fails_later_is_named(split: Path) -> None:
     dataset = read(split)
     (split / "test" / "dog" / "0.png").write_bytes(b"x")
-    examples = Examples(as_tensor(dataset.test.images), as_tensor(dataset.test.labels))
+    examples = Examples(dataset.test.batch_reader())
     with pytest.raises(DataError, match=r"^.*test/dog/0\.png cannot be used: it is none of .*$"):
         with data_errors([examples]):
             list(EvaluationBatches(examples, batch_size=2))
@@ -235,7 +241,7 @@ def test_nothing_is_decoded_before_it_is_wanted(split: Path, monkeypatch: pytest
     monkeypatch.setattr(source, "decode", forbidden)
     dataset = read(split)
     assert decoded == []
-    dataset.train.images[np.array([1])]
+    dataset.train.read(np.array([1]))
     assert decoded == [f"{split}/train/dog/0.png"]
 
 
@@ -247,10 +253,10 @@ def test_memory_does_not_grow_with_the_pixels(tmp_path: Path) -> None:
     tracemalloc.start()
     dataset = read(tmp_path, skip_bad_pictures=True)
     for start in range(0, 20, 2):
-        dataset.train.images[start : start + 2]
+        dataset.train.read(np.arange(start, start + 2))
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert dataset.train.images.nbytes == 50_000_000
+    assert dataset.train.nbytes == 50_000_000
     assert peak_bytes < 12_000_000
 
 

@@ -1,4 +1,4 @@
-"""The IDX reader: small files made here, and the published MNIST."""
+"""The IDX reader, on small generated files and on the published MNIST."""
 
 import gzip
 import struct
@@ -34,7 +34,7 @@ def write(folder: Path, compressed: bool) -> None:
 
 
 def replace(folder: Path, name: str, data: bytes, compressed: bool) -> None:
-    """Writes one file, so or so."""
+    """Writes one file, plain or compressed."""
     if compressed:
         (folder / f"{name}.gz").write_bytes(gzip.compress(data, 1))
     else:
@@ -226,6 +226,6 @@ def test_the_published_mnist(real_data: Path) -> None:
     assert dataset.test.images.shape == (10_000, 28, 28, 1)
     assert dataset.train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert dataset.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
-    # The mean as it is quoted everywhere.
+    # The commonly quoted mean.
     assert round(float(dataset.train.images.mean()) / 255, 4) == 0.1307
     assert dataset.class_names[5] == "5"

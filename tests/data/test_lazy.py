@@ -1,4 +1,4 @@
-"""Pictures that stay in their files: the same rows as an array, in batches as in statistics, and in little memory."""
+"""Pictures in files: the same rows as an array, in batches and in statistics, and in little memory."""
 
 import gc
 import subprocess
@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from tensorflow.python.ops import script_ops
 
-from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, as_tensor, data_errors
+from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset, Split
-from tfcore.data.lazy import LazyPictures
+from tfcore.data.lazy import LazySplit
 from tfcore.data.statistics import channel_statistics, mean_picture
 from tfcore.errors import ConfigError, DataError
 
@@ -27,7 +27,7 @@ LABELS = np.arange(20, dtype=np.int32)
 BAD = 13
 
 
-def pictures(*, bad: int | None = None, calls: list[str] | None = None) -> LazyPictures:
+def pictures(*, bad: int | None = None, calls: list[str] | None = None, labels: np.ndarray = LABELS) -> LazySplit:
     """ARRAY as if each picture were a file called by its number."""
 
     def read(path: str) -> np.ndarray:
@@ -37,40 +37,56 @@ def pictures(*, bad: int | None = None, calls: list[str] | None = None) -> LazyP
             raise DataError(f"{path}.png cannot be used.")
         return ARRAY[int(path)]
 
-    return LazyPictures([str(number) for number in range(20)], (3, 2, 3), read)
+    return LazySplit([str(number) for number in range(20)], labels, (3, 2, 3), read)
 
 
-def test_they_look_like_an_array() -> None:
-    lazy = pictures()
-    assert (lazy.shape, lazy.ndim, lazy.dtype, len(lazy)) == (ARRAY.shape, ARRAY.ndim, ARRAY.dtype, len(ARRAY))
-    assert lazy.nbytes == ARRAY.nbytes
-    assert lazy.error is None
+def test_a_split_in_files_answers_as_one_in_memory_does() -> None:
+    lazy, split = pictures(), Split(ARRAY, LABELS)
+    for one in (lazy, lazy.first(20)):
+        assert (len(one), one.image_shape, one.nbytes) == (len(split), split.image_shape, split.nbytes)
+        np.testing.assert_array_equal(one.labels, split.labels)
 
 
-@given(st.one_of(st.lists(st.integers(0, 19)), st.slices(20)))
-def test_rows_are_those_of_the_array(rows: list[int] | slice) -> None:
-    wanted = rows if isinstance(rows, slice) else np.array(rows, np.int64)
-    found = pictures()[wanted]
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, ARRAY[wanted])
+@pytest.mark.parametrize(
+    ("count", "labels", "message"),
+    [
+        (1, LABELS[:2], "1 images and 2 labels"),
+        (0, LABELS[:0], "at least one example"),
+        (2, LABELS[:2].astype(np.int64), "`labels` must be int32"),
+    ],
+)
+def test_labels_are_checked_as_in_memory(count: int, labels: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        LazySplit(["a"] * count, labels, (3, 2, 3), lambda _: ARRAY[0])
+    with pytest.raises(DataError, match=message):
+        Split(ARRAY[:count], labels)
+
+
+@given(st.lists(st.integers(0, 19)))
+def test_rows_are_those_of_the_array(rows: list[int]) -> None:
+    wanted = np.array(rows, np.int64)
+    for split in (pictures(), Split(ARRAY, LABELS)):
+        found = split.read(wanted)
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, ARRAY[wanted])
 
 
 def test_a_picture_is_read_once_for_all_its_places() -> None:
     calls: list[str] = []
-    pictures(calls=calls)[np.array([7, 3, 7, 7])]
+    pictures(calls=calls).read(np.array([7, 3, 7, 7]))
     assert sorted(calls) == ["3", "7"]
 
 
 def test_statistics_are_those_of_the_array() -> None:
-    rows = np.array([1, 4, 19, 7])
-    np.testing.assert_array_equal(mean_picture(pictures(), rows), mean_picture(ARRAY, rows))
-    for lazy, eager in zip(channel_statistics(pictures(), rows), channel_statistics(ARRAY, rows), strict=True):
+    rows, split = np.array([1, 4, 19, 7]), Split(ARRAY, LABELS)
+    np.testing.assert_array_equal(mean_picture(pictures(), rows), mean_picture(split, rows))
+    for lazy, eager in zip(channel_statistics(pictures(), rows), channel_statistics(split, rows), strict=True):
         np.testing.assert_array_equal(lazy, eager)
 
 
 @pytest.mark.parametrize("indices", [None, np.array([2, 3, 5, 7, 11])], ids=["all", "some"])
 def test_batches_are_those_of_the_array(indices: np.ndarray | None) -> None:
-    parts = [Examples(as_tensor(images), as_tensor(LABELS), indices) for images in (pictures(), ARRAY)]
+    parts = [Examples(split.batch_reader(), indices) for split in (pictures(), Split(ARRAY, LABELS))]
     evaluated = [EvaluationBatches(part, batch_size=6) for part in parts]
     batches = [TrainingBatches(part, batch_size=6, seed=1) for part in parts]
     assert (batches[0].block_steps, batches[1].block_steps) == (1, 20)
@@ -84,7 +100,7 @@ def test_batches_are_those_of_the_array(indices: np.ndarray | None) -> None:
 
 
 def test_the_error_of_a_picture_comes_out_of_a_compiled_call() -> None:
-    examples = Examples(pictures(bad=BAD), tf.constant(LABELS))
+    examples = Examples(pictures(bad=BAD).batch_reader())
 
     @tf.function
     def total(iterator: tf.data.Iterator) -> tf.Tensor:
@@ -100,12 +116,12 @@ def test_the_error_of_a_picture_comes_out_of_a_compiled_call() -> None:
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    with pytest.raises(tf.errors.InvalidArgumentError), data_errors([Examples(pictures(), tf.constant(LABELS))]):
+    with pytest.raises(tf.errors.InvalidArgumentError), data_errors([Examples(pictures().batch_reader())]):
         tf.debugging.assert_equal(tf.constant(1), tf.constant(2))
 
 
 def test_another_error_is_not_blamed_on_a_picture_that_failed_before() -> None:
-    examples = Examples(pictures(bad=BAD), tf.constant(LABELS))
+    examples = Examples(pictures(bad=BAD).batch_reader())
     with pytest.raises(DataError, match=r"^13\.png"), data_errors([examples]):
         list(EvaluationBatches(examples, batch_size=4))
     assert examples.error is not None
@@ -117,33 +133,30 @@ def test_lack_of_memory_is_told() -> None:
     def read(path: str) -> np.ndarray:
         raise MemoryError(path)
 
-    lazy = LazyPictures(["a"], (3, 2, 3), read)
-    with (
-        pytest.raises(DataError, match="not enough memory to decode a batch"),
-        data_errors([Examples(lazy, LABELS[:1])]),
-    ):
-        list(EvaluationBatches(Examples(lazy, tf.constant(LABELS[:1])), batch_size=1))
+    examples = Examples(LazySplit(["a"], LABELS[:1], (3, 2, 3), read).batch_reader())
+    with pytest.raises(DataError, match="not enough memory to decode a batch"), data_errors([examples]):
+        list(EvaluationBatches(examples, batch_size=1))
 
 
 def test_the_first_ones_are_read_no_sooner() -> None:
     calls: list[str] = []
-    split = Split(pictures(calls=calls), LABELS % 2)
+    split = pictures(calls=calls, labels=LABELS % 2)
     taken = Dataset("lazy", split, split, ("a", "b")).take(train_examples=5, test_examples=20)
     assert calls == []
     assert (len(taken.train), len(taken.test)) == (5, 20)
-    np.testing.assert_array_equal(taken.train.images[:], ARRAY[:5])
+    np.testing.assert_array_equal(taken.train.read(np.arange(5)), ARRAY[:5])
     with pytest.raises(ConfigError, match=r"`train_examples` must be at most 20, as many as lazy has. Received 21"):
         Dataset("lazy", split, split, ("a", "b")).take(train_examples=21)
 
 
 def test_nothing_piles_up() -> None:
-    """Neither threads, nor what TensorFlow keeps of Python functions, nor the pictures of one run after another."""
-    alive: list[weakref.ref[LazyPictures]] = []
+    """Threads, Python functions that TensorFlow keeps, and the splits of earlier runs stay constant in number."""
+    alive: list[weakref.ref[LazySplit]] = []
 
     def run() -> None:
         lazy = pictures()
         alive.append(weakref.ref(lazy))
-        examples = Examples(lazy, tf.constant(LABELS))
+        examples = Examples(lazy.batch_reader())
         for _ in EvaluationBatches(examples, batch_size=6):
             pass
         next(TrainingBatches(examples, batch_size=6, seed=0).from_step(0))
@@ -154,7 +167,7 @@ def test_nothing_piles_up() -> None:
         gc.collect()
         for thread in set(threading.enumerate()) - threads:
             if thread.name.startswith("pictures"):
-                thread.join(10)  # they are told to end when their pictures go
+                thread.join(10)  # they end when their split is freed
         left = sum(reference() is not None for reference in alive)
         reading = sum(thread.name.startswith("pictures") for thread in threading.enumerate())
         return reading, script_ops._py_funcs.size(), left
@@ -172,14 +185,14 @@ import resource, sys
 import numpy as np
 import tensorflow as tf
 from pathlib import Path
-from tfcore.data.batches import Examples, TrainingBatches, as_tensor
+from tfcore.data.batches import Examples, TrainingBatches
 from tfcore.data.dataset import Split
 from tfcore.data.sources.folder import folder
 
 HEADROOM_BYTES, MODE = int(sys.argv[2]), sys.argv[3]
 data = folder(Path(sys.argv[1]), image_size=None, test_share=0.5, seed=0, skip_bad_pictures=False)
-images = data.train.images
-assert images.nbytes >= 3 * HEADROOM_BYTES, images.nbytes
+split = data.train
+assert split.nbytes >= 3 * HEADROOM_BYTES, split.nbytes
 batch_size = 4
 weights = tf.Variable(tf.zeros([int(np.prod(data.image_shape)), 1]))
 
@@ -190,21 +203,21 @@ def step(images):
     weights.assign_sub(1e-9 * tape.gradient(loss, weights))
 
 def epoch(split, steps):
-    examples = Examples(as_tensor(split.images), as_tensor(split.labels))
+    examples = Examples(split.batch_reader())
     for _, (pictures, _) in zip(range(steps), TrainingBatches(examples, batch_size=batch_size, seed=0).from_step(0)):
         step(pictures)
 
-epoch(data.train.first(8), 4)  # TensorFlow's threads and their pools are there before the limit is
+epoch(split.first(8), 4)  # starts TensorFlow's threads before the limit is set
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
 limit_bytes = int(status["VmData"].split()[0]) * 1024 + HEADROOM_BYTES
 resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
 try:
     if MODE == "held":
-        held = np.empty(images.shape, np.uint8)
+        held = np.empty((len(split), *split.image_shape), np.uint8)
         for start in range(0, len(held), 8):
-            held[start : start + 8] = images[start : start + 8]
-        images = held
-    epoch(Split(images, data.train.labels), len(images) // batch_size)
+            held[start : start + 8] = split.read(np.arange(start, min(start + 8, len(held))))
+        split = Split(held, split.labels)
+    epoch(split, len(split) // batch_size)
 except MemoryError:
     print("out of memory")
 else:

@@ -1,4 +1,4 @@
-"""Pictures in .npz files: Keras's layout, and every claim compared with the file before memory is taken."""
+"""Pictures in .npz files: Keras's layout, and headers compared with the file before memory is allocated."""
 
 import io
 import struct
@@ -31,7 +31,7 @@ def save(path: Path, packed: bool = True, **arrays: Any) -> Path:
 
 
 def changed(**arrays: Any) -> dict[str, Any]:
-    """ARRAYS with others in their place; None takes one out."""
+    """Returns ARRAYS with some replaced; None removes one."""
     return {name: array for name, array in {**ARRAYS, **arrays}.items() if array is not None}
 
 
@@ -158,7 +158,7 @@ def test_nothing_is_allocated_for_a_lying_header(
 
 
 def directory_entry(data: bytes) -> int:
-    """Where the zip's directory tells about x_train, the first of its members."""
+    """Returns the offset of the directory entry of x_train, the first member."""
     return data.index(b"PK\x01\x02")
 
 
@@ -231,7 +231,7 @@ def test_one_wrong_byte_is_an_error_in_one_line_or_none(tmp_path: Path, place: i
     path.write_bytes(data)
     message = ""
     try:
-        assert len(read(path).train) in (6, 3)  # 3 where x_test and y_test are no longer called so
+        assert len(read(path).train) in (6, 3)  # 3 where x_test and y_test have lost their names
     except DataError as error:
         message = str(error)
     assert "\n" not in message

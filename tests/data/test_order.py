@@ -50,7 +50,7 @@ def test_no_index_is_repeated_where_the_raw_op_fails(examples: int, seed: int) -
 def test_batches_laid_end_to_end_are_the_epochs_laid_end_to_end(
     examples: int, batch_size: int, start: int, seed: int
 ) -> None:
-    first = start * examples  # any epoch may be the first to look at
+    first = start * examples  # any epoch may be the first
     batches = [indices(seed, first + step * batch_size, batch_size, examples) for step in range(4)]
     epochs = [epoch(seed, start + number, examples) for number in range(-(-4 * batch_size // examples))]
     np.testing.assert_array_equal(np.concatenate(batches), np.concatenate(epochs)[: 4 * batch_size])
@@ -77,7 +77,7 @@ def test_seeds_and_epochs_have_orders_of_their_own() -> None:
 
 
 def test_the_pinned_order() -> None:
-    # Whoever changes these numbers changes the results of every seed, and breaks the resuming of every run.
+    # Changing these numbers changes the results of every seed, and breaks the resuming of every run.
     pinned = [0, 2, 1, 4, 8, 3, 9, 7, 6, 5, 0, 7, 9, 3, 6, 8, 1, 5, 2, 4]
     assert indices(0, 0, 20, 10).tolist() == pinned
     assert indices(7, 8, 8, 5).tolist() == [0, 3, 4, 0, 1, 3, 2, 0]
@@ -97,7 +97,7 @@ def true_permutation(seed: int, number: int) -> np.ndarray:
 
 
 def chi_square_z(differences: np.ndarray) -> float:
-    """How many sigmas the differences modulo MANY are from an even spread over the bins."""
+    """Computes by how many sigmas the differences modulo MANY deviate from an even spread over the bins."""
     counts = np.bincount(differences % MANY * BINS // MANY, minlength=BINS)
     expected = len(differences) / BINS
     return (((counts - expected) ** 2 / expected).sum() - (BINS - 1)) / np.sqrt(2 * (BINS - 1))
@@ -112,7 +112,7 @@ def next_epoch_z(take: Order, seed: int) -> float:
 
 
 def class_count_variance(take: Order, seed: int) -> float:
-    """Of how often a class comes in a batch of 100, when the examples are sorted by ten classes."""
+    """Tests how often a class occurs in a batch of 100, when the examples are sorted by ten classes."""
     classes = np.stack([take(seed, number) for number in range(EPOCHS)]) // (MANY // 10)
     counts = [np.bincount(batch, minlength=10) for batch in classes.reshape(-1, 100)]
     return float(np.square(np.array(counts) - 10).mean())

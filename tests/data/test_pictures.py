@@ -1,4 +1,4 @@
-"""Picture files as arrays: what is converted is told, and a header is checked before anything is decoded."""
+"""Reading picture files: conversions are reported, and a header is checked before decoding."""
 
 import os
 import struct
@@ -51,7 +51,7 @@ def test_a_palette_of_greys_is_grey(tmp_path: Path, extension: str) -> None:
     assert notes == ()
 
 
-def test_a_jpeg_is_read_whatever_it_is_called(tmp_path: Path) -> None:
+def test_a_jpeg_is_recognised_by_content(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", np.full((9, 7, 3), 100, np.uint8), format="JPEG")
     pixels, notes = pictures.read_picture(path, (9, 7, 3))
     assert abs(pixels.astype(int) - 100).max() <= 2
@@ -114,7 +114,7 @@ def test_black_and_white_is_grey(tmp_path: Path) -> None:
 
 
 def png(width: int, height: int, data: bytes = b"") -> bytes:
-    """A PNG whose header claims a size, over pixels that need not be there."""
+    """Makes a PNG whose header claims a size that its data need not have."""
     parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(data))]
     chunks = [
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -178,7 +178,7 @@ def test_a_jpeg_is_turned_upright(tmp_path: Path, orientation: int, extension: s
 
 
 def test_a_jpeg_of_endless_scans_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of a few bytes, and each passing over every pixel."""
+    """Each scan has a few bytes and passes over every pixel."""
     whole = save(tmp_path / "a.jpg", np.zeros((64, 64), np.uint8), progressive=True).read_bytes()
     scan = whole[whole.rindex(b"\xff\xda") : -2]
     for count, name in ((90, "b.jpg"), (200_000, "c.jpg")):
@@ -192,7 +192,7 @@ def test_a_jpeg_of_endless_scans_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_file_too_large_for_a_picture_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (tmp_path / "a.png").open("wb") as file:
-        file.truncate(10**13)  # which takes no room on the disk
+        file.truncate(10**13)  # a sparse file
     monkeypatch.setattr("PIL.Image.open", forbidden)
     with pytest.raises(DataError, match=r"a\.png must have at most 1073741824 bytes\. It has 10000000000000\."):
         pictures.read_header(tmp_path / "a.png")

@@ -1,4 +1,4 @@
-"""The data folder's scratch folder: one process at a time, and nothing left by any."""
+"""The scratch folder: one process at a time, and nothing is left behind."""
 
 import subprocess
 import sys
@@ -61,7 +61,7 @@ def test_another_process_is_waited_for_and_its_files_are_let_alone(tmp_path: Pat
             assert second.stdin is not None
             assert second.stderr is not None
             assert second.stdout is not None
-            second.stdin.close()  # it holds the folder for no longer than it must
+            second.stdin.close()  # lets it release the folder
             assert second.stderr.readline() == f"Waiting for another process that works in {tmp_path}.\n"
             assert len(list(tmp_path.glob(".scratch-*/half"))) == 1
             first.communicate("")

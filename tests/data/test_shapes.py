@@ -1,4 +1,4 @@
-"""The drawn data set is always the same, balanced, and gives the class away by outline only."""
+"""The drawn data set is reproducible and balanced, and only the outline depends on the class."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Data sets written as text, .npz and pictures: read back they are the same; written whole or not at all."""
+"""Data sets written as text, .npz and pictures are equal when read back, and written completely or not at all."""
 
 import os
 from collections import Counter
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tfcore.data import writers
 from tfcore.data.dataset import Dataset, Split
-from tfcore.data.lazy import LazyPictures
+from tfcore.data.lazy import LazySplit
+from tfcore.data.source import Source
 from tfcore.data.sources.folder import folder
 from tfcore.data.sources.npz import npz
 from tfcore.data.sources.text import text
@@ -54,10 +55,11 @@ def test_what_was_written_is_read(tmp_path: Path, form: str, shape: tuple[int, i
     assert os.listdir(tmp_path) == ["out"]
 
 
-def contents(split: Split, names: tuple[str, ...]) -> Counter[tuple[str, bytes]]:
-    """How often each picture stands in each class."""
+def contents(split: Source, names: tuple[str, ...]) -> Counter[tuple[str, bytes]]:
+    """Counts each picture in each class."""
     labels = split.labels.tolist()
-    return Counter((names[label], image.tobytes()) for image, label in zip(split.images[:], labels, strict=True))
+    images = split.read(np.arange(len(split)))
+    return Counter((names[label], image.tobytes()) for image, label in zip(images, labels, strict=True))
 
 
 @SHAPES
@@ -78,15 +80,15 @@ def test_pictures_in_files_are_read_a_few_at_a_time(tmp_path: Path, form: str) -
     data = dataset((4, 4, 3))
     asked: list[int] = []
 
-    class Counted(LazyPictures):
-        def __getitem__(self, rows: Any) -> np.ndarray:
-            found = super().__getitem__(rows)
-            asked.append(len(found))
-            return found
+    class Counted(LazySplit):
+        def read(self, indices: np.ndarray) -> np.ndarray:
+            asked.append(len(indices))
+            return super().read(indices)
 
     numbers = [str(number) for number in range(300)]
-    lazy = Counted(numbers, (4, 4, 3), lambda number: data.train.images[int(number)])
-    writers.write(Dataset("lazy", Split(lazy, data.train.labels), data.test, NAMES), form, tmp_path / "out")
+    images = data.train.read(np.arange(300))
+    lazy = Counted(numbers, data.train.labels, (4, 4, 3), lambda number: images[int(number)])
+    writers.write(Dataset("lazy", lazy, data.test, NAMES), form, tmp_path / "out")
     assert asked == [256, 44]
     assert len(read(form, tmp_path / "out").train) == 300
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from benchmarks import small_disk
-from benchmarks.disks import COMMAND, PAGE_BYTES, Campaign
 from tfcore.data import download
+from tools.reliability import small_disk
+from tools.reliability.disks import COMMAND, PAGE_BYTES, Campaign
 
 STEP = 13  # where the faults come: between the checkpoints of steps 10 and 15
 NEWEST = "the same command with --run_dir=run goes on from the checkpoint of step 10."
@@ -151,7 +151,7 @@ WRITING = {
     **{kind: ("export", "--run_dir=run", f"--format={kind}") for kind in ("h5", "npz", "safetensors", "saved_model")},
     **{kind: ("convert", *PICTURES, f"--format={kind}") for kind in ("text", "png")},
     "npz of pictures": ("convert", *PICTURES, "--format=npz"),
-    "sheet": ("show", "--dataset=shapes"),
+    "sheet": ("show", "examples", "--dataset=shapes"),
 }
 ENDINGS = {"h5": ".h5", "npz": ".npz", "safetensors": ".safetensors", "npz of pictures": ".npz", "sheet": ".png"}
 

@@ -5,13 +5,13 @@ import pathlib
 import subprocess
 import sys
 
-from benchmarks import disks
+from tools.reliability import disks, write_page
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Small file systems need a namespace, and one thread for whoever enters it, so the cases have a process of their own.
 ENTER = """
 import sys
-from benchmarks import small_disk
+from tools.reliability import small_disk
 small_disk.enter()
 import pytest
 sys.exit(pytest.main(sys.argv[1:]))
@@ -26,7 +26,7 @@ def test_the_cases_that_need_disks_of_their_own() -> None:
 
 
 def test_the_figures_are_of_this_run_and_end_in_every_place() -> None:
-    measured = json.loads(disks.FIGURES.read_text(encoding="utf-8"))
+    measured = json.loads((write_page.RECORDS / "disks.json").read_text(encoding="utf-8"))
     assert measured["flags"] == list(disks.FLAGS)
     assert measured["ended_at"].keys() == disks.PLACES.keys() - {"pictures"}  # of which the campaign's run has none
     assert sum(measured["ended_at"].values()) == measured["tried"] == measured["survived"]

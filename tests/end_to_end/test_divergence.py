@@ -15,6 +15,7 @@ from tfcore.config import RunConfig
 from tfcore.data.sources.shapes import shapes
 from tfcore.layers import Flatten, Linear
 from tfcore.modules import named_variables
+from tfcore.run.parts import Parts
 from tfcore.run.session import Session
 from tfcore.training.checkpoints import steps_in
 from tfcore.training.divergence import DivergedError
@@ -71,7 +72,7 @@ def trained(folder: pathlib.Path, config: RunConfig = CONFIG, **settings: Any) -
 def first_step_with(folder: pathlib.Path, example: int) -> int:
     """Completed steps after the first batch that holds the example."""
     with RunFolder(folder) as held:
-        batches = Session(resolve(CONFIG), held, Console(quiet=True), model=Fragile).training_batches()
+        batches = Session(resolve(CONFIG), held, Console(quiet=True), model=Fragile).parts.training_batches()
     return next(step + 1 for step in range(CONFIG.steps or 0) if example in batches.numbers(step))
 
 
@@ -121,8 +122,8 @@ def test_without_a_checkpoint_the_replay_begins_at_the_start(
 def spoiling(name: str, value: float, step: int) -> Any:
     """Events that write a bad number into a variable, as no training step does."""
 
-    def events(session: Session) -> list[Event]:
-        variables = {**named_variables(session.model), **session.step.optimizer.variables}
+    def events(parts: Parts) -> list[Event]:
+        variables = {**named_variables(parts.model), **parts.step.optimizer.variables}
         return [Event("spoil", Schedule(step), lambda _: variables[name].assign(variables[name] * value))]
 
     return events

@@ -115,7 +115,7 @@ def test_marks_are_read_off_the_comment_above_a_block() -> None:
         pages.blocks("<!-- not run: wait; it takes hours -->\n    a\n")
 
 
-NAMED = re.compile(r"`((?:tfcore|tests|benchmarks|docs|examples|recipes|requirements|\.ci)/[\w./-]*)(?::(\w+))?`")
+NAMED = re.compile(r"`((?:tfcore|tests|benchmarks|tools|docs|examples|recipes|requirements|\.ci)/[\w./-]*)(?::(\w+))?`")
 
 
 @pytest.mark.parametrize("page", sorted([*DOCS.glob("*.md"), pages.ROOT / "BUILD.md"]), ids=lambda page: page.name)

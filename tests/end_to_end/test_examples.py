@@ -1,7 +1,9 @@
 """The examples, run as their reader runs them."""
 
+import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from typing import Any
@@ -48,3 +50,32 @@ def test_the_pseudo_digit_needs_a_run(tmp_path: pathlib.Path) -> None:
     assert done.stderr.splitlines()[-1].endswith("nowhere is not a run folder: it has no readable config.flags.")
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_notebook_trains_a_class_of_its_own_cell(tmp_path: pathlib.Path) -> None:
+    command = [sys.executable, "-W", "error", ROOT / "tests" / "support" / "notebook.py"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+    done = subprocess.run(
+        [*command, ROOT / "examples" / "own_network.ipynb"], check=False, capture_output=True, text=True,
+        cwd=tmp_path, env=environment, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    assert (run / "report.html").is_file()
+    lines = done.stdout.splitlines()
+    (curve,) = [line for line in lines if line.startswith("validation accuracy: ")]
+    accuracy = [float(value) for value in curve.partition(": ")[2].split(", ")]
+    assert len(accuracy) == 10
+    assert accuracy[-1] > 0.7
+    predicted = [re.fullmatch(r"(\w+): predicted (\w+), (\d+)%", line) for line in lines[-5:]]
+    assert all(predicted)
+    assert (
+        sum(found[1] == found[2] for found in predicted if found) >= 2
+    )  # of five; guessing is that good once in twelve times
+
+
+def test_the_notebook_is_stored_without_results() -> None:
+    notebook = json.loads((ROOT / "examples" / "own_network.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) == 4
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchmarks.faulting.same_run import curves, differences, metrics, variables
 from tfcore.build.configuration import resolve
 from tfcore.config import RunConfig
 from tfcore.run.session import Session
 from tfcore.training.checkpoints import steps_in
 from tfcore.training.run_folder import RunFolder
+from tools.reliability.run_differences import curves, differences, metrics, variables
 
 # 9,000 training examples; neither the batch nor an interval divides them or a stopping step.
 CONFIG = RunConfig(

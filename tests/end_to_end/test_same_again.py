@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.faulting import same_run
+from tools.reliability import run_differences
 
 FLAGS = {
     "cnn": (
@@ -20,7 +20,7 @@ FLAGS = {
 def test_the_same_command_gives_the_same_bytes(command: Any, tmp_path: pathlib.Path, name: str) -> None:
     for run in ("one", "other"):
         command("train", *FLAGS[name], "--batch_size=8", "--steps=1000", f"--run_dir={run}")
-    assert same_run.all_differences(tmp_path / "one", tmp_path / "other") == []
+    assert run_differences.all_differences(tmp_path / "one", tmp_path / "other") == []
 
 
 def test_pictures_in_files_train_where_ops_must_be_deterministic(command: Any, tmp_path: pathlib.Path) -> None:
@@ -28,5 +28,5 @@ def test_pictures_in_files_train_where_ops_must_be_deterministic(command: Any, t
     flags = ("--dataset=folder:p", *FLAGS["cnn"][:4], "--batch_size=20", "--steps=30", "--deterministic")
     for run in ("one", "other"):
         command("train", *flags, f"--run_dir={run}")
-    assert same_run.all_differences(tmp_path / "one", tmp_path / "other") == []
+    assert run_differences.all_differences(tmp_path / "one", tmp_path / "other") == []
     assert "--deterministic=true" in (tmp_path / "one" / "config.flags").read_text()

@@ -1,4 +1,4 @@
-"""Sheets of pictures: the pixels of every tile where they belong, and a file whole or not at all."""
+"""Sheets of pictures: every tile is at its place, and files are written completely or not at all."""
 
 import math
 import resource
@@ -183,7 +183,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, name: str, reason: st
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, allowed[1]))  # bytes of a file, as if there were no room for more
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, allowed[1]))  # bytes of a file, as on a full disk
     try:
         with pytest.raises(RunError, match="cannot be written: File too large"):
             drawing.save(Image.fromarray(COLOUR), tmp_path / "x.png")

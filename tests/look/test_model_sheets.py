@@ -1,4 +1,4 @@
-"""Filters of models that are not built as ours are."""
+"""Filters of models with unusual structure."""
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,7 @@ PLAN = Architecture("own", (8, 8, 3), ("cat", "dog"), "unit")
 
 
 class Uncalled(tf.Module):
-    """A layer that is used in another way than by a call."""
+    """A layer whose `__call__` is never used."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Uncalled(tf.Module):
 
 
 class Net(tf.Module):
-    """Its last layer that is called, a convolution where there is one, does not give the logits."""
+    """A model whose last called layer, a convolution or none, does not compute the logits."""
 
     def __init__(self, conv: Conv2D | None) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
-"""What a run shows beside its curves: the parts asked for, at their steps, and nothing of it in the weights."""
+"""Summaries beside the curves: the requested parts, at their steps, without any effect on the weights."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,10 @@ from tfcore.build.configuration import resolve
 from tfcore.config import SUMMARIES, RunConfig
 from tfcore.data.dataset import Dataset, Split
 from tfcore.layers import Linear
-from tfcore.look import album
+from tfcore.look import album, prediction_sheets
 from tfcore.modules import named_variables
 from tfcore.run.session import Session
-from tfcore.training import log_files
+from tfcore.training import evaluation, log_files
 from tfcore.training.divergence import DivergedError
 from tfcore.training.run_folder import RunFolder
 
@@ -29,31 +30,31 @@ CONFIG = RunConfig(
     model="mlp", hidden=(4,), batch_size=10, steps=9, precision="float32", xla="off", log_every_steps=4,
     observe_every_steps=2, checkpoint_every_epochs=0.25,
 )  # fmt: skip
-MARKS = {  # what stands in the tags of each part
+MARKS = {  # part of the tags of each summary
     "norms": "_norm/", "histograms": "weights/", "images": "batch", "pr_curves": "/pr_curves", "graph": "graph",
     "hparams": "_hparams_", "text": "configuration",
 }  # fmt: skip
 
 
 def data(shape: tuple[int, ...] = (5, 4, 1), names: Sequence[str] = ("one", "two", "never")) -> Dataset:
-    """Noise of the first two classes."""
+    """Makes noise of the first two classes."""
     draw = np.random.default_rng(0)
     splits = [Split(draw.integers(0, 256, (n, *shape), np.uint8), (np.arange(n) % 2).astype(np.int32)) for n in (80, 9)]
     return Dataset("noise", *splits, tuple(names))
 
 
 def run(folder: Path, config: RunConfig, *, examples: Dataset | None = None, **options: Any) -> bytes:
-    """Trains, and gives back the variables of the model."""
+    """Trains, and returns the bytes of the model's variables."""
     model = options.pop("model", None)
     with RunFolder(folder) as held:
         quiet = Console(quiet=True)
         session = Session(resolve(config), held, quiet, data=examples or data(), model=model)
         session.run(**options)
-    return b"".join(variable.numpy().tobytes() for variable in named_variables(session.model).values())
+    return b"".join(variable.numpy().tobytes() for variable in named_variables(session.parts.model).values())
 
 
 def events(folder: Path) -> list[tuple[str, int, str, bytes]]:
-    """Split, step, tag and contents of each thing in the event files, but for what depends on clocks."""
+    """Reads split, step, tag and contents of all summaries in the event files, without those that depend on clocks."""
     found = []
     for path in sorted(folder.rglob("events.out.tfevents.*")):
         log_files.check_records(path)
@@ -69,7 +70,7 @@ def events(folder: Path) -> list[tuple[str, int, str, bytes]]:
 
 
 class Crowded(tf.Module):
-    """A model that holds what a graph would carry whole, and parts that do not look like ours."""
+    """A model with a large constant, names with blanks, and a module that returns a tuple."""
 
     def __init__(self, image_shape: tuple[int, int, int], classes: int, *, seed: int) -> None:
         super().__init__(name="_crowded")
@@ -86,13 +87,13 @@ class Crowded(tf.Module):
 
 
 class Count(tf.Module):
-    """Gives something else than one tensor of numbers with a point."""
+    """Returns something else than one floating tensor."""
 
     def __call__(self, x: tf.Tensor) -> tuple[tf.Tensor, str]:
         return tf.size(x), "pixels"
 
 
-def test_a_model_unlike_ours_is_looked_at_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusual_model_is_observed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_files, "_LARGEST_BYTES", 200_000)  # less than the model's constants
     for pause_step in (3, None):
         run(tmp_path / "run", replace(CONFIG, hidden=None), model=Crowded, pause_step=pause_step)
@@ -102,7 +103,7 @@ def test_a_model_unlike_ours_is_looked_at_and_goes_on(tmp_path: Path, monkeypatc
 
 
 def test_sheets_are_bounded_however_large_pictures_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A record, and a picture, of more bytes than any log and any report has could not be read back."""
+    """A record or picture beyond the limits of logs and reports could not be read back."""
     monkeypatch.setattr(album, "_MOST_PIXELS", 10_000)
     run(tmp_path / "run", replace(CONFIG, model="softmax", hidden=None, summaries="images", steps=1))
     for path in (tmp_path / "run" / "pictures").iterdir():
@@ -110,12 +111,12 @@ def test_sheets_are_bounded_however_large_pictures_are(tmp_path: Path, monkeypat
             assert 9_000 < image.width * image.height <= 10_000, path
 
 
-def test_a_run_whose_numbers_go_bad_ends_with_words_about_that(tmp_path: Path) -> None:
+def test_a_run_that_diverges_ends_with_a_message_about_it(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="The first number that is not finite came up in step 1"):
         run(tmp_path / "run", replace(CONFIG, learning_rate=1e38, optimizer="gradient_descent", pixels="raw"))
 
 
-def test_what_the_end_left_is_taken_back_by_a_run_that_goes_on(tmp_path: Path) -> None:
+def test_a_run_that_is_extended_removes_the_results_of_its_end(tmp_path: Path) -> None:
     config = replace(CONFIG, model="mnist_cnn", hidden=None, summaries="images", schedule="constant", steps=2)
     config, examples = replace(config, filters=(2, 2)), data((8, 8, 1))
     run(tmp_path / "run", config, examples=examples)
@@ -128,7 +129,7 @@ def test_what_the_end_left_is_taken_back_by_a_run_that_goes_on(tmp_path: Path) -
     assert [path.name for path in (tmp_path / "run" / "pictures").iterdir()] == ["mine.png"]
 
 
-def test_a_report_has_its_pictures_whatever_tensorboard_gets(tmp_path: Path) -> None:
+def test_a_report_has_its_pictures_without_summaries(tmp_path: Path) -> None:
     for report in (True, False):
         run(tmp_path / str(report), replace(CONFIG, summaries="none", report=report, steps=1))
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")}
@@ -136,7 +137,7 @@ def test_a_report_has_its_pictures_whatever_tensorboard_gets(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("part", SUMMARIES)
-def test_each_part_comes_alone_and_leaves_the_weights(part: str, tmp_path: Path, bare: bytes) -> None:
+def test_each_part_is_written_alone_and_does_not_change_the_weights(part: str, tmp_path: Path, bare: bytes) -> None:
     assert run(tmp_path / "run", replace(CONFIG, summaries=part)) == bare
     tags = {tag for *_, tag, _ in events(tmp_path / "run")}
     assert {name for name, mark in MARKS.items() if any(mark in tag for tag in tags)} == {part}
@@ -144,7 +145,7 @@ def test_each_part_comes_alone_and_leaves_the_weights(part: str, tmp_path: Path,
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The weights of a run that nobody looks at."""
+    """The weights of a run without summaries."""
     return run(tmp_path_factory.mktemp("bare") / "run", replace(CONFIG, summaries="none"))
 
 
@@ -156,13 +157,45 @@ def steps_with(folder: Path, split: str, mark: str) -> set[int]:
 def test_predictions_are_those_of_the_first_evaluation_after_each_look(
     every: int, curves: set[int], pictures: set[int], tmp_path: Path
 ) -> None:
-    """Looks are after steps 1, 1 + every, …; evaluations after 2, 4, 6, 8, 9, 11 and 13."""
+    """Observations are after steps 1, 1 + every, …; evaluations after 2, 4, 6, 8, 9, 11 and 13."""
     config = replace(CONFIG, steps=13, evaluate_every_epochs=0.25, observe_every_steps=every)
     run(tmp_path / "run", config)
     assert steps_with(tmp_path / "run", "validation", "accuracy") == {2, 4, 6, 8, 9, 11, 13}
     assert steps_with(tmp_path / "run", "validation", "/pr_curves") == curves
     assert steps_with(tmp_path / "run", "validation", "confusion_validation") == pictures
     assert steps_with(tmp_path / "run", "test", "/pr_curves") == {13}
+
+
+def test_curves_and_mistakes_of_a_part_of_the_examples_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "PREDICTIONS_BYTES", 5 * 4 * 3)  # five examples of three classes
+    titles: list[str] = []
+    draw = prediction_sheets.wrong
+    monkeypatch.setattr(prediction_sheets, "wrong", lambda title, *rest: titles.append(title) or draw(title, *rest))
+    config = replace(CONFIG, summaries="images,pr_curves", eval_batch_size=3, learning_rate=1e-30)
+    run(tmp_path / "run", config)
+    assert [re.sub("^[0-9]", "n", title) for title in titles] == [
+        "n of 4 (1 in 2 of 8 examples) are wrong; the most confident of them",
+        "n of 5 (1 in 2 of 9 examples) are wrong; the most confident of them",
+    ]
+    described = {
+        (path.parent.name, value.metadata.summary_description)
+        for path in (tmp_path / "run").rglob("events.out.tfevents.*")
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+        for value in Event.FromString(record).summary.value
+        if "/pr_curves" in value.tag
+    }
+    assert described == {("validation", "1 in 2 of 8 examples"), ("test", "1 in 2 of 9 examples")}
+
+
+def test_predictions_are_kept_only_where_they_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[str] = []
+    original = evaluation.Evaluation.with_predictions
+    monkeypatch.setattr(
+        evaluation.Evaluation, "with_predictions", lambda *args: kept.append(summaries) or original(*args)
+    )
+    for report, summaries in ((False, "norms,histograms,graph,hparams,text"), (True, "none"), (False, "pr_curves")):
+        run(tmp_path / summaries, replace(CONFIG, summaries=summaries, report=report, steps=1))
+    assert kept == ["none", "pr_curves", "pr_curves"]  # test; validation and test
 
 
 def test_a_run_that_ends_early_shows_its_last_evaluation(tmp_path: Path) -> None:

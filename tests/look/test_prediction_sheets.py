@@ -8,7 +8,7 @@ from tfcore.look import drawing, prediction_sheets
 NAMES = ("cat", "dog", "eel")
 
 
-def test_the_surest_of_the_wrong_come_first() -> None:
+def test_the_most_confident_mistakes_come_first() -> None:
     probabilities = np.array([[0.9, 0.1, 0], [0.6, 0.4, 0], [0, 0.2, 0.8], [0.3, 0.7, 0], [0, 0.7, 0.3]])
     assert prediction_sheets.most_wrong(probabilities, np.array([0, 1, 0, 0, 2])).tolist() == [2, 3, 4, 1]
     assert prediction_sheets.most_wrong(probabilities, probabilities.argmax(1)).tolist() == []
@@ -16,7 +16,7 @@ def test_the_surest_of_the_wrong_come_first() -> None:
     assert many.tolist() == list(range(prediction_sheets._MOST_WRONG))
 
 
-def test_wrong_ones_have_their_captions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_have_captions(monkeypatch: pytest.MonkeyPatch) -> None:
     captions: list[str] = []
     monkeypatch.setattr(drawing, "_write", lambda _, __, text, ___: captions.append(text))
     pictures = np.zeros([2, 4, 4, 1], np.uint8)
@@ -38,7 +38,7 @@ def test_a_confusion_matrix_is_dark_where_many_are() -> None:
     blue = (np.asarray(image) == [31, 119, 180]).all(2)
     rows, columns = np.flatnonzero(blue.any(1)), np.flatnonzero(blue.any(0))
     side = rows[-1] - rows[0] + 1
-    assert columns[-1] - columns[0] + 1 == side  # one cell: all of the eels, nobody else
+    assert columns[-1] - columns[0] + 1 == side  # one cell: all of the eels, and nothing else
     assert (rows[-1], columns[-1]) == (image.height - drawing.MARGIN_PIXELS - 1, columns[0] + side - 1)
     assert blue.sum() > 0.8 * side**2
     assert prediction_sheets.confusion(np.eye(21, dtype=np.int64), [str(number) for number in range(21)]) is None

@@ -12,6 +12,7 @@ from support.reported import ENTRIES, RESULT, SCORES, write_run
 from tfcore.errors import RunError
 from tfcore.report import facts as report_facts
 from tfcore.report import page as report_page
+from tfcore.terminal import confusion
 
 VOID = ("meta", "img", "rect", "path", "use")
 
@@ -88,11 +89,11 @@ def test_a_page_has_everything_and_needs_nothing(full: pathlib.Path) -> None:
     source, parsed = page(full)
     assert_complete_in_itself(source, parsed)
     assert_readable_by_all(parsed)
-    assert len(parsed.of("svg")) == 5 + 1  # the curves, and the confusion matrix
+    assert len(parsed.of("svg")) == 5
     assert len(parsed.of("img")) == 2
     for words in (
         "full", "finished", "0.6250", "0.7500", "300", "1 min 15 s", "12,346", "Loss", "Accuracy", "Learning rate",
-        "Gradient norm", "Gradient norm of each layer", "Confusion matrix of the test", "Precision and recall", "cat",
+        "Gradient norm", "Gradient norm of each layer", confusion.TITLE, "Precision and recall", "cat",
         "0.6667", "First-layer filters", "--learning_rate", "2 × Abacus; TensorFlow 2.21.0",
         "tfcore train --model=mlp --dataset=mnist --learning_rate=0.01 --steps=300",
     ):  # fmt: skip
@@ -126,15 +127,32 @@ def test_numbers_gone_bad_are_told(tmp_path: pathlib.Path) -> None:
     assert parsed.of("b") == []
 
 
-@pytest.mark.parametrize(("classes", "figures"), [(20, 1), (21, 0), (1003, 0)])
-def test_many_classes_have_the_table_alone(tmp_path: pathlib.Path, classes: int, figures: int) -> None:
+@pytest.mark.parametrize(("classes", "matrices"), [(20, 1), (21, 0), (1003, 0)])
+def test_many_classes_have_the_table_alone(tmp_path: pathlib.Path, classes: int, matrices: int) -> None:
     share = {"precision": 0.5, "recall": float("nan")}
     matrix = [[int(row == column) for column in range(classes)] for row in range(classes)]
     scores = {"classes": {f"class {number}": share for number in range(classes)}, "confusion_matrix": matrix}
     _, parsed = page(write_run(tmp_path / "run", entries=[], scores=scores))
-    assert len(parsed.of("svg")) == figures
+    assert parsed.words.count(confusion.TITLE) == matrices
     assert parsed.words.count("–") >= min(classes, 1000)
     assert ("3 more classes are in the run's test.json." in parsed.words) == (classes > 1000)
+
+
+def test_the_confusion_matrix_has_every_count_and_the_classes_on_both_sides(tmp_path: pathlib.Path) -> None:
+    share = {"precision": 0.5, "recall": 0.5}
+    counts = [[30, 2, 0], [1, 25, 4], [0, 0, 0]]
+    scores = {"classes": dict.fromkeys(["cat", "dog", "a & b"], share), "confusion_matrix": counts}
+    source, parsed = page(write_run(tmp_path / "run", entries=[], scores=scores))
+    matrix = source[source.index('<figure class="matrix">') : source.index("</figure>")]
+    assert re.findall(r'<th scope="(\w+)"><span>([^<]*)</span>', matrix) == [
+        (scope, name) for scope in ("col", "row") for name in ("cat", "dog", "a &amp; b")
+    ]
+    cells = re.findall(r'<td( class="right")? style="--share: ([\d.]+)">(\d+)</td>', matrix)
+    assert [int(count) for _, _, count in cells] == [count for row in counts for count in row]
+    assert [bool(right) for right, _, _ in cells] == [row == column for row in range(3) for column in range(3)]
+    assert [float(number) for _, number, _ in cells] == [0.9375, 0.0625, 0, 0.0333, 0.8333, 0.1333, 0, 0, 0]
+    assert_complete_in_itself(source, parsed)
+    assert_readable_by_all(parsed)
 
 
 HOSTILE = "</style></svg><script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
@@ -152,7 +170,7 @@ def test_a_strangers_text_is_text(tmp_path: pathlib.Path) -> None:
     source, parsed = page(run)
     assert_complete_in_itself(source, parsed)
     assert_readable_by_all(parsed)
-    assert len(parsed.of("svg")) == 6
+    assert len(parsed.of("svg")) == 5
     assert len(parsed.of("img")) == 2
     assert HOSTILE in parsed.words
     (command,) = [words for words in parsed.words if words.startswith("tfcore train")]

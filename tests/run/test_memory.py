@@ -1,18 +1,33 @@
 """The estimate of a step's memory, and the line about a batch that will not fit."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tfcore import machine
 from tfcore.build import runtime
 from tfcore.build.configuration import resolve
+from tfcore.config import RunConfig
 from tfcore.modules import LayerRow
 from tfcore.run import memory
 from tfcore.run.memory import step_bytes, warning
-from tfcore.run.messages import layers
+from tfcore.run.parts import Parts, build_parts
+from tfcore.run.session import Session
+from tfcore.terminal import tables
+from tfcore.training.run_folder import RunFolder
 
 ROWS = [LayerRow("conv", "Conv2D", (None, 8, 8, 4), 100, 0), LayerRow("norm", "BatchNorm", (None, 10), 20, 7)]
+
+CONFIG = resolve(
+    RunConfig(train_examples=100, test_examples=20, batch_size=64, steps=2, summaries="none", report=False)
+)
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    return build_parts(CONFIG)
 
 
 @pytest.mark.parametrize(("examples", "number_bytes"), [(1, 4), (32, 4), (32, 2)])
@@ -27,31 +42,30 @@ def test_a_step_takes_outputs_and_gradients(examples: int, number_bytes: int) ->
      (20, 2, "; lower --batch_size or use --microbatches=5"), (0, 1, "; lower --batch_size")],
 )  # fmt: skip
 def test_a_batch_that_will_not_fit_is_one_line_with_what_would(
-    available_mb: int, microbatches: int, advice: str | None
+    parts: Parts, available_mb: int, microbatches: int, advice: str | None
 ) -> None:
-    line = warning(
-        ROWS, batch_size=90_000, microbatches=microbatches, number_bytes=4, available_bytes=available_mb * 10**6
-    )
+    config = replace(CONFIG, batch_size=90_000, microbatches=microbatches)
+    line = warning(replace(parts, config=config, layers=tuple(ROWS)), available_mb * 10**6)
     gigabytes = {1: "0.1", 2: "0.0"}[microbatches]
     start = f"warning: a batch of 90,000 will want about {gigabytes} GB, {available_mb / 1000:.1f} GB are free"
     assert line == ("" if advice is None else start + advice)
 
 
-def test_a_run_is_warned_before_its_first_step(tmp_path, monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
-    from tfcore.config import RunConfig
-    from tfcore.run import messages
-    from tfcore.run.session import Session
-    from tfcore.terminal import tables
-    from tfcore.training.run_folder import RunFolder
+def test_no_line_where_the_free_memory_is_unknown_or_a_gpus(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert warning(parts, None) == ""
+    monkeypatch.setattr(machine, "available_bytes", lambda: 1000)
+    assert memory.free_bytes() == 1000
+    assert warning(parts, 1000).startswith("warning: a batch of 64 will want about")
+    monkeypatch.setattr(runtime, "has_gpu", lambda: True)
+    assert memory.free_bytes() is None
 
-    config = resolve(RunConfig(train_examples=100, test_examples=20, batch_size=64))
+
+@pytest.mark.parametrize(("available", "warned"), [(10**12, False), (1000, True)])
+def test_a_run_is_warned_before_its_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], available: int, warned: bool
+) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda: available)
     with RunFolder(tmp_path / "run") as folder:
-        session = Session(config, folder, tables.console(to_stderr=False))
-        for available, warned in ((10**12, False), (1000, True), (None, False)):
-            monkeypatch.setattr(machine, "available_bytes", lambda found=available: found)
-            messages.introduce(session)
-            printed = capsys.readouterr().out
-            assert bool(re.search(r"^warning: a batch of 64 will want about", printed, re.MULTILINE)) is warned
-        monkeypatch.setattr(machine, "available_bytes", lambda: 1000)
-        monkeypatch.setattr(runtime, "has_gpu", lambda: True)
-        assert memory.warning_for(session, layers(session)) == ""
+        Session(CONFIG, folder, tables.console(to_stderr=False)).run()
+    printed = capsys.readouterr().out
+    assert bool(re.search(r"^warning: a batch of 64 will want about.*^epoch", printed, re.M | re.S)) is warned

@@ -12,7 +12,7 @@ from tfcore import __version__
 from tfcore.config import RunConfig
 from tfcore.data import order
 from tfcore.data.dataset import Split
-from tfcore.data.lazy import LazyPictures
+from tfcore.data.lazy import LazySplit
 from tfcore.run.provenance import Provenance
 
 SPLIT = Split(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2, np.int32))
@@ -59,5 +59,6 @@ def test_each_difference_is_told_with_what_it_means(name: str, words: str) -> No
 
 
 def test_pictures_that_are_gone_do_not_end_the_run(tmp_path: Path) -> None:
-    pictures = LazyPictures([str(tmp_path / "gone.png")] * 2, (4, 4, 1), lambda _: np.zeros((4, 4, 1), np.uint8))
-    assert "No such file" in Provenance(CONFIG, Split(pictures, SPLIT.labels)).facts()["data"]
+    paths = [str(tmp_path / "gone.png")] * 2
+    split = LazySplit(paths, SPLIT.labels, (4, 4, 1), lambda _: np.zeros((4, 4, 1), np.uint8))
+    assert "No such file" in Provenance(CONFIG, split).facts()["data"]

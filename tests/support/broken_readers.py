@@ -10,8 +10,8 @@ from random import Random
 
 import numpy as np
 
-from benchmarks.fuzzing.reader import MIB, Files, Reader, Wrong
 from tfcore.errors import DataError
+from tools.reliability.mutated_files.reader import MIB, Files, Reader, Wrong
 
 
 def _files(draw: Random, bad: bool) -> Files:  # noqa: ARG001 (all readers are called alike)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.data.dataset import Split
 from tfcore.losses import cross_entropy
 from tfcore.optimizers import Adam
 from tfcore.training.events import Event, Moment, Schedule
@@ -40,7 +41,7 @@ class Training:
         parameters = {"weights": self.model.weights, "biases": self.model.biases}
         optimizer = Adam(parameters, learning_rate=0.01)
         self.step = TrainingStep(self.model, optimizer, cross_entropy, seed=0, batch_size=BATCH)
-        examples = Examples(tf.constant(IMAGES), tf.constant(LABELS))
+        examples = Examples(Split(IMAGES, LABELS).batch_reader())
         self.batches = TrainingBatches(examples, batch_size=BATCH, seed=4)
         self.loop = Loop(self.step, self.batches, events or [], **arguments)
 

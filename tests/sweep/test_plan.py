@@ -49,11 +49,25 @@ def test_the_grid_comes_before_a_flag_of_that_name() -> None:
     ],
 )
 def test_values_have_the_types_of_their_flags(text: str, values: list[Any], flag: str) -> None:
-    found = plan(text, model="mlp", optimizer="momentum")
+    found = plan(text, model="cifar_cnn", optimizer="momentum")
     name = text.partition("=")[0]
     assert [trial.settings[name] for trial in found.trials] == values
     assert flag in found.trials[0].flags
     assert f"{name}={text.partition('=')[2].split(',')[0]}" == found.trials[0].name
+
+
+def test_arguments_of_the_model_vary_one_by_one() -> None:
+    found = plan(
+        "model_args.hidden=50x30,100", "model_args.activation=relu", model="mlp", model_args="initializer=ones"
+    )
+    assert names(found) == [
+        "model_args.activation=relu,model_args.hidden=50x30", "model_args.activation=relu,model_args.hidden=100",
+    ]  # fmt: skip
+    assert found.trials[0].flags == ["--model=mlp", "--model_args=activation=relu,hidden=50x30,initializer=ones"]
+    assert found.trials[1].config().model_args == "activation=relu,hidden=100,initializer=ones"
+    assert found.shared == {"model": "mlp", "model_args": "initializer=ones"}
+    over = plan("model_args.hidden=100", model="mlp", model_args="hidden=50")
+    assert over.trials[0].config().model_args == "hidden=100"
 
 
 def test_a_name_is_fit_for_a_file_and_stays_another_for_other_settings() -> None:
@@ -81,6 +95,11 @@ def test_a_draw_is_of_the_seed_and_grows_by_adding() -> None:
         ([], {}, 0, "Say what to try: --grid learning_rate=0.1,0.01"),
         (["learning_rat=0.1"], {}, 0, "a run has no flag --learning_rat. Did you mean 'learning_rate'?"),
         (["run_dir=a,b"], {}, 0, "a run has no flag --run_dir."),
+        (["model_args.=1"], {}, 0, "a run has no flag --model_args."),
+        (["model_args.a b=1"], {}, 0, "a run has no flag --model_args.a b."),
+        (["model_args.hidden=50,5.5"], {"model": "mlp"}, 0, "Trial model_args.hidden=5.5: --model=mlp: hidden takes"),
+        (["model_args.hiden=50"], {"model": "mlp"}, 0, "Trial model_args.hiden=50: --model=mlp takes no hiden in"),
+        (["model_args.hidden=50,"], {"model": "mlp"}, 0, "--grid takes a flag and its values"),
         (["learning_rate"], {}, 0, "--grid takes a flag and its values"),
         (["learning_rate=0.1,"], {}, 0, "--grid takes a flag and its values"),
         ([RATES, RATES], {}, 0, "--grid names --learning_rate twice"),

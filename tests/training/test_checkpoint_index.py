@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 
-from benchmarks.fuzzing import bundles
 from tfcore.training import checkpoint_index
+from tools.reliability.mutated_files import tensor_bundles
 
 Change = Callable[[BundleEntryProto], object]
 
@@ -24,13 +24,13 @@ def rebuilt(prefix: Path, change: Change, key: bytes = b"variables/name_0000") -
     """Changes the entry of a tensor in the index, with valid checksums."""
     path = Path(f"{prefix}.index")
     changed = []
-    for name, value in bundles.entries(path.read_bytes()):
+    for name, value in tensor_bundles.entries(path.read_bytes()):
         if name.startswith(key):
             entry = BundleEntryProto.FromString(value)
             change(entry)
             value = entry.SerializeToString()
         changed.append((name, value))
-    path.write_bytes(bundles.index(changed))
+    path.write_bytes(tensor_bundles.index(changed))
 
 
 @pytest.mark.parametrize("count", [1, 3000], ids=["one block", "many blocks"])
@@ -92,11 +92,11 @@ def test_an_entry_that_lies_is_refused(tmp_path: Path, change: Change, message: 
 
 def test_what_is_no_entry_is_refused(tmp_path: Path) -> None:
     path = Path(f"{saved(tmp_path)}.index")
-    entries = bundles.entries(path.read_bytes())
-    path.write_bytes(bundles.index([entries[0], *((name, b"\xff") for name, _ in entries[1:])]))
+    entries = tensor_bundles.entries(path.read_bytes())
+    path.write_bytes(tensor_bundles.index([entries[0], *((name, b"\xff") for name, _ in entries[1:])]))
     with pytest.raises(ValueError, match="no readable entry"):
         checkpoint_index.check(path.with_suffix(""))
-    path.write_bytes(bundles.index([(b"", BundleHeaderProto(num_shards=2).SerializeToString()), *entries[1:]]))
+    path.write_bytes(tensor_bundles.index([(b"", BundleHeaderProto(num_shards=2).SerializeToString()), *entries[1:]]))
     with pytest.raises(ValueError, match="not in one file"):
         checkpoint_index.check(path.with_suffix(""))
 

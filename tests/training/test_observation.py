@@ -40,48 +40,48 @@ def session(tmp_path: Path) -> Iterator[Session]:
 
 def trained(session: Session, steps: int) -> Loop:
     """Runs more steps with the compiled loop."""
-    loop = Loop(session.step, session.training_batches())
-    loop.run(session.total_steps, pause_step=int(session.step.optimizer.step) + steps)
+    loop = Loop(session.parts.step, session.parts.training_batches())
+    loop.run(session.parts.total_steps, pause_step=int(session.parts.step.optimizer.step) + steps)
     return loop
 
 
 def state(session: Session) -> dict[str, bytes]:
-    return {name: v.numpy().tobytes() for name, v in divergence.state(session.model, session.step).items()}
+    return {name: v.numpy().tobytes() for name, v in divergence.state(session.parts.model, session.parts.step).items()}
 
 
 def test_the_step_to_come_is_what_comes(session: Session) -> None:
     loop = trained(session, 3)
-    before = state(session), session.step.sums.numpy().tobytes()
-    observed = observation.observe(session.model, session.step, loop.next_step)
-    assert (state(session), session.step.sums.numpy().tobytes()) == before
-    weights = {path: variable.numpy() for path, variable in named_parameters(session.model).items()}
+    before = state(session), session.parts.step.sums.numpy().tobytes()
+    observed = observation.observe(session.parts.model, session.parts.step, loop.next_step)
+    assert (state(session), session.parts.step.sums.numpy().tobytes()) == before
+    weights = {path: variable.numpy() for path, variable in named_parameters(session.parts.model).items()}
     trained(session, 1)
     assert observed.weights.keys() == observed.gradients.keys() == observed.updates.keys() == weights.keys()
-    for path, variable in named_parameters(session.model).items():
+    for path, variable in named_parameters(session.parts.model).items():
         change = variable.numpy() - weights[path]
         np.testing.assert_array_equal(observed.weights[path], weights[path])
         np.testing.assert_array_equal(observed.updates[path], change)
 
 
 def test_the_batch_is_that_of_the_step_to_come(session: Session) -> None:
-    batches = session.training_batches()
+    batches = session.parts.training_batches()
     loop = trained(session, 2)
-    observed = observation.observe(session.model, session.step, loop.next_step)
+    observed = observation.observe(session.parts.model, session.parts.step, loop.next_step)
     numbers = batches.numbers(2)[:16]
-    np.testing.assert_array_equal(observed.images, session.data.train.images[numbers])
-    np.testing.assert_array_equal(observed.labels, session.data.train.labels[numbers])
+    np.testing.assert_array_equal(observed.images, session.parts.data.train.images[numbers])
+    np.testing.assert_array_equal(observed.labels, session.parts.data.train.labels[numbers])
 
 
 def test_activations_are_those_of_an_evaluation(session: Session) -> None:
-    observed = observation.observe(session.model, session.step, trained(session, 1).next_step)
+    observed = observation.observe(session.parts.model, session.parts.step, trained(session, 1).next_step)
     assert [path for path in observed.activations if path in LAYERS] == list(LAYERS)
     assert observed.activations["conv_1"].shape == (16, 12, 12, 4)
-    logits = session.model(tf.constant(observed.images), training=False)
+    logits = session.parts.model(tf.constant(observed.images), training=False)
     np.testing.assert_allclose(observed.activations["logits"], logits, rtol=1e-4, atol=1e-5)
 
 
 def test_norms_are_by_part_and_path(session: Session) -> None:
-    observed = observation.observe(session.model, session.step, trained(session, 1).next_step)
+    observed = observation.observe(session.parts.model, session.parts.step, trained(session, 1).next_step)
     norms = observation.norms(observed)
     assert len(norms) == 3 * len(observed.weights)
     for name, arrays in (("weight", observed.weights), ("gradient", observed.gradients), ("update", observed.updates)):

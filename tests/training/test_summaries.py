@@ -47,6 +47,9 @@ def test_pr_curves_are_those_of_tensorboard_where_something_is_predicted() -> No
     (expected,) = pr_curve_summary.pb("cat", labels=labels, predictions=probabilities, num_thresholds=101).value
     ours = summaries.pr_curve("cat", labels, probabilities)
     assert ours.tag == expected.tag
+    (described,) = pr_curve_summary.pb("cat", labels, probabilities, num_thresholds=101, description="1 in 2").value
+    partial = summaries.pr_curve("cat", labels, probabilities, of="1 in 2")
+    assert partial.metadata.SerializeToString() == described.metadata.SerializeToString()
     assert ours.metadata.SerializeToString() == expected.metadata.SerializeToString()
     curve, reference = (tf.make_ndarray(value.tensor) for value in (ours, expected))
     predicted = curve[0] + curve[1] > 0

@@ -56,7 +56,7 @@ def _memory(session: "Session", built: Figures, bytes_at_peak: int) -> Figures:
     return {
         "peak_memory_bytes": bytes_at_peak,
         "import_memory_bytes": built["import_memory_bytes"],
-        "data_bytes": session.data.train.images.nbytes + session.data.test.images.nbytes,
+        "data_bytes": session.parts.data.train.nbytes + session.parts.data.test.nbytes,
     }
 
 

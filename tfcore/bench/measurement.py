@@ -14,6 +14,7 @@ from tfcore import machine
 from tfcore.bench import machine_limits
 from tfcore.build.optimizer import build_step
 from tfcore.data.batches import TrainingBatches
+from tfcore.run.parts import Parts
 from tfcore.run.session import Session
 from tfcore.training import flops
 from tfcore.training.events import Event, Moment, Schedule
@@ -46,9 +47,9 @@ class Measurement:
     """
 
     def __init__(self, session: Session, log: RunLog, secs: float) -> None:
-        self._session, self._secs = session, secs
-        self._batch_size = session.config.batch_size
-        self._batches = TrainingBatches(session.splits["train"], batch_size=self._batch_size, seed=session.config.seed)
+        self._parts, self._secs = session.parts, secs
+        self._batch_size = self._parts.config.batch_size
+        self._batches = self._parts.training_batches()
         self._loop = session.loop(log)
         self._events = self._loop.events
 
@@ -90,7 +91,7 @@ class Measurement:
             without.append(_secs(lambda: self._train(2 * pairs, ())))
             extra.append(_secs(lambda: self._train(2 * pairs, points)) - without[-1])
         scalars_secs = max(0.0, statistics.median(extra) / pairs)
-        between_secs = self._session.config.log_every_steps * statistics.median(without) / (2 * pairs)
+        between_secs = self._parts.config.log_every_steps * statistics.median(without) / (2 * pairs)
         return {
             "logging_share": scalars_secs / (between_secs + scalars_secs),
             "scalars_secs": scalars_secs,
@@ -99,7 +100,7 @@ class Measurement:
 
     def parts(self) -> Figures:
         """Examples a second of the computation alone and of the pipeline alone."""
-        one_batch = Loop(self._session.step, _OneElement(self._batches), xla=self._session.config.xla == "on")
+        one_batch = Loop(self._parts.step, _OneElement(self._batches), xla=self._parts.config.xla == "on")
         compute = _rate(lambda steps: self._run(one_batch, steps), self._secs)
         inputs = _rate(_reading(self._batches), self._secs)
         element_examples = next(self._batches.from_step(0))[1].shape.num_elements()
@@ -107,20 +108,20 @@ class Measurement:
 
     def evaluation(self) -> Figures:
         """Test examples scored in a second."""
-        test = self._session.evaluation_batches("test")
-        rate = _rate(lambda times: [self._session.evaluation(test) for _ in range(times)], self._secs)
-        return {"evaluation": rate.median * len(self._session.splits["test"])}
+        test = self._parts.evaluation_batches("test")
+        rate = _rate(lambda times: [self._parts.evaluation(test) for _ in range(times)], self._secs)
+        return {"evaluation": rate.median * len(self._parts.splits["test"])}
 
     def computation(self, steps_per_sec: float) -> Figures:
         """Floating-point operations of a step, and what share of the machine's peak they reach at that rate."""
-        step_flops = _flops(self._session)
+        step_flops = _flops(self._parts)
         peaks = {name: machine_limits.peak_flops_per_sec(name) for name in ("float32", "bfloat16")}
         reached = step_flops * steps_per_sec
         return {
             "flops_per_step": step_flops,
             "flops_per_sec": reached,
             **{f"peak_flops_per_sec_{name}": peak for name, peak in peaks.items()},
-            "peak_share": reached / peaks[self._session.config.precision],
+            "peak_share": reached / peaks[self._parts.config.precision],
         }
 
     def profile(self, folder: Path, steps: int) -> str:
@@ -140,24 +141,24 @@ class Measurement:
     def _run(self, loop: Loop, steps: int) -> None:
         """So many steps, as if the run were endless."""
         end = self._done() + steps
-        loop.run(self._session.total_steps, pause_step=end)
+        loop.run(self._parts.total_steps, pause_step=end)
         assert self._done() == end, "an event has ended the run"
 
     def _done(self) -> int:
-        return int(self._session.step.optimizer.step.numpy())
+        return int(self._parts.step.optimizer.step.numpy())
 
     def _mean_loss(self) -> float:
         """The mean over the examples of the next steps, each before its update."""
-        before = self._session.step.sums.numpy()
+        before = self._parts.step.sums.numpy()
         self._train(_LOSS_STEPS, ())
-        loss, _, _, examples = (self._session.step.sums.numpy() - before).tolist()
+        loss, _, _, examples = (self._parts.step.sums.numpy() - before).tolist()
         return loss / examples
 
     def _save_secs(self) -> float:
         """Of one checkpoint, a step after the one before."""
         self._train(1, ())
         save = next(event.action for event in self._events if event.name == "checkpoint")
-        return _secs(lambda: save(Moment(self._done(), self._session.total_steps)))
+        return _secs(lambda: save(Moment(self._done(), self._parts.total_steps)))
 
 
 class _OneElement:
@@ -185,12 +186,12 @@ def _reading(batches: TrainingBatches) -> Callable[[int], None]:
     return lambda elements: read(iterator, tf.constant(elements, tf.int64)).numpy()
 
 
-def _flops(session: Session) -> int:
+def _flops(parts: Parts) -> int:
     """Of one step, forward, backward and update."""
-    images = tf.TensorSpec([session.config.batch_size, *session.data.image_shape], tf.uint8)
-    labels = tf.TensorSpec([session.config.batch_size], tf.int32)
+    images = tf.TensorSpec([parts.config.batch_size, *parts.data.image_shape], tf.uint8)
+    labels = tf.TensorSpec([parts.config.batch_size], tf.int32)
     # Micro-batches do the same work in a loop, whose turns a graph does not tell.
-    step = build_step(replace(session.config, microbatches=1), session.model, session.total_steps)
+    step = build_step(replace(parts.config, microbatches=1), parts.model, parts.total_steps)
     return flops.count(tf.function(step.__call__, autograph=False).get_concrete_function(images, labels))
 
 

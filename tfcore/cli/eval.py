@@ -13,8 +13,7 @@ from tfcore.cli import flags
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
 from tfcore.use import loading
-
-_SPLITS = ("test", "validation", "train")
+from tfcore.use.evaluate import SPLITS, check_split
 
 
 def run(parsed: flags.Parsed) -> int:
@@ -25,10 +24,7 @@ def run(parsed: flags.Parsed) -> int:
     config = of_run(folder)
     config = replace(config, data_dir=options["data_dir"] or config.data_dir)
     check_names(config)
-    if options["split"] == "validation" and config.validation == 0:
-        raise ConfigError(f"The run in {folder} has no validation split: it was trained with --validation=0.")
-    if options["average"] and config.average_decay is None:
-        raise ConfigError(f"The run in {folder} keeps no averages: it was trained without --average_decay.")
+    check_split(folder, config, options["split"], average=options["average"])
     importing.import_tensorflow_for_good()
     runtime.set_up(config)
     if options["watch"]:
@@ -44,7 +40,7 @@ def _check(options: Mapping[str, Any]) -> None:
     """Raises ConfigError where the options are wrong whatever the run is."""
     if not options["run_dir"]:
         raise ConfigError("Name the run to score: --run_dir=runs/NAME.")
-    checks.one_of("split", options["split"], _SPLITS)
+    checks.one_of("split", options["split"], SPLITS)
     loading.check_checkpoint(options["checkpoint"])
     if options["watch"] and options["checkpoint"]:
         raise ConfigError("--watch scores every checkpoint: leave out --checkpoint.")
@@ -57,7 +53,7 @@ def _score(folder: Path, config: RunConfig, options: Mapping[str, Any]) -> None:
     step = loading.checkpoint_step(folder, config, options["checkpoint"])
     weights = loading.read_weights(folder, checkpoint=str(step), average=options["average"])
     scorer = Scorer(folder, config, options["split"])
-    scores = scorer(weights)
+    scores = scorer(step, weights)
     console = tables.console(to_stderr=options["json"])
     console.print(f"{config.model} on {config.dataset}, {folder} at step {step}")
     console.print(tables.overall_table(options["split"], scores))

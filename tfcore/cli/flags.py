@@ -1,18 +1,21 @@
 """absl flags: the one module that knows them. TensorFlow is not imported here, so `--help` answers at once."""
 
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from absl import flags as absl_flags
 
 from tfcore import checks
-from tfcore.config import SOURCE_SETTINGS, RunConfig, plain_type, read_value
+from tfcore.build import registry
+from tfcore.build.tables import OPTIMIZERS
+from tfcore.config import KINDS, SOURCE_SETTINGS, RunConfig, read_value
+from tfcore.config_values import Kind, spelled, taken
 from tfcore.errors import ConfigError
 
 _NAME_CHARACTERS = 100  # more than the name of any flag has
-_KINDS = {"int": "a whole number, such as 100", "float": "a number, such as 0.001", "bool": "true or false"}
+_TYPES = {"int": int, "float": float, "bool": bool}  # by absl's names
 _RUN_FIELDS = {item.name: item for item in fields(RunConfig)}
 
 
@@ -58,14 +61,13 @@ WEIGHTS_ONLY = Option("weights_only", False, "Leave the architecture out of an h
 CONVERT_FORMAT = Option("format", "text", "text, npz or png.")
 TOP = Option("top", 3, "Classes to name for each picture.")
 SKIP_BAD = Option("skip_bad_pictures", False, "Go on without the pictures that cannot be decoded.")
-EXAMPLE = Option("example", -1, "Number of the example to show, from 0. -1: none.")
+EXAMPLE = Option("example", 0, "Number of the example, from 0.")
 SHOW_SPLIT = Option("split", "test", "test or train.")
 SHOW_OUT = Option("out", "", "The .png to write. Default: a name that says what it is.")
 FROM_RUN = Option("run_dir", "", "The run's folder.")
 HEX = Option("hex", False, "Print the example's pixels as hexadecimal bytes.")
-GRID = Option("grid", 0, "Random examples of each class to draw as a grid, at most 100. 0: 8.")
-FILTERS = Option("filters", "", "Path of the layer whose filters to draw, such as conv_1.")
-FEATURES = Option("features", "", "Path of the layer whose output for --example to draw, such as conv_1.")
+PER_CLASS = Option("per_class", 8, "Random examples of each class, at most 100.")
+LAYER = Option("layer", "", "Path of the layer, such as conv_1. Default: the first that fits.")
 REPORT_OUT = Option("out", "", "Where to write. Default: report.html in the run's folder; here for several runs.")
 SEED = Option("seed", 0, "Seed of what is drawn at random.")
 SWEEP_GRID = Option(
@@ -83,7 +85,10 @@ OPTIONS = {
     "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),
     "export": (FROM_RUN, EXPORT_FORMAT, OUT, CHECKPOINT, AVERAGE, WEIGHTS_ONLY),
     "convert": (DATASET, CONVERT_FORMAT, OUT, TRAIN_EXAMPLES, TEST_EXAMPLES, DATA_DIR),
-    "show": (DATASET, FROM_RUN, SHOW_SPLIT, EXAMPLE, HEX, GRID, FILTERS, FEATURES, SEED, SHOW_OUT, DATA_DIR),
+    "show examples": (DATASET, SHOW_SPLIT, PER_CLASS, SEED, SHOW_OUT, DATA_DIR),
+    "show example": (DATASET, SHOW_SPLIT, EXAMPLE, HEX, SHOW_OUT, DATA_DIR),
+    "show filters": (FROM_RUN, LAYER, SHOW_OUT),
+    "show features": (FROM_RUN, LAYER, SHOW_SPLIT, EXAMPLE, SHOW_OUT, DATA_DIR),
     "report": (REPORT_OUT,),
     "benchmark": (BENCH_SECS, FIGURES, PROFILE_STEPS, PROFILE_DIR, JSON),
 }
@@ -93,7 +98,8 @@ RUN_FLAGS = {  # the fields of RunConfig that a command takes as flags
     "sweep": tuple(_RUN_FIELDS),
     "benchmark": tuple(_RUN_FIELDS),
     "convert": SOURCE_SETTINGS,
-    "show": SOURCE_SETTINGS,
+    "show examples": SOURCE_SETTINGS,
+    "show example": SOURCE_SETTINGS,
 }
 
 
@@ -104,6 +110,7 @@ class Parsed(typing.NamedTuple):
     options: dict[str, Any]
     wants_help: bool
     arguments: tuple[str, ...] = ()  # what is no flag, for a command that takes files
+    command: str = ""
 
 
 def parse(command: str, arguments: Sequence[str]) -> Parsed:
@@ -133,14 +140,15 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     for name, value in options.items():
         if isinstance(value, str):
             checks.plain_text(name, value)
-    return Parsed(given, options, bool(values["help"].value), tuple(rest[1:]))
+    return Parsed(given, options, bool(values["help"].value), tuple(rest[1:]), command)
 
 
 def _wrong_kind(error: absl_flags.IllegalFlagValueError, values: absl_flags.FlagValues) -> str:
     """What absl says as `flag --steps=many: ` and what Python said of the text, in our words."""
     flag = str(error).removeprefix("flag --").removesuffix(f": {error.__context__}")
     name, _, value = flag.partition("=")
-    return f"--{name} takes {_KINDS[values[name].flag_type()]}. Received '{value}'."
+    kind = _TYPES[values[name].flag_type()]
+    return f"--{name} takes {taken(Kind(kind, kind))}. Received '{value}'."
 
 
 def usage(command: str) -> str:
@@ -155,9 +163,22 @@ def rows(command: str) -> list[tuple[str, str, str]]:
     """Name, default ("" for none) and description of each flag of a command: its own, then those of a run."""
     own = [(option.name, option.default, option.description) for option in OPTIONS[command]]
     own.append(("flagfile", "", "Read flags from a file, one a line, such as recipes/softmax_cifar10.flags."))
+    users = registry.settings(OPTIMIZERS)
     items = [_RUN_FIELDS[name] for name in RUN_FLAGS.get(command, ())]
-    of_a_run = [(item.name, item.default, item.metadata["help"]) for item in items]
+    of_a_run = [
+        (item.name, item.default, item.metadata["help"] + _taken_by(users.get(item.name, {}))) for item in items
+    ]
     return [(name, "" if default in (None, []) else str(default), text) for name, default, text in [*own, *of_a_run]]
+
+
+def _taken_by(users: Mapping[str, Any]) -> str:
+    """The optimizers that take a setting, each with its default."""
+    named = ", ".join(f"{name} ({_short(default)})" for name, default in users.items())
+    return f" Taken by {named}." if named else ""
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else spelled(value)
 
 
 def _define(command: str) -> absl_flags.FlagValues:
@@ -166,7 +187,7 @@ def _define(command: str) -> absl_flags.FlagValues:
     for option in OPTIONS[command]:
         _define_one(values, option.name, type(option.default), option.default, option.description)
     for name in RUN_FLAGS.get(command, ()):
-        _define_one(values, name, plain_type(name), None, _RUN_FIELDS[name].metadata["help"])
+        _define_one(values, name, KINDS[name].plain, None, _RUN_FIELDS[name].metadata["help"])
     absl_flags.DEFINE_string("flagfile", "", "Read flags from a file.", flag_values=values)
     absl_flags.DEFINE_string("undefok", "", "Unused; absl asks for it.", flag_values=values)
     absl_flags.DEFINE_boolean("help", False, "Show the flags.", short_name="h", flag_values=values)
@@ -185,4 +206,4 @@ def _define_one(values: absl_flags.FlagValues, name: str, kind: type, default: A
 
 def _value(name: str, value: Any) -> Any:
     """`50,50` as a tuple, where the field is one."""
-    return read_value(name, value) if plain_type(name) is tuple else value
+    return read_value(name, value) if KINDS[name].plain is tuple else value

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from tfcore import __version__, checks
 from tfcore.build import user_code
-from tfcore.cli import flags
+from tfcore.cli import flags, show_kinds
 from tfcore.errors import ConfigError, TfcoreError
 
 COMMANDS = {
@@ -27,6 +27,7 @@ COMMANDS = {
     "benchmark": "Measure training and evaluation throughput.",
 }
 _INTERRUPTED = 130
+_HELP = ("-h", "--help", "help")
 STARTED = time.monotonic()  # what the time to the first step is counted from
 
 
@@ -91,7 +92,7 @@ def _print_warnings() -> None:
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if not arguments or arguments[0] in _HELP:
         print(_overview())
         return 0 if arguments else 2
     command, *rest = arguments
@@ -102,11 +103,16 @@ def _dispatch(arguments: Sequence[str]) -> int:
         raise ConfigError(
             f"Unknown command '{command}'. Expected {', '.join(COMMANDS)}.{checks.nearest(command, COMMANDS)}"
         )
+    if command == "show":
+        if not rest or rest[0] in _HELP:
+            print(show_kinds.overview())
+            return 0 if rest else 2
+        command, rest = show_kinds.command(rest)
     parsed = flags.parse(command, rest)
     if parsed.wants_help:
         print(flags.usage(command))
         return 0
-    module = importlib.import_module(f"tfcore.cli.{command}")
+    module = importlib.import_module(f"tfcore.cli.{command.partition(' ')[0]}")
     status: int = module.run(parsed)
     return status
 

@@ -1,4 +1,4 @@
-"""`show`: what a data set and a trained model look like, as PNGs."""
+"""`show`: draws examples of a data set, or filters and feature maps of a trained model, as PNGs."""
 
 import re
 from collections.abc import Callable
@@ -22,63 +22,49 @@ from tfcore.look import drawing, model_sheets
 from tfcore.look.drawing import Picture, Tile
 
 if TYPE_CHECKING:
-    from tfcore.data.dataset import Dataset, Split
+    from tfcore.data.dataset import Dataset
+    from tfcore.data.source import Source
     from tfcore.use.loading import TrainedModel
 
 _SPLITS = ("test", "train")
-_USES = {  # the flags that each kind of picture takes, but for those that all take
-    "example": ("dataset", "example", "hex"),
-    "grid": ("dataset", "grid", "seed"),
-    "filters": ("run_dir", "filters"),
-    "features": ("run_dir", "features", "example"),
-}
-_GRID_EXAMPLES = 8  # of each class, where --grid does not say
-_MOST_GRID_EXAMPLES = 100  # of each class
-_EXAMPLE_SIDE, _GRID_SIDE = 256, 48  # what the pixels of a tile are enlarged to
+_MOST_PER_CLASS = 100
+_EXAMPLE_SIDE, _GRID_SIDE = 256, 48  # least side of a tile in pixels
 
-Drawn = tuple[Image.Image, str]  # a picture, and what to call its file
+Drawn = tuple[Image.Image, str]  # the picture, and the stem of its file name
 
 
 def run(parsed: flags.Parsed) -> int:
-    """Draws what was asked for, and gives back the exit status."""
+    """Draws one picture of the kind that the command names, and returns the exit status."""
     options = {**parsed.options, "given": parsed.given}
-    kind = _kind(options)
-    given = Path(options["out"]) if options["out"] else None
-    if given:
-        if given.suffix.lower() != ".png":
-            raise ConfigError(f"`out` must end in .png. Received '{given}'.")
-        refuse_existing(given)
-    draw: dict[str, Callable[[dict[str, Any]], Drawn]] = {
-        "example": _example, "grid": _grid, "filters": _filters, "features": _features,
-    }  # fmt: skip
-    image, name = draw[kind](options)
-    if given or not options["hex"]:
+    kind = parsed.command.removeprefix("show ")
+    given = _check(kind, options)
+    image, name = _DRAW[kind](options)
+    if given or not options.get("hex"):
         path = given or Path(re.sub(r"[^\w.-]+", "-", name) + ".png")
         drawing.save(image, path)
         print(f"Written to {path}: {image.width}x{image.height} pixels")
     return 0
 
 
-def _kind(options: dict[str, Any]) -> str:
-    """Which kind of picture the flags ask for.
+def _check(kind: str, options: dict[str, Any]) -> Path | None:
+    """The path that --out names, or None.
 
     Raises:
-        ConfigError: they do not say, or ask for two.
+        ConfigError: options that no data set and no run would make valid.
+        RunError: the path exists already.
     """
-    checks.one_of("split", options["split"], _SPLITS)
-    given = {option.name for option in flags.OPTIONS["show"] if options[option.name] != option.default}
-    given &= {name for uses in _USES.values() for name in uses}
-    if not given & {"dataset", "run_dir"}:
-        raise ConfigError("Name what to show: a data set, as in --dataset=mnist, or a run, as in --run_dir=runs/NAME.")
-    if "dataset" in given:
-        kind = "example" if given & {"example", "hex"} else "grid"
-    else:
-        kind = "features" if given & {"example", "features"} else "filters"
-    stray = sorted(given - {*_USES[kind]})
-    if stray:
-        together = ", ".join(f"--{name}" for name in _USES[kind])
-        raise ConfigError(f"One picture at a time: {together} go together. Received --{stray[0]} too: leave it out.")
-    return kind
+    name, example = ("dataset", "mnist") if "dataset" in options else ("run_dir", "runs/NAME")
+    if not options[name]:
+        raise ConfigError(f"`tfcore show {kind}` needs --{name}, such as --{name}={example}.")
+    if "split" in options:
+        checks.one_of("split", options["split"], _SPLITS)
+    if not options["out"]:
+        return None
+    path = Path(options["out"])
+    if path.suffix.lower() != ".png":
+        raise ConfigError(f"`out` must end in .png. Received '{path}'.")
+    refuse_existing(path)
+    return path
 
 
 def _dataset(config: RunConfig) -> "Dataset":
@@ -91,7 +77,7 @@ def _named_dataset(options: dict[str, Any]) -> "Dataset":
 
 
 def _example(options: dict[str, Any]) -> Drawn:
-    """One example, with its pixels as text if that is wanted."""
+    """Draws one example, and with --hex prints its pixels."""
     picture, line, name = _one(_named_dataset(options), options)
     print(line)
     if options["hex"]:
@@ -100,9 +86,9 @@ def _example(options: dict[str, Any]) -> Drawn:
 
 
 def _one(data: "Dataset", options: dict[str, Any]) -> tuple[Picture, str, str]:
-    """The picture that --split and --example name (without --example: the first), in words, and as a file's name."""
-    split: Split = getattr(data, options["split"])
-    number = 0 if options["example"] == -1 else options["example"]
+    """Returns the example that --split and --example select, a description, and the stem of its file name."""
+    split: Source = getattr(data, options["split"])
+    number = options["example"]
     if not 0 <= number < len(split):
         raise ConfigError(
             f"`example` must be from 0 to {len(split) - 1}, the {options['split']} examples of {data.name}. "
@@ -110,32 +96,32 @@ def _one(data: "Dataset", options: dict[str, Any]) -> tuple[Picture, str, str]:
         )
     label = int(split.labels[number])
     line = f"{data.name}, {options['split']} example {number}: {data.class_names[label]} (label {label})"
-    return split.images[number : number + 1][0], line, f"{data.name}-{options['split']}-{number}"
+    return split.read(np.array([number]))[0], line, f"{data.name}-{options['split']}-{number}"
 
 
-def _grid(options: dict[str, Any]) -> Drawn:
-    """A row of random examples for each class; a larger grid begins with the pictures of a smaller one."""
-    count = options["grid"] or _GRID_EXAMPLES
-    if not 1 <= count <= _MOST_GRID_EXAMPLES:
-        raise ConfigError(f"`grid` must be from 1 to {_MOST_GRID_EXAMPLES} examples of each class. Received {count}.")
+def _examples(options: dict[str, Any]) -> Drawn:
+    """Draws a row of random examples for each class; a larger grid starts with the pictures of a smaller one."""
+    count = options["per_class"]
+    if not 1 <= count <= _MOST_PER_CLASS:
+        raise ConfigError(f"`per_class` must be from 1 to {_MOST_PER_CLASS}. Received {count}.")
     data = _named_dataset(options)
-    split: Split = getattr(data, options["split"])
+    split: Source = getattr(data, options["split"])
     generator = np.random.default_rng(seeds.integer(options["seed"], "grid"))
     chosen = [generator.permutation(np.flatnonzero(split.labels == label))[:count] for label in range(data.classes)]
-    rows = [[Tile(drawing.enlarged(picture, _GRID_SIDE)) for picture in split.images[places]] for places in chosen]
+    rows = [[Tile(drawing.enlarged(picture, _GRID_SIDE)) for picture in split.read(places)] for places in chosen]
     title = f"{data.name}, {options['split']}: {sum(map(len, rows))} of {len(split)} examples"
     print(title)
     return drawing.sheet(title, rows, data.class_names), f"{data.name}-{options['split']}-grid"
 
 
 def _filters(options: dict[str, Any]) -> Drawn:
-    """The filters of a convolution, or of a linear layer on the pixels: as large as the pictures, one for each unit."""
+    """Draws the filters of a layer."""
     run_dir = Path(options["run_dir"])
     trained = _load(run_dir)
     from tfcore.modules import layer_table
 
     layers = layer_table(trained.module, trained.architecture.image_shape)
-    drawn = model_sheets.filters(trained.module, trained.architecture, layers, options["filters"])
+    drawn = model_sheets.filters(trained.module, trained.architecture, layers, options["layer"])
     if drawn is None:
         raise ConfigError(f"The model in {run_dir} has no convolution, and no linear layer on the pixels.")
     print(drawn.title)
@@ -143,7 +129,7 @@ def _filters(options: dict[str, Any]) -> Drawn:
 
 
 def _load(run_dir: Path) -> "TrainedModel":
-    """The run's model; raises ConfigError where it is a program without layers."""
+    """Loads the run's model; raises ConfigError for a SavedModel, which has no layers."""
     importing.import_tensorflow_for_good()
     from tfcore.use import loading
 
@@ -154,12 +140,17 @@ def _load(run_dir: Path) -> "TrainedModel":
 
 
 def _features(options: dict[str, Any]) -> Drawn:
-    """What a layer makes of an example of the run's data set, beside the example."""
+    """Draws a layer's feature maps of an example of the run's data set, beside the example."""
     run_dir = Path(options["run_dir"])
     config = of_run(run_dir)
     data = _dataset(replace(config, data_dir=options["data_dir"] or config.data_dir))
     picture, line, name = _one(data, options)
     trained = _load(run_dir)
-    drawn = model_sheets.feature_maps(trained.module, trained.architecture, picture, line, options["features"])
+    drawn = model_sheets.feature_maps(trained.module, trained.architecture, picture, line, options["layer"])
     print(line, drawn.title, sep="\n")
     return drawn.image, f"{run_dir.resolve().name}-{drawn.path}-{name}"
+
+
+_DRAW: dict[str, Callable[[dict[str, Any]], Drawn]] = {
+    "examples": _examples, "example": _example, "filters": _filters, "features": _features,
+}  # fmt: skip

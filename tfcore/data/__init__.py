@@ -1,1 +1,1 @@
-"""Data sets, their order, and the batches made of them; NumPy at rest, `tf.data` in motion."""
+"""Data sets, the order of their examples, and `tf.data` batches of them."""

@@ -1,14 +1,15 @@
-"""Pictures and labels, in memory or read as they are wanted, and how a part is held out of them."""
+"""Data sets of pictures and labels, and stratified splits of them."""
 
 import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfcore import checks, seeds
-from tfcore.data.lazy import LazyPictures, Pictures
+from tfcore.data.source import BatchReader, Source, check_array, check_labels
 from tfcore.errors import ConfigError, DataError
 from tfcore.files import MEMORY_BYTES
 
@@ -17,13 +18,13 @@ _LOG = logging.getLogger(__name__)
 
 
 def aligned_empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """An uninitialised C-contiguous uint8 array that starts on a 64-byte boundary.
+    """Allocates an uninitialised C-contiguous uint8 array that starts on a 64-byte boundary.
 
-    TensorFlow takes such an array over through dlpack without a copy; from any other address it would copy, and the
+    TensorFlow borrows such an array through dlpack without a copy; from any other address it would copy, and the
     pictures would be in memory twice.
 
     Raises:
-        MemoryError: it is larger than the machine's memory, whatever the operating system would promise.
+        MemoryError: it is larger than the machine's memory, even where the operating system would overcommit.
     """
     size_bytes = math.prod(shape)
     if size_bytes > MEMORY_BYTES:
@@ -35,57 +36,68 @@ def aligned_empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set.
+    """One part of a data set, in memory.
 
     Args:
-        images: uint8 [N, H, W, C], 0 to 255, N >= 1: an array, or pictures that are read as they are wanted.
+        images: uint8 [N, H, W, C], 0 to 255, N >= 1.
         labels: int32 [N].
 
     Raises:
         DataError: on another dtype or rank, on different lengths, or without any example.
     """
 
-    images: Pictures
+    images: NDArray[np.uint8]
     labels: NDArray[np.int32]
 
     def __post_init__(self) -> None:
-        _check_array("images", self.images, np.dtype(np.uint8), "[N, H, W, C]")
-        _check_array("labels", self.labels, np.dtype(np.int32), "[N]")
-        if len(self.images) != len(self.labels):
-            raise DataError(
-                f"A split needs one label for each picture. Received {len(self.images)} images and "
-                f"{len(self.labels)} labels."
-            )
-        if not len(self.labels):
-            raise DataError("A split needs at least one example. Received none.")
+        check_array("images", self.images, np.dtype(np.uint8), "[N, H, W, C]")
+        check_labels(self.labels, len(self.images))
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of every picture."""
+        _, height, width, channels = self.images.shape
+        return height, width, channels
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all pixels."""
+        return self.images.nbytes
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The pictures at `indices`: uint8 [n, H, W, C]."""
+        return self.images[indices]
+
     def first(self, count: int) -> "Split":
         """The first `count` examples: views, not copies."""
-        images = self.images.first(count) if isinstance(self.images, LazyPictures) else self.images[:count]
-        return Split(images, self.labels[:count])
+        return Split(self.images[:count], self.labels[:count])
 
+    def identity(self) -> Iterator[memoryview]:
+        """Every pixel."""
+        yield np.ascontiguousarray(self.images).data
 
-def _check_array(name: str, array: NDArray[np.generic] | LazyPictures, dtype: np.dtype[np.generic], shape: str) -> None:
-    """Raises DataError unless `array` has that dtype and as many axes as `shape` names."""
-    if array.dtype != dtype or array.ndim != shape.count(",") + 1:
-        raise DataError(f"`{name}` must be {dtype} {shape}. Received {array.dtype} of shape {array.shape}.")
+    def batch_reader(self) -> BatchReader:
+        """A reader that gathers inside the graph; it borrows an aligned array, and copies any other."""
+        from tfcore.data.batch_reader import TensorReader  # loads TensorFlow
+
+        return TensorReader(self, self.images)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A named data set: what is trained on, what is scored once at the end, and what the labels mean.
+    """A named data set: training split, test split, and the names of the classes.
 
     Raises:
-        DataError: when a label has no class name, when a name is no plain text, or when the pictures of the two splits
-            differ in shape.
+        DataError: when a label has no class name, when a name is not plain text, or when the pictures of the two
+            splits differ in shape.
     """
 
     name: str
-    train: Split
-    test: Split
+    train: Source
+    test: Source
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -95,19 +107,18 @@ class Dataset:
                     f"The names of the classes of {self.name} must be text without control characters. Received "
                     f"{name!r}."
                 )
-        _check_labels(self.name, "train", self.train.labels, self.classes)
-        _check_labels(self.name, "test", self.test.labels, self.classes)
-        if self.test.images.shape[1:] != self.image_shape:
+        _check_label_range(self.name, "train", self.train.labels, self.classes)
+        _check_label_range(self.name, "test", self.test.labels, self.classes)
+        if self.test.image_shape != self.image_shape:
             raise DataError(
                 f"The pictures of {self.name} must have one shape. Received {self.image_shape} in train and "
-                f"{self.test.images.shape[1:]} in test."
+                f"{self.test.image_shape} in test."
             )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C) of every picture."""
-        _, height, width, channels = self.train.images.shape
-        return height, width, channels
+        return self.train.image_shape
 
     @property
     def classes(self) -> int:
@@ -115,12 +126,12 @@ class Dataset:
         return len(self.class_names)
 
     def take(self, train_examples: int | None = None, test_examples: int | None = None) -> "Dataset":
-        """The same data set with only the first so many examples of each split; None for all.
+        """Returns the data set with only the first examples of each split; None for all.
 
-        Logs a warning where a class is left without an example to train on.
+        Logs a warning where a class is left without a training example.
 
         Raises:
-            ConfigError: a number below 1, or above what there is.
+            ConfigError: a number below 1, or above the size of the split.
         """
         parts = {}
         for name, count in (("train", train_examples), ("test", test_examples)):
@@ -138,15 +149,15 @@ class Dataset:
 
 
 def _warn_of_absent_classes(whole: Dataset, taken: Dataset) -> None:
-    """Says so where a class has lost all its training examples: a sorted data set begins with one class only."""
+    """Warns where a class has lost all its training examples: a sorted data set begins with one class only."""
     absent = np.setdiff1d(whole.train.labels, taken.train.labels)
     if len(absent):
         text = "The first %d training examples of %s hold none of %d of its %d classes. Take more of them."
         _LOG.warning(text, len(taken.train), whole.name, len(absent), whole.classes)
 
 
-def _check_labels(name: str, split: str, labels: NDArray[np.int32], classes: int) -> None:
-    """Raises DataError, with the first culprit, unless all labels are within 0 .. classes-1."""
+def _check_label_range(name: str, split: str, labels: NDArray[np.int32], classes: int) -> None:
+    """Raises DataError, with the first bad label, unless all labels are within 0 .. classes-1."""
     bad = (labels < 0) | (labels >= classes)
     if bad.any():
         index = int(bad.argmax())
@@ -159,10 +170,10 @@ def _check_labels(name: str, split: str, labels: NDArray[np.int32], classes: int
 def split_validation(
     labels: NDArray[np.int32], amount: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Takes a validation part out of the training examples, with every class in the same proportion.
+    """Splits a validation part off the training examples, with every class in the same proportion.
 
-    Each class gives its exact share rounded down; what is then missing from the total comes, one example each, from
-    the classes that lost most by the rounding (largest remainders). A given (labels, amount, seed) always gives the
+    Each class gives its exact share rounded down; the rest of the total comes, one example each, from the classes that
+    lost most by the rounding (largest remainders). A given (labels, amount, seed) always gives the
     same split.
 
     Args:
@@ -182,11 +193,11 @@ def split_validation(
 def stratified(
     labels: NDArray[np.int32], total: int, seed: int, purpose: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Takes `total` examples out, with every class in the same proportion, as `split_validation` says.
+    """Splits off `total` examples, with every class in the same proportion; see `split_validation`.
 
     Args:
         labels: int [N].
-        total: how many, 0 .. N.
+        total: number of examples, 0 .. N.
         seed: the run's seed.
         purpose: a name for the draw; two purposes draw independently.
 
@@ -206,7 +217,7 @@ def stratified(
 
 
 def _validation_examples(amount: float, examples: int) -> int:
-    """The number of validation examples that `amount` stands for."""
+    """Converts `amount`, a share or a number, to a number of validation examples."""
     if not (math.isfinite(amount) and amount >= 0):
         raise ConfigError(f"`validation` must be at least 0. Received {amount!r}.")
     if amount >= 1 and amount != int(amount):
@@ -221,7 +232,7 @@ def _validation_examples(amount: float, examples: int) -> int:
 
 
 def _largest_remainders(counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-    """Shares `total` out in proportion to `counts`, in whole numbers with exactly that sum."""
+    """Divides `total` in proportion to `counts`, into whole numbers with exactly that sum."""
     # Integer arithmetic, so that equal classes have equal remainders; ties go to the lower class.
     takes, remainders = np.divmod(counts * total, counts.sum())
     missing = total - int(takes.sum())

@@ -1,8 +1,8 @@
-"""Where the published data sets come from, and how their files get into the data folder.
+"""Addresses of the published data sets, and their download into the data folder.
 
-What is fetched is compared with the publisher's checksum, prepared in a scratch folder inside the data folder, and
-moved into place by renaming, so that nobody ever finds a half-written file. Files and archives that the user put
-there are used as they are; what is in them is checked all the same, by the unpacking and by the readers.
+Downloads are compared with the publisher's checksum, prepared in a scratch folder inside the data folder, and moved
+into place by renaming, so that no half-written file is ever visible. Files and archives that the user put there are
+used as they are; unpacking and readers check their contents all the same.
 """
 
 import logging
@@ -33,7 +33,7 @@ class Archive:
     Args:
         address, md5: of the archive.
         folder: the data set's folder, in the archive and in the data folder.
-        sizes: the files that are needed, each with the most bytes that it may have.
+        sizes: the needed files, each with its largest size in bytes.
     """
 
     address: str
@@ -42,7 +42,7 @@ class Archive:
     sizes: dict[str, int]
 
     def missing(self, folder: Path) -> list[str]:
-        """The needed files that are not in `folder`."""
+        """Returns the needed files that are not in `folder`."""
         return [name for name in self.sizes if not _is_there(folder / name)]
 
     def prepare(self, into: Path, data_dir: Path) -> None:
@@ -58,9 +58,9 @@ class Files:
     """A data set published as single .gz files.
 
     Args:
-        address: what the files' names are appended to.
+        address: prefix of the files' addresses.
         folder: the data set's folder in the data folder.
-        md5: the files that are needed, each with its checksum.
+        md5: the needed files, each with its checksum.
     """
 
     address: str
@@ -68,12 +68,12 @@ class Files:
     md5: dict[str, str]
 
     def missing(self, folder: Path) -> list[str]:
-        """The needed files that are in `folder` neither as published nor decompressed."""
+        """Returns the needed files that are in `folder` neither as published nor decompressed."""
         there = (folder / name for name in self.md5)
         return [path.name for path in there if not (_is_there(path) or _is_there(path.with_suffix("")))]
 
     def prepare(self, into: Path, data_dir: Path) -> None:
-        """Puts those files into the folder `into` that the data folder does not have."""
+        """Downloads the files that the data folder lacks into the folder `into`."""
         folder = data_dir / self.folder
         for name in self.missing(folder):
             _fetch(self.address + name, self.md5[name], into, f"Put this file into {folder}")
@@ -101,7 +101,7 @@ PUBLISHED: dict[str, Archive | Files] = {
         },
     ),
     "mnist": Files(
-        # The original address, http://yann.lecun.com/exdb/mnist/, refuses visitors; this copy is PyTorch's.
+        # The original address, http://yann.lecun.com/exdb/mnist/, refuses requests; this copy is PyTorch's.
         address="https://ossci-datasets.s3.amazonaws.com/mnist/",
         folder="mnist",
         md5={
@@ -144,20 +144,22 @@ def obtain(name: str, data_dir: Path) -> Path:
 
     Args:
         name: a key of PUBLISHED.
-        data_dir: the data folder, made if need be.
+        data_dir: the data folder; created if missing.
 
     Returns:
-        The data set's own folder, which holds all needed files.
+        The data set's folder, with all needed files.
 
     Raises:
-        DataError: when a file cannot be had, an archive is damaged or hostile, or the data folder is unwritable.
+        DataError: when a file cannot be downloaded, an archive is damaged or hostile, or the data folder is unwritable.
     """
     published = PUBLISHED[name]
     folder = data_dir / published.folder
     with usable(data_dir, "Name a data folder that you may write to in --data_dir or in TFCORE_DATA_DIR."):
         if published.missing(folder):
             with scratch_folder(data_dir) as scratch:
-                if missing := published.missing(folder):  # still, if another process was waited for
+                if missing := published.missing(
+                    folder
+                ):  # still missing, in case another process downloaded them meanwhile
                     made = scratch / published.folder
                     made.mkdir()
                     published.prepare(made, data_dir)
@@ -167,7 +169,7 @@ def obtain(name: str, data_dir: Path) -> Path:
 
 @contextmanager
 def usable(path: Path, advice: str) -> Iterator[None]:
-    """Turns what the operating system complains about inside the block, lack of memory too, into a DataError."""
+    """Turns errors of the operating system and lack of memory inside the block into a DataError."""
     try:
         yield
     except OSError as error:
@@ -177,8 +179,8 @@ def usable(path: Path, advice: str) -> Iterator[None]:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether a file is there; raises DataError where something else is, which no download should replace."""
-    is_file = path.is_file()  # or what the operating system complains about
+    """Whether there is a file; raises DataError for anything else, which no download should replace."""
+    is_file = path.is_file()
     if not is_file and os.path.lexists(path):
         raise DataError(f"{path} must be a file. Remove what is there, or put the published file in its place.")
     return is_file
@@ -194,7 +196,7 @@ def _move(made: Path, folder: Path, names: list[str]) -> None:
 
 
 class _Bar:
-    """What pooch reports to while it downloads: one line on standard error."""
+    """Progress bar for pooch: one line on standard error."""
 
     def __init__(self, progress: "Progress", name: str) -> None:
         self._progress = progress
@@ -210,26 +212,26 @@ class _Bar:
         self._progress.update(self._task, total=size_bytes)
 
     def update(self, size_bytes: float) -> None:
-        """Counts bytes that have come."""
+        """Adds bytes that were received."""
         self._progress.advance(self._task, size_bytes)
 
     def reset(self) -> None:
-        """Goes back to 0, from where pooch in the end counts the whole file once more."""
+        """Returns to 0: at the end pooch counts the whole file once more."""
         self._progress.update(self._task, completed=0)
 
     def close(self) -> None:
-        """Nothing to do: the line ends with its Progress."""
+        """Does nothing: the line ends with its Progress."""
 
 
 def _fetch(address: str, md5: str, into: Path, advice: str) -> Path:
-    """Downloads one file into a folder, with a second attempt where a transfer broke off or came out wrong."""
-    import pooch  # takes a tenth of a second, which no run waits for whose data is there
+    """Downloads one file into a folder; tries again where a transfer broke off or its checksum differs."""
+    import pooch  # takes a tenth of a second, so it is imported for a download only
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     name = address.rpartition("/")[2]
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    pooch.get_logger().setLevel(logging.CRITICAL)  # It would print to standard error beside the progress.
+    pooch.get_logger().setLevel(logging.CRITICAL)  # it would print to standard error beside the progress
     for last in (False, True):
         console = Console(stderr=True)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -242,8 +244,8 @@ def _fetch(address: str, md5: str, into: Path, advice: str) -> Path:
                 break
             except (OSError, ValueError) as error:
                 if isinstance(error, OSError) and error.errno is not None:
-                    raise  # of this machine's disk: what comes of a network has no number
-                # Where nothing came at all, a second attempt would only double the wait.
+                    raise  # an error of the local disk: those of the network have no number
+                # Without any answer, a second attempt would only double the wait.
                 if last or bar.total is None:
                     instead = f"{advice}, or take --dataset=shapes, which needs no network."
                     raise DataError(f"Cannot download {address}: {_reason(error)}. {instead}") from error
@@ -251,7 +253,7 @@ def _fetch(address: str, md5: str, into: Path, advice: str) -> Path:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """Why a download failed, in a few words; what requests says runs over several lines."""
+    """Describes in a few words why a download failed; the messages of requests have several lines."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"the server answered {response.status_code} {response.reason}"

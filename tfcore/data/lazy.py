@@ -1,86 +1,85 @@
-"""Pictures that stay in their files until a batch wants them: the memory of labels and paths, not of pixels."""
+"""Labelled pictures that stay in their files until a batch needs them; only labels and paths are in memory."""
 
-import itertools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcore.data.source import BatchReader, check_labels
 from tfcore.errors import DataError
 
-THREADS = min(8, os.cpu_count() or 1)  # decoders let go of Python's lock
+THREADS = min(8, os.cpu_count() or 1)  # decoders release Python's lock
 
 
-class LazyPictures:
-    """Stands where a uint8 array [N, H, W, C] would, as far as its rows are asked for in slices or by number.
+class LazySplit:
+    """One part of a data set, a file for each picture.
 
     Args:
         paths: N files.
-        image_shape: (H, W, C) of what `read` returns.
-        read: the pixels of one file, uint8 [H, W, C]; called from several threads.
+        labels: int32 [N].
+        image_shape: (H, W, C) of what `read_file` returns.
+        read_file: returns the pixels of one file, uint8 [H, W, C]; called from several threads.
 
     Attributes:
-        number: what `read_rows` finds them by.
+        nbytes: the size of the decoded pixels.
+
+    Raises:
+        DataError: on labels of another dtype, rank or length, or without any example.
     """
 
-    ndim = 4
-    dtype = np.dtype(np.uint8)
-
     def __init__(
-        self, paths: Sequence[str], image_shape: tuple[int, int, int], read: Callable[[str], NDArray[np.uint8]]
+        self,
+        paths: Sequence[str],
+        labels: NDArray[np.int32],
+        image_shape: tuple[int, int, int],
+        read_file: Callable[[str], NDArray[np.uint8]],
     ) -> None:
-        self.paths, self._read = paths, read
-        self.shape = (len(paths), *image_shape)
-        self.nbytes = math.prod(self.shape)  # of the pixels, were they in memory
-        # What a read ended with. TensorFlow reports it as an error of its own, with the text of a traceback.
-        self.error: DataError | None = None
+        check_labels(labels, len(paths))
+        self.paths, self.labels, self.image_shape, self._read_file = paths, labels, image_shape, read_file
+        self.nbytes = len(paths) * math.prod(image_shape)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")
-        self.number = next(_numbers)
-        _alive[self.number] = self
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, rows: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
-        """The pictures of these rows, uint8 [n, H, W, C]; one that is named twice is read once.
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The pictures at `indices`, uint8 [n, H, W, C]; one that is named twice is read once.
 
         Raises:
-            DataError: a file that cannot be read, or no memory for its pixels; `error` then holds it.
+            DataError: a file that cannot be read, or no memory for its pixels.
         """
-        numbers = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
-        wanted, places = np.unique(numbers, return_inverse=True)
-        pictures = np.empty((len(wanted), *self.shape[1:]), np.uint8)
+        wanted, places = np.unique(indices, return_inverse=True)
+        pictures = np.empty((len(wanted), *self.image_shape), np.uint8)
 
         def read(place: int) -> None:
-            pictures[place] = self._read(self.paths[wanted[place]])
+            pictures[place] = self._read_file(self.paths[wanted[place]])
 
         try:
             for _ in self._pool.map(read, range(len(wanted))):
                 pass
-        except DataError as error:
-            self.error = error
-            raise
         except MemoryError as error:
-            self.error = DataError("There is not enough memory to decode a batch of pictures. Take a smaller one.")
-            raise self.error from error
+            raise DataError("There is not enough memory to decode a batch of pictures. Take a smaller one.") from error
         return pictures[places]
 
-    def first(self, count: int) -> "LazyPictures":
-        """The first `count` pictures, unread as well."""
-        return LazyPictures(self.paths[:count], self.shape[1:], self._read)
+    def first(self, count: int) -> "LazySplit":
+        """The first `count` examples; reads no file."""
+        return LazySplit(self.paths[:count], self.labels[:count], self.image_shape, self._read_file)
 
+    def identity(self) -> Iterator[bytes]:
+        """The last two parts of each path and the size of each file: reading all pixels would take an epoch.
 
-_numbers = itertools.count()
-_alive: WeakValueDictionary[int, LazyPictures] = WeakValueDictionary()
+        Raises:
+            OSError: a file is missing.
+        """
+        for path in self.paths:
+            name = os.sep.join(os.fspath(path).split(os.sep)[-2:])
+            yield f"{name}\0{os.stat(path).st_size}\0".encode(errors="surrogateescape")
 
+    def batch_reader(self) -> BatchReader:
+        """A reader that decodes one batch a call."""
+        from tfcore.data.batch_reader import PythonReader  # loads TensorFlow
 
-def read_rows(number: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Rows of the pictures of that number: what a graph calls, which must not keep the pictures alive."""
-    return _alive[int(number)][rows]
-
-
-Pictures = NDArray[np.uint8] | LazyPictures
+        return PythonReader(self)

@@ -1,6 +1,6 @@
-"""Arrays in NumPy's own files: each header is compared with the size of the file before anything is allocated.
+"""Reads arrays from .npy and .npz files; compares each header with the size of the file before allocating.
 
-No pickled object is ever loaded: reading it would run whatever code is in it.
+Pickled objects are never loaded: unpickling runs code from the file.
 """
 
 import os
@@ -26,17 +26,17 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, R
 
 
 class Npz:
-    """The arrays of an open .npz file, each checked before it is read; `names` are theirs."""
+    """The arrays of an open .npz file, by `names`; each is checked before it is read."""
 
     def __init__(self, archive: zipfile.ZipFile, path: Path, size_bytes: int) -> None:
         self._archive, self._path, self._size_bytes = archive, path, size_bytes
         self.names = tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
 
     def read(self, name: str) -> NDArray[Any]:
-        """One array, in memory of its own that starts on a 64-byte boundary.
+        """Reads one array into new memory that starts on a 64-byte boundary.
 
         Raises:
-            DataError: it is damaged, holds objects, or claims more than the file can hold.
+            DataError: it is damaged, contains objects, or claims more than the file can contain.
         """
         member, where = self._archive.getinfo(f"{name}.npy"), f"`{name}` in {self._path}"
         deflated = member.compress_type == zipfile.ZIP_DEFLATED
@@ -56,7 +56,7 @@ def open_npz(path: Path) -> Iterator[Npz]:
     """Opens an .npz file.
 
     Raises:
-        DataError: it is missing, unreadable or no such file.
+        DataError: it is missing, unreadable or not an .npz file.
     """
     with usable(path, "Name an .npz file as np.savez writes it."), open_file(path) as file:
         with _intact(str(path)):
@@ -66,7 +66,7 @@ def open_npz(path: Path) -> Iterator[Npz]:
 
 @contextmanager
 def _intact(where: str) -> Iterator[None]:
-    """Turns what zipfile complains about inside the block into a DataError."""
+    """Turns errors of zipfile inside the block into a DataError."""
     try:
         yield
     except _DAMAGE as error:
@@ -74,10 +74,10 @@ def _intact(where: str) -> Iterator[None]:
 
 
 def read_array(stream: IO[bytes], size_bytes: int, where: str) -> NDArray[Any]:
-    """The array of a stream in the .npy format that is `size_bytes` long.
+    """Reads the array of a stream in the .npy format that is `size_bytes` long.
 
     Raises:
-        DataError: it holds other than whole numbers or text, is not in C order, or has not the size its header claims.
+        DataError: it contains other than whole numbers or text, is not in C order, or differs in size from its header.
     """
     try:
         header = read_header(stream)

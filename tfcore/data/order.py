@@ -1,4 +1,4 @@
-"""Which examples a step sees: a pure function of (seed, step), in the memory of one batch.
+"""The order of examples: a pure function of (seed, step), computed in the memory of one batch.
 
 An epoch is a permutation of all examples keyed by (seed, epoch). Epochs are laid end to end: position p of the endless
 sequence is place p mod N of epoch p div N, and step t takes positions tB … tB + B - 1. So batches are never short, no
@@ -9,19 +9,19 @@ import tensorflow as tf
 
 from tfcore import seeds
 
-ALGORITHM = "index cipher of 16 rounds, BLAKE2b keys"  # whoever changes an order gives it another name
-_ROUNDS = 16  # 4, the op's public default, leaves consecutive epochs almost shifted copies of each other
-# The op's cipher works on an even number of bits. Where N - 1 is an even power of two it yields one index twice.
+ALGORITHM = "index cipher of 16 rounds, BLAKE2b keys"  # rename it with every change of the order
+_ROUNDS = 16  # 4, the op's public default, makes consecutive epochs almost shifted copies of each other
+# The op's cipher works on an even number of bits. Where N - 1 is an even power of two it returns one index twice.
 _BROKEN_SIZES = frozenset(2**bits + 1 for bits in range(16, 63, 2))
 
 
 def indices(seed: int, first_position: tf.Tensor, count: int, examples: int) -> tf.Tensor:
-    """The examples at positions `first_position … first_position + count - 1` of the endless sequence.
+    """Returns the examples at positions `first_position … first_position + count - 1` of the endless sequence.
 
     Args:
         seed: the run's seed.
         first_position: int64 scalar tensor, at least 0.
-        count: how many positions, at least 1.
+        count: number of positions, at least 1.
         examples: N, the number of examples in an epoch, at least 1.
 
     Returns:
@@ -38,17 +38,17 @@ def indices(seed: int, first_position: tf.Tensor, count: int, examples: int) -> 
 
 
 def _epoch_key(seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """Three mixed words: the op's cipher is weak where keys differ in few bits, as (seed, 0), (seed, 1) would."""
+    """Mixes seed and epoch into three words: the op's cipher is weak where keys differ in few bits."""
     low, high = seeds.words(seed, "order")
     mixed = tf.stack([tf.cast(low, tf.int64) * 2**32 + (high % 2**32), epoch])
     return tf.random.stateless_uniform([3], seed=mixed, minval=None, maxval=None, dtype=tf.int32)
 
 
 def _permuted(places: tf.Tensor, keys: tf.Tensor, examples: int) -> tf.Tensor:
-    """Each place `[n]` under the permutation of its own key `[n, 3]`."""
+    """Permutes each place `[n]` by its key `[n, 3]`."""
     if examples not in _BROKEN_SIZES:
         return _shuffle_op(places, keys, examples)
-    # Permute one place more, and follow the cycle past the one that does not exist.
+    # Permutes one place more, and replaces the index that does not exist by its image.
     shuffled = _shuffle_op(places, keys, examples + 1)
     return tf.where(shuffled == examples, _shuffle_op(shuffled, keys, examples + 1), shuffled)
 

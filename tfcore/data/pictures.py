@@ -1,9 +1,9 @@
-"""Picture files as arrays: the header is checked before a decoder sees the file, and what had to change is told.
+"""Reads picture files as arrays; checks the header before decoding, and reports every conversion.
 
-Colour becomes grey by ITU-R 601-2 luma, 16 bits become the upper 8, what is transparent is laid on white, and another
-size is reached by bilinear interpolation over all pixels that a new one covers; width and height follow the target, so
-a picture of other proportions is stretched. A gif stands for its first frame. A JPEG is turned upright as the camera
-noted in it (EXIF's orientation), before anything looks at its size.
+Colour becomes grey by ITU-R 601-2 luma, 16 bits become the upper 8, transparency is composited on white, and pictures
+are resized by bilinear interpolation over all pixels that a new one covers; a picture of other proportions is
+stretched. Of a GIF the first frame is used. A JPEG is rotated upright by its EXIF orientation before its size is
+checked.
 """
 
 import io
@@ -29,14 +29,14 @@ ARRAYS = (".npy", ".npz")
 MAX_SIDE_PIXELS = 16_384
 MAX_PIXELS = 64_000_000
 
-_MAX_BYTES = 1 << 30  # of a file: twice what so many pixels take unpacked
+_MAX_BYTES = 1 << 30  # of a file: twice the uncompressed size of so many pixels
 _MAX_SCANS = 100  # of a JPEG, each of which passes over all pixels; a progressive one has ten
 _START_OF_SCAN = b"\xff\xda"
 _PIECE_BYTES = 1 << 20  # read at a time
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF")  # told from the content, whatever the file is called
-_JPEG = ("JPEG", "MPO")  # Pillow's names; the latter holds several, of which the first counts
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF")  # recognised by content, not by the name of the file
+_JPEG = ("JPEG", "MPO")  # Pillow's names; MPO holds several pictures, of which the first is read
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B")  # Pillow's
-_TURNS = {  # by EXIF's orientation, what puts a picture upright
+_TURNS = {  # by EXIF orientation, the transposition that puts a picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -49,39 +49,39 @@ _ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 class Header(NamedTuple):
-    """What a picture's header tells: its size in pixels, upright, and whether it is grey (by kind, not by pixels)."""
+    """A picture's size in pixels, upright, and whether it is grey (by its mode, not by its pixels)."""
 
     size: tuple[int, int]  # (H, W)
     grey: bool
 
 
 class Picture(NamedTuple):
-    """A picture as a model takes it, and what was done to it, in words."""
+    """A picture in a model's shape, with a note on each conversion."""
 
     pixels: NDArray[np.uint8]  # [H, W, C]
     notes: tuple[str, ...]
 
 
 def shown(path: str | Path) -> str:
-    """A path for a message: what is no text in it would otherwise end the printing, or steer the terminal."""
+    """Escapes a path for a message: bytes that are not text could stop the printing or control the terminal."""
     return checks.escaped(os.fsencode(path).decode(errors="replace"))
 
 
 def read_header(path: str | Path) -> Header:
-    """Size and kind of a picture, without decoding it.
+    """Reads size and kind of a picture, without decoding it.
 
     Raises:
-        DataError: it is missing, none of the formats, or too large.
+        DataError: it is missing, of another format, or too large.
     """
     with _opened(path) as image:
         return _header(image)
 
 
 def decode(path: str | Path) -> Header:
-    """Size and kind of a picture that can be decoded whole.
+    """Decodes a picture, and returns its size and kind.
 
     Raises:
-        DataError: it cannot, or its header is refused.
+        DataError: it cannot be decoded, or its header is refused.
     """
     with _opened(path) as image:
         _load(image)
@@ -89,14 +89,14 @@ def decode(path: str | Path) -> Header:
 
 
 def read_picture(path: str | Path, image_shape: tuple[int, int, int]) -> Picture:
-    """The pixels of a picture in the shape that a model takes.
+    """Reads a picture and converts it to the shape that a model takes.
 
     Args:
         path: a file in one of the formats PNG, JPEG, BMP and GIF.
         image_shape: (H, W, C), where C is 1 for grey or 3 for RGB.
 
     Raises:
-        DataError: it is missing, none of the formats, too large or damaged; or C is something else.
+        DataError: it is missing, of another format, too large or damaged; or C is neither 1 nor 3.
     """
     height, width, channels = image_shape
     if channels not in (1, 3):
@@ -123,10 +123,10 @@ def read_picture(path: str | Path, image_shape: tuple[int, int, int]) -> Picture
 
 
 def read_pictures(path: str | Path, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Pictures out of a file of NumPy's.
+    """Reads pictures from a NumPy file.
 
     Args:
-        path: .npy, or .npz of which the first array counts; uint8 [N, H, W, C] or [H, W, C], and for grey pictures also
+        path: .npy, or .npz, of which the first array is read; uint8 [N, H, W, C] or [H, W, C], for grey pictures also
             [N, H, W] or [H, W].
         image_shape: (H, W, C), of every picture.
 
@@ -155,9 +155,9 @@ def read_pictures(path: str | Path, image_shape: tuple[int, int, int]) -> NDArra
 
 
 class _Clipped(io.BufferedReader):
-    """A file that, asked for more than it has, gives what it has.
+    """A file whose `read` never asks for more bytes than are left.
 
-    Python's own takes memory for as much as it is asked for before it reads, and a chunk of a PNG claims up to 4 GB.
+    Python's reader allocates the requested size before it reads, and a chunk of a PNG can claim up to 4 GB.
     """
 
     def __init__(self, file: io.BufferedReader) -> None:
@@ -171,7 +171,7 @@ class _Clipped(io.BufferedReader):
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
-    """A picture whose header is as it should be; all that goes wrong with it in the block is a DataError."""
+    """Opens a picture and checks its header; turns every error in the block into a DataError."""
     try:
         with _Clipped(open_file(path)) as file:
             size_bytes = os.fstat(file.fileno()).st_size
@@ -191,7 +191,7 @@ def _opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
 
 
 def _reason(path: str | Path, error: Exception) -> str:
-    """Why, in a few words."""
+    """Describes the error in a few words."""
     if isinstance(error, UnidentifiedImageError):
         return f"it is none of {', '.join(_FORMATS)}" if os.path.getsize(path) else "it is empty"
     if isinstance(error, Image.DecompressionBombError):
@@ -201,7 +201,7 @@ def _reason(path: str | Path, error: Exception) -> str:
 
 
 def _load(image: ImageFile.ImageFile) -> None:
-    """Decodes a picture, but for a JPEG whose few bytes would take hours."""
+    """Decodes a picture; refuses a JPEG with so many scans that decoding would take hours."""
     if image.format in _JPEG and image.fp is not None:
         image.fp.seek(0)
         pieces = iter(partial(image.fp.read, _PIECE_BYTES), b"")
@@ -217,18 +217,18 @@ def _header(image: Image.Image) -> Header:
 
 
 def _orientation(image: Image.Image) -> int:
-    """How a camera held the picture, as its EXIF data tell: a number from 1 to 8, and 1 is upright."""
+    """Returns the EXIF orientation, a number from 1 (upright) to 8."""
     if image.format not in _JPEG:
         return 1
     try:
         found = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # where they are damaged; the picture is as good without them
+    except Exception:  # damaged EXIF data; the picture can be read without them
         return 1
     return found if found in _TURNS else 1
 
 
 def _is_grey(image: Image.Image) -> bool:
-    """Whether the picture is stored as grey, or with a palette of nothing but greys."""
+    """Whether the picture is stored as grey, or with a palette of greys only."""
     if image.mode != "P" or image.palette is None:
         return image.mode in _GREY_MODES
     colours, step = bytes(image.palette.palette), len(image.palette.rawmode or image.palette.mode)
@@ -236,7 +236,7 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
-    """The picture with 8 bits a channel; Pillow's own conversion would cut 16 bits off at 255."""
+    """Converts to 8 bits a channel; Pillow's conversion would clip 16-bit values at 255."""
     if not image.mode.startswith("I"):
         return image
     notes.append("16 bits to 8")

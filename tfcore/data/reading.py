@@ -1,4 +1,4 @@
-"""Arrays out of streams whose length is known: never more memory than was asked for."""
+"""Reads arrays from streams of known length, in bounded memory."""
 
 import io
 import math
@@ -16,20 +16,20 @@ GET_ANEW = "Delete it and get it anew."
 
 
 def read_bytes(stream: IO[bytes] | io.BufferedIOBase, shape: tuple[int, ...], where: str) -> NDArray[np.uint8]:
-    """The rest of a stream as an aligned array.
+    """Reads the rest of a stream into an aligned array.
 
     Args:
-        stream: at the first byte of the array.
+        stream: positioned at the first byte of the array.
         shape: of the array; the caller has compared it with the size of the file.
-        where: what the error calls the stream.
+        where: name of the stream in error messages.
 
     Raises:
-        DataError: it holds fewer bytes, or more.
+        DataError: the stream has fewer bytes, or more.
     """
     size_bytes = math.prod(shape)
     array = aligned_empty((size_bytes,))
     filled = 0
-    # In pieces, since a decompressing stream otherwise holds all of it a second time.
+    # In pieces, since a decompressing stream otherwise keeps a second copy of everything.
     while filled < size_bytes:
         piece = stream.read(min(PIECE_BYTES, size_bytes - filled))
         if not piece:
@@ -38,7 +38,7 @@ def read_bytes(stream: IO[bytes] | io.BufferedIOBase, shape: tuple[int, ...], wh
             )
         array[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
         filled += len(piece)
-    # Reading past the end also makes gzip and zip compare their own checksum.
+    # Reading past the end also makes gzip and zip verify their checksum.
     if stream.read(1):
         raise DataError(f"{where} must end after {size_bytes} bytes of array. More follows. {GET_ANEW}")
     return array.reshape(shape)

@@ -1,4 +1,4 @@
-"""A place in the data folder for what is not whole yet, of one process at a time."""
+"""A scratch folder inside the data folder, for one process at a time."""
 
 import fcntl
 import os
@@ -15,12 +15,12 @@ _PREFIX = ".scratch-"
 
 @contextmanager
 def scratch_folder(data_dir: Path) -> Iterator[Path]:
-    """A new folder in the data folder, gone after the block. Where another process has one, its end is waited for.
+    """Creates a folder in the data folder and deletes it after the block; waits for a process that has one.
 
-    So whatever lies there at the start is of a process that was killed, and goes.
+    Folders that are there already belong to processes that were killed, and are deleted.
 
     Args:
-        data_dir: the data folder, made if need be.
+        data_dir: the data folder; created if missing.
 
     Raises:
         OSError: the data folder cannot be written.
@@ -35,16 +35,18 @@ def scratch_folder(data_dir: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds the file's lock, and leaves no file; filelock would leave it among the user's data."""
+    """Holds the file's lock and deletes the file at the end; filelock would leave it among the user's data."""
     while True:
         with path.open("w") as file:
             _wait_for(file)
-            if not os.fstat(file.fileno()).st_nlink:  # its holder has deleted it meanwhile: the next may have another
+            if not os.fstat(
+                file.fileno()
+            ).st_nlink:  # deleted by its holder meanwhile: another process may lock a new file
                 continue
             try:
                 yield
             finally:
-                with suppress(OSError):  # of a folder that vanished, or turned read-only
+                with suppress(OSError):  # the folder was deleted or became read-only
                     path.unlink()
             return
 

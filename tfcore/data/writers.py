@@ -1,4 +1,4 @@
-"""Data sets as files that others can read: text, .npz, or a picture a file; whole or not at all."""
+"""Writes data sets as text, .npz, or a folder of PNG files; complete or not at all."""
 
 import zipfile
 from collections.abc import Iterator
@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tfcore.data.dataset import Dataset, Split
+from tfcore.data.dataset import Dataset
+from tfcore.data.source import Source
 from tfcore.errors import DataError
 from tfcore.files import appearing
 
-_CHUNK = 256  # pictures at a time: those of a folder are decoded no sooner
+_CHUNK = 256  # pictures decoded and written at a time
 _NUMBERS = [str(value).encode() for value in range(256)]
 
 
@@ -20,12 +21,12 @@ def write(dataset: Dataset, form: str, out: Path) -> None:
     """Writes a data set under a temporary name beside `out`, and renames it at the end.
 
     Args:
-        dataset: what to write; its pictures may be read from files as they are written.
+        dataset: the data set; pictures in files are decoded a chunk at a time.
         form: a key of FORMATS.
-        out: what is made, in a folder that is there: a folder, or for npz a file.
+        out: the folder to create, or for npz the file; its parent folder must exist.
 
     Raises:
-        RunError: something is there already, or it cannot be written.
+        RunError: `out` exists already, or it cannot be written.
         DataError: the pictures do not fit the format.
     """
     with appearing(out) as scratch:
@@ -33,7 +34,7 @@ def write(dataset: Dataset, form: str, out: Path) -> None:
 
 
 def _write_text(dataset: Dataset, out: Path) -> None:
-    """A folder with train.txt and test.txt, of lines `label ** p0 p1 …`, and class_names.txt."""
+    """Writes a folder with train.txt and test.txt, of lines `label ** p0 p1 …`, and class_names.txt."""
     out.mkdir()
     for name, split in _splits(dataset):
         with (out / f"{name}.txt").open("wb") as file:
@@ -45,11 +46,11 @@ def _write_text(dataset: Dataset, out: Path) -> None:
 
 
 def _write_npz(dataset: Dataset, out: Path) -> None:
-    """One file with x_train, y_train, x_test, y_test and class_names."""
+    """Writes one file with x_train, y_train, x_test, y_test and class_names."""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, split in _splits(dataset):
             with archive.open(f"x_{name}.npy", "w", force_zip64=True) as file:
-                header = {"descr": "|u1", "fortran_order": False, "shape": split.images.shape}
+                header = {"descr": "|u1", "fortran_order": False, "shape": (len(split), *split.image_shape)}
                 np.lib.format.write_array_header_1_0(file, header)
                 for pictures, _ in _chunks(split):
                     file.write(pictures.tobytes())
@@ -63,7 +64,7 @@ def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[np.generic]
 
 
 def _write_png(dataset: Dataset, out: Path) -> None:
-    """out/train/CLASS/000123.png and out/test/CLASS/…, numbered as the examples of a split."""
+    """Writes out/train/CLASS/000123.png and out/test/CLASS/…, numbered as the examples of a split."""
     channels = dataset.image_shape[2]
     if channels not in (1, 3):
         raise DataError(
@@ -85,9 +86,9 @@ FORMATS = {"text": _write_text, "npz": _write_npz, "png": _write_png}
 
 
 def folder_names(class_names: tuple[str, ...]) -> list[str]:
-    """A name for the folder of each class, different ones also where case does not count.
+    """Returns a folder name for each class; they differ even where case is ignored.
 
-    Whatever is neither letter, digit, blank nor one of -_.() becomes an underscore.
+    Every character other than a letter, digit, blank or one of -_.() becomes an underscore.
     """
     names: list[str] = []
     taken: set[str] = set()
@@ -108,12 +109,12 @@ def _numbered(stem: str) -> Iterator[str]:
         number += 1
 
 
-def _splits(dataset: Dataset) -> tuple[tuple[str, Split], ...]:
+def _splits(dataset: Dataset) -> tuple[tuple[str, Source], ...]:
     return ("train", dataset.train), ("test", dataset.test)
 
 
-def _chunks(split: Split) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
-    """Pictures [n, H, W, C] and labels [n], a few at a time."""
+def _chunks(split: Source) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+    """Yields pictures [n, H, W, C] and labels [n], 256 at a time."""
     for start in range(0, len(split), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        yield split.images[part], split.labels[part]
+        indices = np.arange(start, min(start + _CHUNK, len(split)))
+        yield split.read(indices), split.labels[indices]

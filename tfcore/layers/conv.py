@@ -69,7 +69,7 @@ class Conv2D(tf.Module):
         self._check(x.shape)
         weights = tf.cast(self.weights, self.dtype)
         y = tf.nn.conv2d(tf.cast(x, self.dtype), weights, strides=self.stride, padding=self.padding.upper())
-        return y if self.biases is None else tf.nn.bias_add(y, tf.cast(self.biases, self.dtype))
+        return y if self.biases is None else _with_biases(y, self.biases)
 
     def _check(self, shape: tf.TensorShape) -> None:
         """Raises ShapeError unless pictures of this shape can be convolved."""
@@ -81,3 +81,16 @@ class Conv2D(tf.Module):
                 f"Layer '{self.name}' has filters of {self.size}×{self.size} and no padding, for x of at least that "
                 f"size. Received {shape}. Take fewer layers, or padding 'same'."
             )
+
+
+def _with_biases(y: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
+    """y + biases, in the type of y; the gradient of the biases is summed in float32.
+
+    In float32, `tf.nn.bias_add` fuses with the convolution, forward and (oneDNN) backward. In bfloat16 its gradient,
+    `BiasAddGrad`, accumulates in bfloat16 wherever oneDNN does not fuse it: 131,072 numbers that sum to 13,120 gave 64.
+    The gradient of a broadcast addition is `Sum`, which accumulates in float32 and rounds once, in as much time; oneDNN
+    fuses the addition with the convolution and a ReLU just as it does `BiasAdd`.
+    """
+    if y.dtype == biases.dtype:
+        return tf.nn.bias_add(y, biases)
+    return y + tf.cast(biases, y.dtype)

@@ -14,7 +14,8 @@ def _largest(x: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _mean(x: tf.Tensor, size: int) -> tf.Tensor:
-    return tf.nn.avg_pool2d(x, size, size, "VALID")
+    """In float32 whatever the type of x: in bfloat16 a window of 32×32 adds up to half of its sum."""
+    return tf.cast(tf.nn.avg_pool2d(tf.cast(x, tf.float32), size, size, "VALID"), x.dtype)
 
 
 def _sum(x: tf.Tensor, size: int) -> tf.Tensor:

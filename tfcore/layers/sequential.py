@@ -1,6 +1,7 @@
 """One layer after the other."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -11,7 +12,7 @@ from tfcore.layers.dropout import Dropout
 from tfcore.layers.pool import MaxPool
 from tfcore.seeds import Key
 
-Stage = Callable[..., tf.Tensor]
+Layer = Callable[..., tf.Tensor]
 
 
 class Sequential(tf.Module):
@@ -35,30 +36,30 @@ class Sequential(tf.Module):
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         layers = [getattr(self, name) for name in self._order]
-        for stage in _stages(layers) if training and ops.enabled() else layers:
-            x = stage(x, training=training, key=key)
+        for layer in _fused(layers) if training and ops.enabled() else layers:
+            x = layer(x, training=training, key=key)
         return x
 
 
-def _stages(layers: Sequence[tf.Module]) -> Iterator[Stage]:
-    """The layers, but a ReLU, a max pool and a dropout in a row as one."""
-    rest = list(layers)
-    while rest:
-        length = 3 if len(rest) > 1 and isinstance(rest[1], MaxPool) else 2
-        *between, last = rest[1:length] or [None]
-        if isinstance(rest[0], Activation) and rest[0].function == "relu" and isinstance(last, Dropout) and last.rate:
-            yield _relu_dropout(between, last)
-            rest = rest[length:]
-        else:
-            yield rest.pop(0)
+def _fused(layers: list[Layer]) -> Iterator[Layer]:
+    """The layers, with each `ReLU, [max pool,] dropout` replaced by `[max pool,] ReLU and dropout in one pass`."""
+    while layers:
+        match layers:
+            case [Activation(function="relu"), Dropout() as dropout, *layers] if dropout.rate:
+                yield _ReluDropout(dropout)
+            case [Activation(function="relu"), MaxPool() as pool, Dropout() as dropout, *layers] if dropout.rate:
+                yield pool
+                yield _ReluDropout(dropout)
+            case [layer, *layers]:
+                yield layer
 
 
-def _relu_dropout(pools: Sequence[MaxPool], dropout: Dropout) -> Stage:
-    """ReLU, at most one max pool, and dropout."""
+@dataclass(frozen=True)
+class _ReluDropout:
+    """A ReLU and the dropout after it, in training."""
 
-    def stage(x: tf.Tensor, *, training: bool, key: Key | None) -> tf.Tensor:
-        for pool in pools:
-            x = pool(x, training=training)
-        return ops.relu_dropout(x, dropout.words(x, key), dropout.rate)
+    dropout: Dropout
 
-    return stage
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None) -> tf.Tensor:
+        del training
+        return ops.relu_dropout(x, self.dropout.words(x, key), self.dropout.rate)

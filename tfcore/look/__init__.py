@@ -1,1 +1,1 @@
-"""What TensorBoard and reports show of a model."""
+"""Pictures and summaries of a run for TensorBoard and reports."""

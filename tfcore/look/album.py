@@ -1,44 +1,42 @@
-"""The pictures of a run, as PNG files: a batch, filters, feature maps, confusion matrix, mistakes."""
+"""Draws the pictures of a run as PNG: a batch, filters, feature maps, confusion matrix, mistakes."""
 
 import io
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
-from numpy.typing import NDArray
 from PIL import Image
 
 from tfcore.files import replacing, writing
 from tfcore.look import model_sheets, prediction_sheets
 from tfcore.metrics import Scores
+from tfcore.run.parts import Parts
+from tfcore.training.evaluation import Predictions
 from tfcore.training.observation import Seen
 
-if TYPE_CHECKING:
-    from tfcore.run.session import Session
-
 _MOST_FILTERS = 32  # on a sheet
-_MOST_PIXELS = 1 << 21  # of a sheet; as noise it is 6 MB, which a log and a report still take
+_MOST_PIXELS = 1 << 21  # of a sheet; as noise it is 6 MB, which fits into a log record and a report
 
 
 class Png(NamedTuple):
-    """A picture as a file."""
+    """An encoded picture."""
 
     data: bytes
     size: tuple[int, int]  # width and height in pixels
 
 
 class Album:
-    """Draws the pictures of the run `session`; each method gives those that there are, by name."""
+    """Draws the pictures of the run of `parts`; each method returns PNGs by name."""
 
-    def __init__(self, session: "Session") -> None:
-        self._session, self._names = session, session.data.class_names
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._names = parts, parts.data.class_names
 
     def model(self, seen: Seen) -> dict[str, Png]:
-        """The batch, the filters, and the feature maps of the batch's first picture."""
-        model, plan, layers = self._session.model, self._session.architecture, self._session.layers
+        """Draws the batch, the filters, and the feature maps of the batch's first picture."""
+        model, plan, layers = self._parts.model, self._parts.architecture, self._parts.layers
         names = [self._names[label] for label in seen.labels]
         pixels = next((array for array in seen.activations.values() if array.shape == seen.images.shape), seen.images)
         found = {"batch": prediction_sheets.batch(pixels, names)}
@@ -50,26 +48,27 @@ class Album:
         return _encoded(found)
 
     def confusion(self, split: str, scores: Scores) -> dict[str, Png]:
-        """The confusion matrix, where there are not too many classes."""
+        """Draws the confusion matrix, if it has few enough classes."""
         image = prediction_sheets.confusion(scores.confusion, self._names)
         return _encoded({} if image is None else {f"confusion_{split}": image})
 
-    def mistakes(self, split: str, probabilities: NDArray[Any]) -> dict[str, Png]:
-        """The most confidently wrong examples of the split, float32 `[N, classes]` being what is predicted."""
-        examples = self._session.splits[split]
-        labels = examples.labels
+    def mistakes(self, split: str, predictions: Predictions) -> dict[str, Png]:
+        """Draws the most confidently wrong examples of the split, among those that there are predictions of."""
+        examples, probabilities = self._parts.splits[split], predictions.probabilities
+        labels = examples.labels[:: predictions.every]
         numbers = prediction_sheets.most_wrong(probabilities, labels)
         if not len(numbers):
             return {}
-        pictures, _ = examples.gather(tf.constant(numbers))
+        pictures, _ = examples.gather(tf.constant(numbers * predictions.every))
         count = int((probabilities.argmax(1) != labels).sum())
-        title = f"{count:,} of {len(labels):,} are wrong; the most confident of them"
+        among = f" ({predictions.subset})" if predictions.subset else ""
+        title = f"{count:,} of {len(labels):,}{among} are wrong; the most confident of them"
         image = prediction_sheets.wrong(title, pictures.numpy(), probabilities[numbers], labels[numbers], self._names)
         return _encoded({f"wrong_{split}": image})
 
 
 def leave(pictures: Mapping[str, Png], folder: Path) -> None:
-    """Writes them into the folder, as `NAME.png`."""
+    """Writes the pictures into the folder, as `NAME.png`."""
     with writing(folder):
         os.makedirs(folder, exist_ok=True)
     for name, picture in pictures.items():
@@ -83,7 +82,7 @@ def _encoded(images: Mapping[str, Image.Image]) -> dict[str, Png]:
 
 
 def _bounded(image: Image.Image) -> Image.Image:
-    """The sheet, or a smaller one where there are too many pixels: those of large pictures and many classes."""
+    """Shrinks a sheet of too many pixels, as large pictures and many classes give."""
     scale = math.sqrt(_MOST_PIXELS / (image.width * image.height))
     if scale >= 1:
         return image
@@ -92,5 +91,7 @@ def _bounded(image: Image.Image) -> Image.Image:
 
 def _png(image: Image.Image) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, format="PNG", compress_level=1)  # the usual 6 takes most of a look's time, and saves a tenth
+    image.save(
+        stream, format="PNG", compress_level=1
+    )  # level 6 would take most of the drawing time and save a tenth of the size
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Pictures of pictures: tiles on a white sheet, with their names, in NumPy and Pillow."""
+"""Draws sheets of captioned tiles, with NumPy and Pillow."""
 
 import math
 import unicodedata
@@ -17,7 +17,7 @@ MARGIN_PIXELS = 16  # around a sheet
 GAP_PIXELS = 6  # between tiles, and between a tile and its row's label
 LINE_PIXELS = 20  # a line of text with the space around it
 MID_GREY = 128
-_DARK = 160  # mean of a colour below which writing on it is white
+_DARK = 160  # mean of a colour below which text on it is white
 _FONT: Any = ImageFont.load_default(13)
 
 Picture = NDArray[np.uint8]  # [H, W, C]
@@ -25,18 +25,18 @@ Picture = NDArray[np.uint8]  # [H, W, C]
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture on a sheet, uint8 `[H, W, 3]`, and what stands above it."""
+    """A picture on a sheet, uint8 `[H, W, 3]`, and its caption."""
 
     picture: Picture
     caption: str = ""
 
 
 def enlarged(picture: Picture, side_pixels: int) -> Picture:
-    """A picture to be looked at: every pixel as a square, and three channels.
+    """Enlarges a picture by a whole factor, and gives it three channels.
 
     Args:
         picture: uint8 `[H, W, C]`. Three channels are colours; any other number is shown as grey planes side by side.
-        side_pixels: what the longer of H and W comes to, or a little more: a pixel's side is a whole number.
+        side_pixels: least length of the longer side.
     """
     height, width, channels = picture.shape
     if channels != 3:
@@ -47,7 +47,7 @@ def enlarged(picture: Picture, side_pixels: int) -> Picture:
 
 
 def stretched(values: NDArray[np.floating[Any]]) -> Picture:
-    """Numbers of any range as pixels: the least is 0, the greatest 255; mid-grey where all are equal, or not finite."""
+    """Scales numbers to pixels: least to 0, greatest to 255; mid-grey where all are equal, or not finite."""
     numbers, is_finite = np.asarray(values, np.float64), np.isfinite(values)
     low, high = numbers.min(initial=np.inf, where=is_finite), numbers.max(initial=-np.inf, where=is_finite)
     if low >= high:
@@ -57,19 +57,19 @@ def stretched(values: NDArray[np.floating[Any]]) -> Picture:
 
 
 def wrapped(tiles: Sequence[Tile]) -> list[list[Tile]]:
-    """The tiles in rows: about as many in a row as there are rows, or up to twice as many where that fills them all."""
+    """Arranges tiles in rows: about as many columns as rows, or up to twice as many where that fills all rows."""
     side = math.ceil(math.sqrt(len(tiles)))
     columns = next((count for count in range(side, 2 * side + 1) if len(tiles) % count == 0), side)
     return [list(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
 
 
 def sheet(title: str, rows: Sequence[Sequence[Tile]], labels: Sequence[str] = ()) -> Image.Image:
-    """Rows of tiles under a title, on white, each with a thin line around it.
+    """Draws rows of tiles under a title, on white, each with a thin outline.
 
     Args:
         title: one line.
-        rows: may differ in length; every tile has a place of the same size, and is in the middle of it.
-        labels: what stands to the left of each row; empty for nothing.
+        rows: may differ in length; all tiles are centred in cells of one size.
+        labels: text to the left of each row; empty for none.
     """
     left = MARGIN_PIXELS + max((_length(label) + GAP_PIXELS for label in labels), default=0)
     width, height = _place(tile for row in rows for tile in row)
@@ -89,13 +89,13 @@ def sheet(title: str, rows: Sequence[Sequence[Tile]], labels: Sequence[str] = ()
 
 
 def matrix(title: str, names: Sequence[str], colours: Picture, texts: Sequence[Sequence[str]]) -> Image.Image:
-    """A square table of coloured cells, with the names to the left of its rows and, upright, above its columns.
+    """Draws a square table of coloured cells, with the names left of its rows and, rotated, above its columns.
 
     Args:
         title: one line.
-        names: n of them.
+        names: n names.
         colours: uint8 `[n, n, 3]`, of the cells.
-        texts: n of n, in the cells: white on dark colours, else black.
+        texts: n rows of n texts for the cells: white on dark colours, else black.
     """
     side = max(LINE_PIXELS, *(_length(text) for row in texts for text in row)) + 2 * GAP_PIXELS
     names_wide = max(map(_length, names)) + GAP_PIXELS
@@ -117,13 +117,13 @@ def matrix(title: str, names: Sequence[str], colours: Picture, texts: Sequence[S
 
 
 def _place(tiles: Iterable[Tile]) -> tuple[int, int]:
-    """Width and height that hold each of the tiles, and its caption above."""
+    """Computes the size of a cell that fits every tile with its caption."""
     sizes = [(max(tile.picture.shape[1], _length(tile.caption)), tile.picture.shape[0]) for tile in tiles]
     return max(width for width, _ in sizes), max(height for _, height in sizes)
 
 
 def _draw(canvas: Image.Image, tile: Tile, x: int, y: int, width: int, height: int) -> None:
-    """Puts a tile in the middle of the place whose upper left corner is (x, y), and its caption above."""
+    """Draws a tile centred in the cell whose upper left corner is (x, y), and its caption above."""
     image = Image.fromarray(tile.picture)
     left, top = x + (width - image.width) // 2, y + (height - image.height) // 2
     ImageDraw.Draw(canvas).rectangle((left - 1, top - 1, left + image.width, top + image.height), outline="lightgray")
@@ -132,23 +132,23 @@ def _draw(canvas: Image.Image, tile: Tile, x: int, y: int, width: int, height: i
 
 
 def _write(canvas: Image.Image, place: tuple[float, float], text: str, anchor: str, colour: str = "black") -> None:
-    """A line of text; the anchor says where of it the place is, as in Pillow."""
+    """Writes a line of text at `place`; `anchor` is Pillow's."""
     ImageDraw.Draw(canvas).text(place, _drawable(text), colour, _FONT, anchor)
 
 
 def _drawable(text: str) -> str:
-    """The text without what Pillow's own font lacks: accents go, and what is not ASCII then becomes a question mark."""
+    """Replaces letters that Pillow's font lacks: removes accents, then turns what is not ASCII into question marks."""
     letters = (letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     return "".join(letters).encode("ascii", "replace").decode()
 
 
 def _length(text: str) -> int:
-    """The width of a line of text, in pixels."""
+    """Computes the width of a line of text, in pixels."""
     return math.ceil(_FONT.getlength(_drawable(text)))
 
 
 def beside(left: Image.Image, right: Image.Image) -> Image.Image:
-    """Two sheets as one; the margin between them is no wider than the others."""
+    """Joins two sheets, with one margin between them."""
     size = (left.width - MARGIN_PIXELS + right.width, max(left.height, right.height))
     canvas = Image.new("RGB", size, "white")
     canvas.paste(left, (0, 0))
@@ -157,15 +157,15 @@ def beside(left: Image.Image, right: Image.Image) -> Image.Image:
 
 
 def hexadecimal(picture: Picture) -> str:
-    """Its bytes, a row of the picture a line: a grey pixel as `7f`, one of three channels as `ff7f00`."""
+    """Formats the bytes, a row of the picture a line: a grey pixel as `7f`, one of three channels as `ff7f00`."""
     return "\n".join(" ".join(bytes(pixel).hex() for pixel in row) for row in picture)
 
 
 def save(image: Image.Image, path: Path) -> None:
-    """Writes a PNG, whole or not at all.
+    """Writes a PNG, complete or not at all.
 
     Raises:
-        RunError: something is there already, or it cannot be written.
+        RunError: `path` exists already, or it cannot be written.
     """
     with appearing(path) as scratch:
         image.save(scratch, format="PNG")

@@ -1,4 +1,4 @@
-"""Sheets of a model's filters and feature maps."""
+"""Draws sheets of a model's filters and feature maps."""
 
 import math
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 _MOST_TILES = 256  # filters or feature maps on a sheet
 _MOST_DEEP = 32  # filters on a sheet, and input channels of each, where every channel has a tile
-_SMALL_PIXELS = 12  # up to this side a filter is a convolution's, above it as large as a picture
-# What the pixels of a tile are enlarged to.
+_SMALL_PIXELS = 12  # up to this side a filter is drawn as a convolution's, above it as a whole picture
+# Least side of a tile in pixels.
 _TEMPLATE_SIDE, _FILTER_SIDE, _DEEP_SIDE, _FEATURE_SIDE, _EXAMPLE_SIDE = 96, 48, 24, 64, 256
 
 Filters = NDArray[np.float32]  # [filters, height, width, in_channels]
 
 
 class Drawn(NamedTuple):
-    """A sheet of one layer."""
+    """A drawn sheet of one layer."""
 
     path: str  # of the layer
     title: str
@@ -36,26 +36,26 @@ class Drawn(NamedTuple):
 def filters(
     model: Any, plan: Architecture, layers: Sequence["LayerRow"], wanted: str = "", *, most: int = _MOST_TILES
 ) -> Drawn | None:
-    """The filters of a convolution, or of a linear layer on the pixels: as large as the pictures, one for each unit.
+    """Draws the filters of a convolution, or of a linear layer on the pixels, as large as the pictures.
 
     Args:
-        model: built by `plan`.
-        plan: what it is, with the names of its classes.
+        model: built from `plan`.
+        plan: its architecture.
         layers: of the model, in the order of their calls.
-        wanted: path of a layer; "" for the first that has filters.
-        most: filters on the sheet.
+        wanted: path of the layer; "" for the first with filters.
+        most: largest number of filters on the sheet.
 
     Returns:
-        None where no layer has any.
+        None where no layer has filters.
 
     Raises:
-        ConfigError: `wanted` has none.
+        ConfigError: the layer `wanted` has none.
     """
     found = _all_filters(model, plan.image_shape, layers)
     if not found:
         return None
     path = wanted or next(iter(found))
-    checks.one_of("filters", path, tuple(found))
+    checks.one_of("layer", path, tuple(found))
     count, height, width, channels = found[path].shape
     title = f"{path} of {plan.model}: {count} filters of {height}x{width}x{channels}"
     is_of_classes = path == layers[-1].path and count == len(plan.class_names)
@@ -64,17 +64,17 @@ def filters(
 
 
 def feature_maps(model: Any, plan: Architecture, picture: Picture, line: str, wanted: str = "") -> Drawn:
-    """What a layer makes of a picture, beside the picture.
+    """Draws the feature maps that a layer computes from a picture, beside the picture.
 
     Args:
-        model: built by `plan`.
-        plan: what it is.
+        model: built from `plan`.
+        plan: its architecture.
         picture: uint8 `[H, W, C]`.
-        line: what the picture is.
-        wanted: path of the layer; "" for the first that has weights.
+        line: title of the picture.
+        wanted: path of the layer; "" for the first with weights.
 
     Raises:
-        ConfigError: the layer gives no maps.
+        ConfigError: the layer's output is not `[N, H, W, C]`.
     """
     path, maps = _maps(model, picture, wanted)
     title = f"{path} of {plan.model}: {len(maps)} maps of {maps.shape[1]}x{maps.shape[2]}"
@@ -84,21 +84,21 @@ def feature_maps(model: Any, plan: Architecture, picture: Picture, line: str, wa
 
 
 def _all_filters(model: Any, image_shape: tuple[int, int, int], layers: Sequence["LayerRow"]) -> dict[str, Filters]:
-    """The filters of each layer that has some, by path in the order of calls."""
+    """Collects the filters of all layers by path, in the order of calls."""
     from tfcore.modules import named_parameters
 
     parameters = named_parameters(model)
     own = {row.path: parameters.get(f"{row.path}.weights") for row in layers}
     weights = {path: variable.numpy() for path, variable in own.items() if variable is not None}
     found = {path: np.moveaxis(array, 3, 0) for path, array in weights.items() if array.ndim == 4}
-    for path, array in list(weights.items())[:1]:  # a later layer has that many inputs only by chance
+    for path, array in list(weights.items())[:1]:  # only the first: a later layer has that many inputs by chance
         if array.ndim == 2 and len(array) == math.prod(image_shape):
             found[path] = array.T.reshape(-1, *image_shape)
     return found
 
 
 def _filter_sheet(title: str, filters: Filters, names: tuple[str, ...], most: int = _MOST_TILES) -> Image.Image:
-    """A tile for each filter of 1 or 3 channels; of deeper ones, a row of grey tiles, one for each channel."""
+    """Draws a tile for each filter of 1 or 3 channels; for others a row of grey tiles, one for each channel."""
     count, height, width, channels = filters.shape
     is_large = max(height, width) > _SMALL_PIXELS
     if channels in (1, 3):
@@ -116,14 +116,14 @@ def _filter_sheet(title: str, filters: Filters, names: tuple[str, ...], most: in
 def _tiled(
     title: str, pictures: NDArray[Any], names: Sequence[str], side_pixels: int, most: int = _MOST_TILES
 ) -> Image.Image:
-    """Pictures `[n, H, W, C]` in rows, each scaled to its own range, with its name."""
+    """Draws pictures `[n, H, W, C]` in rows, each scaled to its range, with its name."""
     left_out = f" (the first {most})" if len(pictures) > most else ""
     tiles = _tiles(pictures[:most], names[:most], side_pixels)
     return drawing.sheet(title + left_out, drawing.wrapped(tiles))
 
 
 def _tiles(pictures: NDArray[Any], names: Sequence[str], side_pixels: int) -> list[Tile]:
-    """A tile for each of the pictures `[n, H, W, C]`, scaled to its own range."""
+    """Makes a tile of each of the pictures `[n, H, W, C]`, scaled to its range."""
     return [
         Tile(drawing.enlarged(drawing.stretched(picture), side_pixels), name)
         for picture, name in zip(pictures, names, strict=True)
@@ -131,12 +131,12 @@ def _tiles(pictures: NDArray[Any], names: Sequence[str], side_pixels: int) -> li
 
 
 def _maps(model: Any, picture: Picture, wanted: str) -> tuple[str, NDArray[np.float32]]:
-    """The feature maps `[C, H, W, 1]` of the layer at the path `wanted`; "" for the first that has weights."""
+    """Computes the feature maps `[C, H, W, 1]` of the layer `wanted`; "" for the first with weights."""
     from tfcore.modules import named_parameters, outputs
 
     found = {path: output for path, output in outputs(model, picture[np.newaxis]).items() if output.shape.rank == 4}
     parameters = named_parameters(model)
     path = wanted or next((path for path in found if f"{path}.weights" in parameters), next(iter(found), ""))
-    checks.one_of("features", path, tuple(found))
+    checks.one_of("layer", path, tuple(found))
     maps = np.asarray(found[path], np.float32)  # [1, H, W, C]
     return path, np.moveaxis(maps, 3, 0).reshape(-1, *maps.shape[1:3], 1)

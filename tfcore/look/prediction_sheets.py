@@ -1,4 +1,4 @@
-"""Sheets of what a model is given and where it is wrong: a batch, wrong predictions, the confusion matrix."""
+"""Draws a training batch, wrong predictions, and the confusion matrix."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,15 +9,15 @@ from PIL import Image
 
 from tfcore.look import drawing
 from tfcore.look.drawing import Picture, Tile
+from tfcore.terminal.confusion import TITLE, is_shown, row_shares
 
-_SIDE = 64  # what the pixels of a tile are enlarged to
+_SIDE = 64  # least side of a tile in pixels
 _MOST_WRONG = 24
-_MOST_CLASSES = 20  # a wider matrix is no longer readable
 _BLUE = np.array([31, 119, 180])
 
 
 def batch(pixels: NDArray[Any], labels: Sequence[str]) -> Image.Image:
-    """Pictures as the model's first layer hands them on, all on one scale.
+    """Draws pictures as the model's first layer scales them, all on one scale.
 
     Args:
         pixels: `[n, H, W, C]`.
@@ -30,7 +30,7 @@ def batch(pixels: NDArray[Any], labels: Sequence[str]) -> Image.Image:
 
 
 def most_wrong(probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Numbers of the examples that are predicted wrongly, the surest first, 24 at most.
+    """Returns the indices of wrongly predicted examples, the most confident first, 24 at most.
 
     Args:
         probabilities: `[N, classes]`.
@@ -44,7 +44,7 @@ def wrong(
     title: str, pictures: Sequence[Picture], probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]],
     names: Sequence[str],
 ) -> Image.Image:  # fmt: skip
-    """Pictures with what they were taken for, how surely, and what they are.
+    """Draws pictures with predicted class, its probability, and true class.
 
     Args:
         title: one line.
@@ -61,15 +61,13 @@ def wrong(
 
 
 def confusion(matrix: NDArray[np.integer[Any]], names: Sequence[str]) -> Image.Image | None:
-    """The confusion matrix, each cell as dark as its share of the row; None for more than 20 classes.
+    """Draws the confusion matrix, cells coloured by their share of the row; None for more than 20 classes.
 
     Args:
         matrix: `[classes, classes]`, a row for each true class, a column for each predicted one.
         names: of the classes.
     """
-    if len(names) > _MOST_CLASSES:
+    if not is_shown(len(names)):
         return None
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)  # [classes, classes]
-    colours = np.rint(255 - shares[..., np.newaxis] * (255 - _BLUE)).astype(np.uint8)
-    title = "confusion matrix: a row for each true class, a column for each predicted one"
-    return drawing.matrix(title, names, colours, matrix.astype(str).tolist())
+    colours = np.rint(255 - row_shares(matrix)[..., np.newaxis] * (255 - _BLUE)).astype(np.uint8)
+    return drawing.matrix(TITLE, names, colours, matrix.astype(str).tolist())

@@ -12,7 +12,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
@@ -27,7 +26,6 @@ _DASHES = ("-", "--", ":", "-.")
 _LARGEST = 1e30  # what lies beyond is not drawn: the axis would overflow
 _LOGARITHMIC_FROM = 1000  # times the median that the largest value is
 _MARKED_POINTS = 40  # curves of at most so many points have each of them marked
-_NAME_LETTERS = 12  # of a class, beside the confusion matrix
 _STYLE: Any = {
     "svg.fonttype": "none", "font.family": "DejaVu Sans", "text.parse_math": False, "font.size": 10,
     "figure.facecolor": "none", "axes.facecolor": "none", "legend.frameon": False,
@@ -85,33 +83,6 @@ def _draw(axes: Axes, line: Line) -> NDArray[np.float64]:
 def _plain(label: str) -> str:
     """The label as Matplotlib takes it: what begins with an underscore would be left out of the legend."""
     return f" {label}" if label.startswith("_") else label
-
-
-def confusion(names: Sequence[str], counts: NDArray[np.int64]) -> str:
-    """The confusion matrix as SVG: each cell as strong as its share of its row, the right ones in another colour.
-
-    Args:
-        names: of the classes.
-        counts: [true class, predicted class].
-    """
-    classes = len(names)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    with _style("confusion"):
-        side = 1.6 + 0.46 * classes
-        figure = Figure(figsize=(side, side - 0.3), layout="constrained")
-        axes = figure.add_subplot(xlabel="predicted class", ylabel="true class", aspect="equal")
-        for (row, column), share in np.ndenumerate(shares):
-            colour = _SERIES[0] if row == column else _SERIES[1]
-            axes.add_patch(Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, color=colour, alpha=share, linewidth=0))
-            axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8)
-        axes.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5))
-        shown = [name if len(name) <= _NAME_LETTERS else f"{name[: _NAME_LETTERS - 1]}…" for name in names]
-        axes.set_xticks(range(classes), shown, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(classes), shown)
-        axes.grid(False)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        return _svg(figure, f"Confusion matrix of {classes} classes; the table below has each class's scores")
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tfcore import __version__, checks
 from tfcore.config import IDENTITY, WATCHING, RunConfig, spelled
 from tfcore.report import figures
-from tfcore.report.facts import ClassScores, Facts
+from tfcore.report.facts import ClassScores, Facts, TestScores
 from tfcore.report.figures import Line
+from tfcore.terminal import confusion
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_LARGEST_MATRIX = 20  # classes; a wider confusion matrix is no longer readable
 _MOST_CLASSES = 1000  # in the table of classes
 _MOST_LAYERS = figures.COLOURS  # in a figure with a curve for each
 _SHOWN_EXAMPLES = 20  # of the batch in which numbers went bad
@@ -54,6 +54,14 @@ class Drawing(NamedTuple):
     source: str
 
 
+class ConfusionRow(NamedTuple):
+    """The predictions for the examples of one true class; shares are in [0, 1]."""
+
+    name: str
+    counts: list[int]
+    shares: list[float]
+
+
 class Comparison(NamedTuple):
     """A table with a row for each run; cells that do not apply are empty."""
 
@@ -72,7 +80,7 @@ class RunView:
     facts: list[Fact]
     problem: str
     figures: list[Drawing]
-    confusion: str
+    confusion: list[ConfusionRow]
     classes: Sequence[ClassScores]
     classes_left_out: int
     pictures: list[Drawing]
@@ -98,7 +106,9 @@ def page(runs: Sequence[Facts]) -> str:
     comparison = _comparison(runs, views) if len(runs) > 1 else None
     overlaid = _overlaid(runs, names) if len(runs) > 1 else []
     template = environment.get_template("report.html")
-    return template.render(runs=views, comparison=comparison, overlaid=overlaid, version=__version__)
+    return template.render(
+        runs=views, comparison=comparison, overlaid=overlaid, confusion_title=confusion.TITLE, version=__version__
+    )
 
 
 def _names(runs: Sequence[Facts]) -> list[str]:
@@ -110,17 +120,21 @@ def _names(runs: Sequence[Facts]) -> list[str]:
 def _view(run: Facts, name: str, *, is_alone: bool) -> RunView:
     scores = run.scores if is_alone else None
     classes = scores.classes if scores else ()
-    confusion = ""
-    if scores and len(classes) <= _LARGEST_MATRIX:
-        confusion = figures.confusion([entry.name for entry in classes], scores.confusion)
+    matrix = _confusion(scores) if scores and confusion.is_shown(len(classes)) else []
     return RunView(
         name=name, model=run.config.model, dataset=run.config.dataset,
         status=run.text("status").replace("_", " ") or "not ended", facts=_facts(run), problem=_problem(run),
-        figures=_figures(run) if is_alone else [], confusion=confusion, classes=classes[:_MOST_CLASSES],
+        figures=_figures(run) if is_alone else [], confusion=matrix, classes=classes[:_MOST_CLASSES],
         classes_left_out=max(0, len(classes) - _MOST_CLASSES), pictures=_pictures(run) if is_alone else [],
         settings=_settings(run.config), flags=run.config.flags(), command=_command(run.config),
         machine=run.text("machine"),
     )  # fmt: skip
+
+
+def _confusion(scores: TestScores) -> list[ConfusionRow]:
+    shares = confusion.row_shares(scores.confusion).round(4).tolist()
+    names = [entry.name for entry in scores.classes]
+    return [ConfusionRow(*row) for row in zip(names, scores.confusion.tolist(), shares, strict=True)]
 
 
 def _facts(run: Facts) -> list[Fact]:

@@ -2,70 +2,69 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from tfcore.errors import TfcoreError
-from tfcore.run import restore
+from tfcore.run.parts import Parts
 from tfcore.training import divergence
-from tfcore.training.divergence import DivergedError, Finding
+from tfcore.training.divergence import DivergedError, Finding, Point
 from tfcore.training.events import Event
 from tfcore.training.loop import Loop
-from tfcore.training.run_log import RunLog
-
-if TYPE_CHECKING:
-    from tfcore.run.session import Session
 
 _SHOWN_EXAMPLES = 8
 _ADVICE = "Try a smaller --learning_rate, or --clip_norm=1, in another --run_dir."
 
 
+class Diagnosis(NamedTuple):
+    """The outcome of a diagnosis.
+
+    Attributes:
+        error: says all that was found out.
+        history: the last steps up to the first bad number; empty where that was not found.
+    """
+
+    error: DivergedError
+    history: list[Point]
+
+
 class Replay:
-    """A run built anew, to be done once more from its newest checkpoint; nothing is written."""
-
-    def __init__(self, session: "Session") -> None:
-        self._session = session
-        self.model, self.step, self.batches = session.model, session.step, session.training_batches()
-
-    def loop(self, events: list[Event]) -> Loop:
-        """One of the run's own kind, with other events."""
-        return Loop(self.step, self.batches, events, xla=self._session.config.xla == "on")
-
-    def go_back(self) -> int:
-        """Restores the newest checkpoint, or leaves the initial weights; the step."""
-        return restore.restore_variables(self._session)
-
-
-def diagnosed(session: "Session", error: DivergedError, log: RunLog) -> DivergedError:
-    """The error with all that can be found out about where the numbers went bad.
+    """A run built anew, to be repeated from its newest checkpoint; nothing is written.
 
     Args:
-        session: the run that ended with `error`.
-        error: what was noticed.
-        log: gets the steps up to it.
+        parts: of the run, built anew.
+        go_back: gives the variables of `parts` their values of the newest checkpoint, or leaves the first ones; returns
+            the step.
     """
-    first = session.newest_step()
-    session.console.print(f"{error} Replaying the run from step {first}, step by step, to see where that began.")
+
+    def __init__(self, parts: Parts, go_back: Callable[[], int]) -> None:
+        self._parts, self.go_back = parts, go_back
+        self.model, self.step, self.batches = parts.model, parts.step, parts.training_batches()
+
+    def loop(self, events: list[Event]) -> Loop:
+        """Returns a loop as the run's own, with other events."""
+        return Loop(self.step, self.batches, events, xla=self._parts.config.xla == "on")
+
+
+def diagnose(error: DivergedError, new_replay: Callable[[], Replay], newest_step: int) -> Diagnosis:
+    """Repeats a run from its newest checkpoint to find where its numbers went bad.
+
+    Args:
+        error: what was noticed.
+        new_replay: builds the run anew; called twice.
+        newest_step: of the newest checkpoint; 0 where there is none.
+    """
     try:
-        finding = divergence.find(_new_replay(session), error.step)
+        finding = divergence.find(new_replay, error.step)
     except TfcoreError as problem:
-        return DivergedError(f"{error} A replay was not possible: {problem}", error.step)
+        return Diagnosis(DivergedError(f"{error} A replay was not possible: {problem}", error.step), [])
     if finding is None:
         text = (
-            f"{error} A replay from step {first} stayed finite: something else than the training step did it, or this "
-            "machine does not repeat itself to the bit."
+            f"{error} A replay from step {newest_step} stayed finite: something else than the training step did it, or "
+            f"this machine does not repeat itself to the bit. {_ADVICE}"
         )
-        return DivergedError(f"{text} {_ADVICE}", error.step)
-    for point in finding.history:
-        log.write(point.step, "train", {"total_loss": point.loss, "gradient_norm": point.gradient_norm})
-        session.console.print(
-            f"step {point.step}: total loss {point.loss:.6g}, gradient norm {point.gradient_norm:.6g}"
-        )
+        return Diagnosis(DivergedError(text, error.step), [])
     found = {name: value for name, value in asdict(finding).items() if name != "history"}
-    return DivergedError(_sentence(error, finding), error.step, {"first_bad": found})
-
-
-def _new_replay(session: "Session") -> Callable[[], Replay]:
-    return lambda: Replay(session.twin())
+    return Diagnosis(DivergedError(_sentence(error, finding), error.step, {"first_bad": found}), finding.history)
 
 
 def _sentence(error: DivergedError, finding: Finding) -> str:

@@ -1,21 +1,18 @@
-"""How much memory a run's steps will take, told before the first of them."""
+"""An estimate of the memory that a run's steps will take, before the first of them."""
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING
 
 from tfcore import machine
 from tfcore.build import runtime
-
-if TYPE_CHECKING:
-    from tfcore.modules import LayerRow
-    from tfcore.run.session import Session
+from tfcore.modules import LayerRow
+from tfcore.run.parts import Parts
 
 _GRADIENT_BYTES = 4  # they are float32, whatever the model computes in
 
 
-def step_bytes(rows: Sequence["LayerRow"], *, examples: int, number_bytes: int) -> int:
-    """What a training step takes beside what is there before it.
+def step_bytes(rows: Sequence[LayerRow], *, examples: int, number_bytes: int) -> int:
+    """Estimates what a training step takes beside what is there before it.
 
         outputs kept for the backward pass   examples · Σ numbers in a layer's output · number_bytes
         gradients                            4 · trainable numbers
@@ -34,34 +31,33 @@ def step_bytes(rows: Sequence["LayerRow"], *, examples: int, number_bytes: int) 
     return examples * outputs * number_bytes + _GRADIENT_BYTES * sum(row.trainable for row in rows)
 
 
-def warning(
-    rows: Sequence["LayerRow"], *, batch_size: int, microbatches: int, number_bytes: int, available_bytes: int
-) -> str:
-    """The line for a batch that will not fit into what is available, with the micro-batches that would; or nothing."""
+def free_bytes() -> int | None:
+    """Returns the memory that steps may take; None where that is unknown, or a GPU computes, which has its own."""
+    return None if runtime.has_gpu() else machine.available_bytes()
 
-    def needed(parts: int) -> int:
-        return step_bytes(rows, examples=batch_size // parts, number_bytes=number_bytes)
 
-    if needed(microbatches) <= available_bytes:
+def warning(parts: Parts, free_bytes: int | None) -> str:
+    """Returns the line for a batch that will not fit into the free memory, with the micro-batches that would; or "".
+
+    Args:
+        parts: of the run.
+        free_bytes: that the steps may take; None where that is unknown.
+    """
+    config = parts.config
+
+    def needed(microbatches: int) -> int:
+        return step_bytes(
+            parts.layers,
+            examples=config.batch_size // microbatches,
+            number_bytes=2 if config.precision == "bfloat16" else 4,
+        )
+
+    if free_bytes is None or needed(config.microbatches) <= free_bytes:
         return ""
-    divisors = (parts for parts in range(microbatches + 1, batch_size + 1) if batch_size % parts == 0)
-    fitting = next((parts for parts in divisors if needed(parts) <= available_bytes), None)
+    more = range(config.microbatches + 1, config.batch_size + 1)
+    fitting = next((n for n in more if config.batch_size % n == 0 and needed(n) <= free_bytes), None)
     advice = f" or use --microbatches={fitting}" if fitting else ""
     return (
-        f"warning: a batch of {batch_size:,} will want about {needed(microbatches) / 1e9:.1f} GB, "
-        f"{available_bytes / 1e9:.1f} GB are free; lower --batch_size{advice}"
-    )
-
-
-def warning_for(session: "Session", rows: Sequence["LayerRow"]) -> str:
-    """The line for a run whose batch will not fit here, or nothing. A GPU has memory of its own."""
-    config, available = session.config, machine.available_bytes()
-    if available is None or runtime.has_gpu():
-        return ""
-    return warning(
-        rows,
-        batch_size=config.batch_size,
-        microbatches=config.microbatches,
-        number_bytes=2 if config.precision == "bfloat16" else 4,
-        available_bytes=available,
+        f"warning: a batch of {config.batch_size:,} will want about {needed(config.microbatches) / 1e9:.1f} GB, "
+        f"{free_bytes / 1e9:.1f} GB are free; lower --batch_size{advice}"
     )

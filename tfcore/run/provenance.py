@@ -9,8 +9,8 @@ import tensorflow as tf
 from tfcore import __version__
 from tfcore.config import RunConfig
 from tfcore.data import order
-from tfcore.data.dataset import Split
 from tfcore.data.fingerprint import fingerprint
+from tfcore.data.source import Source
 from tfcore.machine import processor, processors
 
 _OTHER_ROUNDING, _OTHER_EXAMPLES = "the last bits will differ", "the steps to come see other examples"
@@ -34,7 +34,7 @@ class Provenance:
             checkpoint.
     """
 
-    def __init__(self, config: RunConfig, train: Split) -> None:
+    def __init__(self, config: RunConfig, train: Source) -> None:
         self._facts = {
             "tfcore": __version__,
             "tensorflow": tf.__version__,
@@ -59,7 +59,7 @@ class Provenance:
             if self.facts()[name] != saved.get(name)
         ]
 
-    def _read(self, train: Split) -> None:
+    def _read(self, train: Source) -> None:
         try:
             self._facts["data"] = fingerprint(train)
         except OSError as error:  # whoever reads the picture will say so

@@ -1,58 +1,43 @@
-"""One process's part of a run: everything built, restored, trained, logged, saved and scored."""
+"""One process's part of a run: restored, trained, logged, saved and scored."""
 
 import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from fractions import Fraction
-from functools import cached_property, partial
 from typing import Any
 
-import tensorflow as tf
 from rich.console import Console
 
-from tfcore.build.data import load_dataset, make_splits, pixel_statistics
-from tfcore.build.model import build_model, plan_model
-from tfcore.build.optimizer import build_loss, build_step
+from tfcore.build.data import check_validation
 from tfcore.config import RunConfig
-from tfcore.data.batches import EvaluationBatches, TrainingBatches, data_errors
+from tfcore.data.batches import data_errors
 from tfcore.data.dataset import Dataset
 from tfcore.errors import DiskError, TfcoreError
 from tfcore.look.observer import Observer
 from tfcore.machine import machine
-from tfcore.metrics import Scores
-from tfcore.modules import LayerRow, named_variables
-from tfcore.run import diagnose, messages, restore
+from tfcore.modules import BrokenModelError
+from tfcore.run import memory, messages
+from tfcore.run.diagnose import Replay, diagnose
+from tfcore.run.events import run_events, score_averages, steps_per_epoch
+from tfcore.run.parts import Parts, build_parts
 from tfcore.run.provenance import Provenance
+from tfcore.run.restore import check_length, how_to_go_on, restore
 from tfcore.terminal import progress, tables
 from tfcore.training import divergence, run_log
 from tfcore.training.checkpoints import Checkpoints
 from tfcore.training.divergence import DivergedError
-from tfcore.training.early_stopping import EarlyStopping
-from tfcore.training.evaluation import Evaluation
-from tfcore.training.events import Event, Moment, Schedule
+from tfcore.training.events import Event, Moment
 from tfcore.training.loop import Loop, NextStep
 from tfcore.training.run_folder import RunFolder
 from tfcore.training.run_time import RunTime
 from tfcore.training.signals import StopSignals
-from tfcore.training.standard_events import (
-    Evaluate,
-    FinishEpoch,
-    NewestValidation,
-    PrintBatchAccuracy,
-    SaveBest,
-    SaveCheckpoint,
-    Schedules,
-    WriteScalars,
-    in_order,
-)
-from tfcore.training.sums import TrainingSums
 
 _SIGNAL_STATUS = 128
+Events = Callable[[Parts], Sequence[Event]]
 
 
 class Session:
-    """Builds the run of `config` in `folder`, restored to its newest checkpoint if there is one.
+    """Builds the run of `config` in `folder`, and runs it from its newest checkpoint, if there is one.
 
     Args:
         config: resolved.
@@ -60,15 +45,14 @@ class Session:
         console: where the log goes.
         data: what to train on; None for what the configuration names.
         model: the model's class; None for what the configuration names.
-        events: gives events of one's own, each called after the standard ones of its step and before its checkpoint,
-            but passive ones before both.
+        events: returns custom events, each called after the standard ones of its step and before its checkpoint, but
+            passive ones before both.
         max_call_steps: see `Loop`.
         quiet: only warnings and the last block go to the console.
 
     Attributes:
-        details: a console for what is left out where it is to be quiet.
-        model, step, evaluation, sums, early_stopping, checkpoints: the parts of the run.
-        data, splits: the data set, and the examples of `train`, `validation` and `test`.
+        details: a console for what is left out with `quiet`.
+        parts, checkpoints: of the run.
     """
 
     def __init__(
@@ -79,34 +63,38 @@ class Session:
         *,
         data: Dataset | None = None,
         model: type | None = None,
-        events: Callable[["Session"], Sequence[Event]] = lambda _: (),
+        events: Events = lambda _: (),
         max_call_steps: int | None = None,
         quiet: bool = False,
     ) -> None:
         self.config, self.folder, self.console = config, folder, console
         self.details = Console(quiet=True) if quiet else console
-        self.run_time = RunTime(folder.path)
-        self._max_call_steps, self._own_events = max_call_steps, events
-        self._class = model
-        self.data = load_dataset(config) if data is None else data
-        self.splits = make_splits(config, self.data)
-        self.architecture = plan_model(config, self.data)
-        statistics = pixel_statistics(config, self.data)
-        self.model = build_model(self.architecture, seed=config.seed, statistics=statistics, cls=model)
-        self.total_steps = config.total_steps(len(self.splits["train"]))
-        self.step = build_step(config, self.model, self.total_steps)
-        self.evaluation = Evaluation(self.model, build_loss(config), classes=self.data.classes)
-        self.sums = TrainingSums(self.step.sums)
-        self.early_stopping = EarlyStopping(monitor=config.monitor, patience=config.patience)
-        self.provenance = Provenance(config, self.data.train)
-        self.checkpoints = Checkpoints(
-            folder.checkpoints, self._state(), about=self.provenance.facts, keep=config.keep_checkpoints or None,
-            keep_best=config.keep_best, lower_is_better=config.monitor == "loss", warn=console.print,
-        )  # fmt: skip
+        self._run_time = RunTime(folder.path)
+        self._max_call_steps, self._custom_events = max_call_steps, events
+        self._model = model
+        self.parts = self._built(data)
+        if not folder.is_started:
+            check_validation(config, self.parts.data)
+        self._provenance = Provenance(config, self.parts.data.train)
+        self.checkpoints = self._checkpoints_of(self.parts)
 
-    def twin(self) -> "Session":
-        """The same run with variables of its own, as before its first step; nothing is restored or written."""
-        return Session(self.config, self.folder, Console(quiet=True), data=self.data, model=self._class)
+    def _built(self, data: Dataset | None) -> Parts:
+        """Builds the parts; where the model breaks, the layers before are printed to standard error."""
+        try:
+            return build_parts(self.config, data=data, model=self._model)
+        except BrokenModelError as error:
+            if error.rows:
+                terminal = tables.console(to_stderr=True, quiet=self.console.quiet)
+                terminal.print(tables.model_table(error.rows, title="The layers before"))
+            raise
+
+    def _checkpoints_of(self, parts: Parts) -> Checkpoints:
+        """Ties the checkpoints in the folder to the variables of `parts`."""
+        config = self.config
+        return Checkpoints(
+            self.folder.checkpoints, parts.state(), about=self._provenance.facts, keep=config.keep_checkpoints or None,
+            keep_best=config.keep_best, lower_is_better=config.monitor == "loss", warn=self.console.print,
+        )  # fmt: skip
 
     def run(
         self, *, pause_step: int | None = None, max_secs: float = math.inf, on_start: Callable[[], None] = lambda: None
@@ -122,42 +110,77 @@ class Session:
             The exit status, and what `result.json` says.
         """
         deadline = time.monotonic() + max_secs
-        messages.introduce(self)
+        self._introduce()
         self.folder.sweep()
         self.checkpoints.sweep()
-        first_step = restore.resume(self)
-        self.checkpoints.rotate(keep_step=self.early_stopping.best_step)  # a kill may have come before the last one
+        first_step = self._restore()
+        # A kill may have come before the last rotation.
+        self.checkpoints.rotate(keep_step=self.parts.early_stopping.best_step)
         is_new = not self.folder.is_started
         if is_new:
             on_start()
         try:
             # The configuration is first: it makes the folder a run's, and takes the result back.
             self.folder.write_config(self.config.flags())
-            self.folder.write_architecture(self.architecture.to_json())
+            self.folder.write_architecture(self.parts.architecture.to_json())
             run_log.trim(self.folder.path, first_step or -1)
-            messages.tell_of_untimed(self, self.run_time.resume(first_step))
+            if untimed_steps := self._run_time.resume(first_step):
+                self.details.print(messages.untimed(untimed_steps))
             if not is_new:
                 on_start()
-            with run_log.RunLog(self.folder.path) as log, data_errors(self.splits.values()):
+            with run_log.RunLog(self.folder.path) as log, data_errors(self.parts.splits.values()):
                 if first_step == 0:
-                    Observer(self, log).begin()
+                    self._observer(log).begin()
                 return self._diagnosed(log, lambda: self._train(log, first_step, pause_step, deadline))
         except TfcoreError as error:
             self._write_failure(error)
             if isinstance(error, DiskError):
-                raise DiskError(f"{error} {restore.how_to_go_on(self)}") from error
+                raise DiskError(f"{error} {how_to_go_on(self.folder, self.newest_step())}") from error
             raise
 
+    def _introduce(self) -> None:
+        """Prints the start-up block, and a warning where a batch will not fit into memory."""
+        for line in messages.introduction(self.parts, self.folder.path):
+            self.details.print(line)
+        if words := memory.warning(self.parts, memory.free_bytes()):
+            self.console.print(words)
+
+    def _restore(self) -> int:
+        """Restores the newest checkpoint, prints what there is to say of it, and returns its step; 0 for a new run."""
+        check_length(self.parts, self.folder, self.newest_step())
+        restored = restore(self.parts, self.folder, self.checkpoints, self._provenance)
+        for line in messages.warnings_of_restore(restored):
+            self.console.print(line)
+        if restored.step:
+            self.details.print(f"Resuming {self.folder.path} at step {restored.step} of {self.parts.total_steps}.")
+        if restored.weights_from:
+            self.details.print(f"Starting from the weights of {restored.weights_from}.")
+        return restored.step
+
     def _diagnosed(self, log: run_log.RunLog, train: Callable[[], tuple[int, dict[str, Any]]]) -> Any:
-        """What `train` gives; where numbers go bad, the error says where that began."""
+        """Returns what `train` does; where numbers go bad, the error says where that began."""
         try:
             return train()
         except DivergedError as error:
-            raise diagnose.diagnosed(self, error, log) from error
+            first = self.newest_step()
+            self.console.print(f"{error} Replaying the run from step {first}, step by step, to see where that began.")
+            diagnosis = diagnose(error, self.new_replay, first)
+            for point in diagnosis.history:
+                log.write(point.step, "train", {"total_loss": point.loss, "gradient_norm": point.gradient_norm})
+                self.console.print(
+                    f"step {point.step}: total loss {point.loss:.6g}, gradient norm {point.gradient_norm:.6g}"
+                )
+            raise diagnosis.error from error
+
+    def new_replay(self) -> Replay:
+        """Builds the run anew, with variables of its own; nothing of it is written."""
+        parts = build_parts(self.config, data=self.parts.data, model=self._model)
+        checkpoints = self._checkpoints_of(parts)
+        return Replay(parts, lambda: restore(parts, self.folder, checkpoints, self._provenance).step)
 
     def _write_failure(self, error: TfcoreError) -> None:
-        """The result of a run that an error ends; where that cannot be written, the error is what there is to tell."""
-        result: dict[str, Any] = {"status": "failed", "steps": int(self.step.optimizer.step.numpy())}
+        """Writes the result of a run that an error ends; where that cannot be written, the error says enough."""
+        result: dict[str, Any] = {"status": "failed", "steps": self.parts.completed_steps}
         if isinstance(error, DivergedError):
             result |= {"steps": error.step, **error.found}
         with suppress(DiskError):
@@ -167,148 +190,89 @@ class Session:
     def _train(
         self, log: run_log.RunLog, first_step: int, pause_step: int | None, deadline: float
     ) -> tuple[int, dict[str, Any]]:
-        """The loop, and what follows it."""
+        """Runs the loop, and what follows it."""
+        best = self.parts.early_stopping
         with StopSignals() as stop, progress.following(self.details, self._progress(first_step)) as show_progress:
             loop = self.loop(log, show_progress)
-            ended_by = "stopped_early" if self.early_stopping.exhausted else None
+            ended_by = "stopped_early" if best.exhausted else None
             ended_by = ended_by or loop.run(
-                self.total_steps, pause_step=pause_step, should_stop=lambda: stop() or time.monotonic() >= deadline
+                self.parts.total_steps,
+                pause_step=pause_step,
+                should_stop=lambda: stop() or time.monotonic() >= deadline,
             )
-            steps = int(self.step.optimizer.step.numpy())
+            steps = self.parts.completed_steps
             self._save(log, steps, train_secs=loop.train_secs)
             result: dict[str, Any] = {"status": ended_by or "finished", "steps": steps, "machine": machine()}
-            result |= self.run_time.elapsed(steps, loop.train_secs).result(self.config.batch_size)
-            if self.early_stopping.best_step is not None:
-                result["best"] = {"step": self.early_stopping.best_step, "validation": self.early_stopping.best_scores}
+            result |= self._run_time.elapsed(steps, loop.train_secs).result(self.config.batch_size)
+            if best.best_step is not None:
+                result["best"] = {"step": best.best_step, "validation": best.best_scores}
             if ended_by != "interrupted":
                 result |= self._test(log, loop, steps)
         log.commit()  # before the result says that there is nothing left to do
-        self.run_time.commit(steps, loop.train_secs)
+        self._run_time.commit(steps, loop.train_secs)
         self.folder.write_result(result)
-        messages.conclude(self, result, self.run_time.elapsed(steps, loop.train_secs))
+        elapsed = self._run_time.elapsed(steps, loop.train_secs)
+        for line in messages.conclusion(result, elapsed, folder=self.folder.path, total_steps=self.parts.total_steps):
+            self.console.print(line)
         return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
 
     def _progress(self, first_step: int) -> progress.ProgressLine:
-        """What the line that follows training is made of."""
-        best = self.early_stopping
+        """Returns the line that follows training."""
+        best = self.parts.early_stopping
         return progress.ProgressLine(
-            first_step=first_step, total_steps=self.total_steps, batch_size=self.config.batch_size,
-            per_epoch=self.config.steps_per_epoch(len(self.splits["train"])), means=self.sums.of_epoch,
+            first_step=first_step, total_steps=self.parts.total_steps, batch_size=self.config.batch_size,
+            per_epoch=steps_per_epoch(self.parts), means=self.parts.sums.of_epoch,
             best=lambda: None if best.best_step is None else best.best_scores,
         )  # fmt: skip
 
+    def _observer(self, log: run_log.RunLog) -> Observer:
+        return Observer(self.parts, self.folder.path, log)
+
     def loop(self, log: run_log.RunLog, show_progress: Callable[[int], None] = lambda _: None) -> Loop:
-        """The loop with its events, in the order in which they happen at a step."""
+        """Returns the loop with its events, in the order in which they happen at a step."""
+        parts = self.parts
 
         def next_step() -> NextStep:
             return loop.next_step()
 
+        def save(moment: Moment, score: float | None) -> None:
+            self._save(log, moment.step, score, train_secs=moment.train_secs)
+
+        events = run_events(
+            parts, log, self._observer(log), next_step=next_step, save=save,
+            is_among_best=self.checkpoints.is_among_best, say=self.details.print, custom=self._custom_events(parts),
+        )  # fmt: skip
         loop = Loop(
-            self.step, self.training_batches(), self._events(log, next_step), xla=self.config.xla == "on",
+            parts.step, parts.training_batches(), events, xla=self.config.xla == "on",
             max_call_steps=self._max_call_steps, after_call=show_progress,
         )  # fmt: skip
         return loop
 
-    def training_batches(self) -> TrainingBatches:
-        """Those of every step."""
-        return TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
-
-    def _events(self, log: run_log.RunLog, next_step: Callable[[], NextStep]) -> list[Event]:
-        """The standard events; observations and user-defined events before the checkpoint; and when each is due."""
-        config, newest, observer = self.config, NewestValidation(), Observer(self, log)
-        per_epoch = config.steps_per_epoch(len(self.splits["train"]))
-        every = config.batch_accuracy_every_steps
-        evaluation = Schedule(Fraction(str(config.evaluate_every_epochs)) * per_epoch, also_last=True)
-        checkpoint = SaveCheckpoint(partial(self._save_moment, log), newest, config.monitor)
-        return in_order(
-            Schedules(
-                batch_accuracy=Schedule(Fraction(every), offset=1) if every else None,
-                scalars=Schedule(Fraction(config.log_every_steps), also_last=True),
-                evaluation=evaluation,
-                epoch=Schedule(per_epoch, also_last=True),
-                checkpoint=Schedule(Fraction(str(config.checkpoint_every_epochs)) * per_epoch),
-            ),
-            batch_accuracy=PrintBatchAccuracy(self.details.print),
-            scalars=WriteScalars(log, self.sums, config.batch_size),
-            evaluation=self._evaluate(log, newest, observer),
-            epoch=FinishEpoch(
-                log, self.sums, newest, per_epoch=per_epoch, say=self.details.print,
-                print_every=config.print_every_epochs,
-            ),
-            others=[*observer.events(next_step, evaluation), *self._own_events(self)],
-            checkpoint=checkpoint,
-            best=SaveBest(checkpoint, self.checkpoints.is_among_best),
-        )  # fmt: skip
-
-    def _evaluate(self, log: run_log.RunLog, newest: NewestValidation, observer: Observer) -> Evaluate | None:
-        """The evaluation of the validation split; None where there is none."""
-        if "validation" not in self.splits:
-            return None
-        batches = self.evaluation_batches("validation")
-        return Evaluate(
-            log, newest, self.early_stopping, validate=lambda: observer.validate(batches),
-            validate_average=self._with_averages(batches),
-        )  # fmt: skip
-
-    def evaluation_batches(self, split: str) -> EvaluationBatches:
-        """All of a split, padded to the evaluation's batch size."""
-        return EvaluationBatches(self.splits[split], batch_size=self.config.eval_batch_size)
-
-    @cached_property
-    def layers(self) -> list[LayerRow]:
-        """The model table's; see `messages.layers`."""
-        return messages.layers(self)
-
-    def _with_averages(self, batches: EvaluationBatches) -> Callable[[], Scores] | None:
-        """An evaluation with the averaged weights; None where there are none."""
-        if self.config.average_decay is None:
-            return None
-
-        def score() -> Scores:
-            with self.step.optimizer.averaged_weights():
-                return self.evaluation(batches)
-
-        return score
-
-    def _save_moment(self, log: run_log.RunLog, moment: Moment, score: float | None) -> None:
-        """Saves from within an event."""
-        self._save(log, moment.step, score, train_secs=moment.train_secs)
-
     def _save(self, log: run_log.RunLog, step: int, score: float | None = None, *, train_secs: float) -> None:
-        """The checkpoint is the commit: what it stands for has to be in the logs before, and sound."""
+        """Commits the run: what the checkpoint stands for has to be in the logs before, and finite."""
         log.commit()
         if step not in self.checkpoints.steps():
-            divergence.check_finite(divergence.state(self.model, self.step), step)
-            self.run_time.commit(step, train_secs)
-            self.checkpoints.save(step, score=score, keep_step=self.early_stopping.best_step)
+            divergence.check_finite(divergence.state(self.parts.model, self.parts.step), step)
+            self._run_time.commit(step, train_secs)
+            self.checkpoints.save(step, score=score, keep_step=self.parts.early_stopping.best_step)
 
     def _test(self, log: run_log.RunLog, loop: Loop, step: int) -> dict[str, dict[str, float]]:
         """Scores the test split with the best weights if there was a patience, else the last; averages beside them."""
-        best = self.early_stopping.best_step
+        best = self.parts.early_stopping.best_step
         if self.config.patience is not None and best is not None and best != step:
             for part in ("model.", "optimizer.average."):
                 self.checkpoints.restore(best, only=part)
-        batches = self.evaluation_batches("test")
-        scores, probabilities = self.evaluation.with_probabilities(batches)
+        observer = self._observer(log)
+        scores, predictions = observer.test(self.parts.evaluation_batches("test"))
         found = {"test": tables.headline(scores)}
-        Observer(self, log).conclude(step, scores, probabilities, *loop.next_batch())
-        averaged = self._with_averages(batches)
+        observer.conclude(step, scores, predictions, *loop.next_batch())
+        averaged = score_averages(self.parts, "test")
         if averaged is not None:
             found["test_average"] = tables.headline(averaged())
         averages = {f"average_{name}": value for name, value in found.get("test_average", {}).items()}
         log.write(step, "test", found["test"] | averages)
         return found
 
-    def _state(self) -> dict[str, tf.Variable]:
-        """Everything that a run is: names to variables."""
-        parts = {
-            "model": named_variables(self.model),
-            "optimizer": self.step.optimizer.variables,
-            "sums": self.sums.variables,
-            "early_stopping": self.early_stopping.variables,
-        }
-        return {f"{part}.{name}": variable for part, variables in parts.items() for name, variable in variables.items()}
-
     def newest_step(self) -> int:
-        """Of the newest checkpoint; 0 before the first."""
+        """Returns the step of the newest checkpoint; 0 before the first."""
         return max(self.checkpoints.steps(), default=0)

@@ -1,6 +1,7 @@
 """What a sweep tries: the trials of its grid, their names, and the plan that its folder keeps.
 
 In `--grid NAME=VALUE,VALUE` commas stand between the values, and an x between the numbers of one: `hidden=50x50,100`.
+`--grid model_args.depth=2,3` varies one argument of the model.
 """
 
 import itertools
@@ -12,10 +13,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tfcore import checks, seeds
+from tfcore import checks, model_args, seeds
 from tfcore.build.configuration import resolve, with_given
 from tfcore.build.tables import check_names
-from tfcore.config import IDENTITY, RunConfig, describe, plain_type, read_value, spelled
+from tfcore.config import IDENTITY, KINDS, RunConfig, describe, read_value
+from tfcore.config_values import spelled
 from tfcore.errors import ConfigError, RunError
 from tfcore.files import read_text, replacing
 
@@ -26,6 +28,7 @@ _MOST_TRIALS = 100_000  # in a grid, drawn or not
 _NAME_CHARACTERS = 100  # of a folder; a file system takes 255 bytes, with ".log" behind it
 _UNFIT = re.compile(r"[^A-Za-z0-9._+=,-]")  # in the name of a file
 _DEFAULTS = {item.name: item.default for item in fields(RunConfig)}
+_MODEL_ARGUMENT = "model_args."
 _IDENTITY = {item.name for item in fields(RunConfig) if item.metadata["part"] == IDENTITY}
 
 
@@ -122,7 +125,7 @@ def make_plan(given: Mapping[str, Any], grid_texts: Sequence[str], random: int) 
         raise ConfigError(f"--random={random} is more than the {count} trials of the grid. Leave it out to run all.")
     names = sorted(grid)
     settings = [dict(zip(names, values, strict=True)) for values in itertools.product(*(grid[n] for n in names))]
-    trials = [Trial(setting, {**given, **setting}) for setting in settings]
+    trials = [Trial(setting, _on_top(given, setting)) for setting in settings]
     if random:
         seed = given.get("seed", 0)
         trials = sorted(trials, key=lambda trial: seeds.integer(seed, "sweep", trial.name))[:random]
@@ -136,6 +139,17 @@ def make_plan(given: Mapping[str, Any], grid_texts: Sequence[str], random: int) 
     return Plan(shared, tuple(names), tuple(trials), configs[0].monitor)
 
 
+def _on_top(given: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags of a trial: its settings on top of the shared flags, those of the model's arguments one by one."""
+    arguments = {
+        name.removeprefix(_MODEL_ARGUMENT): value for name, value in setting.items() if name.startswith(_MODEL_ARGUMENT)
+    }
+    flags = {**given, **{name: value for name, value in setting.items() if not name.startswith(_MODEL_ARGUMENT)}}
+    if arguments:
+        flags["model_args"] = model_args.joined(model_args.parse(flags.get("model_args", "")) | arguments)
+    return flags
+
+
 def _read_grid(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """Names of flags to the values to try."""
     if not texts:
@@ -143,23 +157,32 @@ def _read_grid(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     grid: dict[str, tuple[Any, ...]] = {}
     for text in texts:
         name, _, values = text.partition("=")
-        if name not in _DEFAULTS:
+        if name not in _DEFAULTS and not _names_an_argument(name):
             raise ConfigError(f"--grid={text}: a run has no flag --{name}.{checks.nearest(name, _DEFAULTS)}")
         if name in grid:
             raise ConfigError(f"--grid names --{name} twice. Give its values in one, with commas between.")
         grid[name] = tuple(_read_value(name, value.strip(), text) for value in values.split(","))
         if len(set(grid[name])) < len(grid[name]):
-            hint = f" The numbers of one value have an x between: {name}=50x50." if plain_type(name) is tuple else ""
+            hint = f" The numbers of one value have an x between: {name}=50x50." if _is_tuple(name) else ""
             raise ConfigError(f"--grid={text} has a value twice.{hint}")
     return grid
 
 
 def _read_value(name: str, value: str, text: str) -> Any:
-    """One value, of the type that the flag has."""
+    """One value, of the flag's type; of an argument of the model as text, which is read when the model is built."""
     if not value:
         raise ConfigError(f"--grid takes a flag and its values, such as learning_rate=0.1,0.01. Received '{text}'.")
-    typed = value.replace("x", ",") if plain_type(name) is tuple else value
-    return read_value(name, typed)
+    if name.startswith(_MODEL_ARGUMENT):
+        return value
+    return read_value(name, value.replace("x", ",") if _is_tuple(name) else value)
+
+
+def _names_an_argument(name: str) -> bool:
+    return name.startswith(_MODEL_ARGUMENT) and name.removeprefix(_MODEL_ARGUMENT).isidentifier()
+
+
+def _is_tuple(name: str) -> bool:
+    return name in KINDS and KINDS[name].plain is tuple
 
 
 def _check_ranking(configs: Sequence[RunConfig], names: Sequence[str]) -> None:

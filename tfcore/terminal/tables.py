@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from tfcore.terminal import confusion
+
 if TYPE_CHECKING:  # TensorFlow is in both, and a sweep shows its table without it
     from tfcore.metrics import Scores
     from tfcore.modules import LayerRow
 
 _PIPED_COLUMNS = 100
-_LARGEST_MATRIX = 20  # classes; a wider confusion matrix is no longer readable
 
 
 def console(*, to_stderr: bool, quiet: bool = False) -> Console:
@@ -88,11 +89,9 @@ def class_table(names: Sequence[str], scores: "Scores") -> Table:
 
 def confusion_table(names: Sequence[str], scores: "Scores") -> Table | str:
     """The confusion matrix, where it is small enough to be read."""
-    if len(names) > _LARGEST_MATRIX:
+    if not confusion.is_shown(len(names)):
         return f"The confusion matrix of {len(names)} classes is in --json."
-    table = Table(
-        title="Confusion matrix (row: true class; column: predicted class)", title_justify="left", padding=(0, 0)
-    )
+    table = Table(title=confusion.TITLE, title_justify="left", padding=(0, 0))
     table.add_column("")
     for name in names:
         table.add_column(name[:5], justify="right")

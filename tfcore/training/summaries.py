@@ -73,7 +73,9 @@ def text(tag: str, markdown: str) -> Summary.Value:
     return value
 
 
-def pr_curve(tag: str, is_class: NDArray[np.bool_], probabilities: NDArray[np.floating[Any]]) -> Summary.Value:
+def pr_curve(
+    tag: str, is_class: NDArray[np.bool_], probabilities: NDArray[np.floating[Any]], *, of: str = ""
+) -> Summary.Value:
     """The precision-recall curve of one class against the rest, at 101 thresholds of its probability.
 
     An example is predicted positive if its probability is at least the threshold; at the first one, 0, all are. Without
@@ -83,6 +85,7 @@ def pr_curve(tag: str, is_class: NDArray[np.bool_], probabilities: NDArray[np.fl
         tag: its name.
         is_class: [N], which examples are of the class.
         probabilities: [N], of the class; NaN counts as 0.
+        of: which examples of the split these are, shown beside the curve; "" for all.
     """
     shares = np.clip(np.nan_to_num(probabilities.astype(np.float64)), 0, 1)
     bins = np.floor(shares * (_THRESHOLDS - 1)).astype(np.int64)
@@ -92,7 +95,7 @@ def pr_curve(tag: str, is_class: NDArray[np.bool_], probabilities: NDArray[np.fl
     positives, negatives = int(is_class.sum()), int((~is_class).sum())
     precision = np.where(hits + misses > 0, hits / np.maximum(hits + misses, 1), 1.0)
     rows = [hits, misses, negatives - misses, positives - hits, precision, hits / max(positives, 1)]
-    described = pr_curve_metadata.create_summary_metadata(tag, "", _THRESHOLDS)
+    described = pr_curve_metadata.create_summary_metadata(tag, of, _THRESHOLDS)
     return Summary.Value(tag=f"{tag}/pr_curves", metadata=described, tensor=_floats(np.stack(rows)))
 
 

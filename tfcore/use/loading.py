@@ -138,6 +138,8 @@ def checkpoint_step(folder: Path, config: RunConfig, wanted: str) -> int:
     if wanted == "last" or (not wanted and config.patience is None):
         return steps[-1]
     best = int(checkpoints.read(steps[-1], "early_stopping.best_step"))
+    if best < 0 and not wanted:  # the run itself was then scored with its last weights
+        return steps[-1]
     if best < 0:
         raise RunError(f"The run in {folder} has no best checkpoint: nothing was validated. Take --checkpoint=last.")
     return best

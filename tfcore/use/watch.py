@@ -76,7 +76,7 @@ def watch(folder: Path, config: RunConfig, options: Mapping[str, Any]) -> None:
         status = RunFolder(folder).read_result().get("status", "")  # first: a run saves before it says that it ended
         nothing_new = True
         for step, weights in checkpoints:
-            nothing_new, scores = False, scorer(weights)
+            nothing_new, scores = False, scorer(step, weights)
             console.print(f"step {step:,}: {options['split']} loss {scores.loss:.4f} accuracy {scores.accuracy:.4f}")
             if options["json"]:
                 print(scorer.json_line(step, scores), flush=True)

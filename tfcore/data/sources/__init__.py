@@ -1,1 +1,1 @@
-"""One file a published format."""
+"""Readers of data sets, one file for each format."""

@@ -1,4 +1,4 @@
-"""What the readers of users' own data share: a test share held out, the names of classes, no empty class."""
+"""Shared parts of the readers of user-defined data: test split, class names, check for empty classes."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from tfcore.data.dataset import Dataset, Split, aligned_empty, stratified
 from tfcore.data.download import usable
+from tfcore.data.source import Source
 from tfcore.errors import ConfigError, DataError
 from tfcore.files import open_file
 
 CLASS_NAMES = "class_names.txt"
-_NAMES_BYTES = 1 << 20  # more than any list of names has
+_NAMES_BYTES = 1 << 20  # the largest file of class names
 _CHUNK = 1000  # pictures moved at a time
 
 
@@ -25,10 +26,10 @@ def check_lengths(name: str, lengths: tuple[int, ...] | None, axes: str) -> None
 def held_out_rows(
     labels: NDArray[np.int32], test_share: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The examples to train on and those to test on: round(test_share * N) of them, of every class the same share.
+    """Splits off round(test_share * N) test examples, stratified by class; returns rows for training and for test.
 
     Raises:
-        ConfigError: a share that leaves nothing to train on, or nothing to test on.
+        ConfigError: a share that leaves one of the splits empty.
     """
     total = round(test_share * len(labels))
     if not 0 < total < len(labels):
@@ -40,7 +41,7 @@ def held_out_rows(
 
 
 def hold_out(images: NDArray[np.uint8], labels: NDArray[np.int32], test_share: float, seed: int) -> tuple[Split, Split]:
-    """Training and test split of one array, which is used up: the training pictures move together inside it.
+    """Divides one array into training and test split; overwrites it: the training pictures move together inside it.
 
     So the memory is that of the data set and of the test share, not twice the data set.
     """
@@ -54,7 +55,7 @@ def hold_out(images: NDArray[np.uint8], labels: NDArray[np.int32], test_share: f
 
 
 def class_names(folder: Path) -> tuple[str, ...] | None:
-    """The names in the folder's class_names.txt, one a line; None where there is no such file."""
+    """Reads the folder's class_names.txt, one name a line; None where there is no such file."""
     path = folder / CLASS_NAMES
     advice = "It must hold the names of the classes in UTF-8, one a line."
     with usable(path, advice):
@@ -72,15 +73,15 @@ def class_names(folder: Path) -> tuple[str, ...] | None:
     return names
 
 
-def own_dataset(name: str, train: Split, test: Split, names: tuple[str, ...] | None = None) -> Dataset:
-    """A data set whose classes are called "0", "1", … where it brings no names.
+def own_dataset(name: str, train: Source, test: Source, names: tuple[str, ...] | None = None) -> Dataset:
+    """Makes a data set; without `names` the classes are called "0", "1", ….
 
     Raises:
-        DataError: when a class has no example to train on, or a label no class.
+        DataError: when a class has no training example, or a label no class.
     """
     present = np.unique(train.labels)
     classes = len(names) if names is not None else int(present[-1]) + 1
-    # A hole shows among the first len(present) + 1 labels; up to the largest one there may be 2^31.
+    # A gap is among the first len(present) + 1 labels; the largest label may be 2^31 - 1.
     absent = np.setdiff1d(np.arange(min(classes, len(present) + 1)), present)
     if len(absent):
         label = int(absent[0])

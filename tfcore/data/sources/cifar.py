@@ -1,6 +1,6 @@
-"""CIFAR-10 and CIFAR-100 in their binary version: records of label bytes and 3072 bytes of picture.
+"""Reads CIFAR-10 and CIFAR-100 in their binary version: records of label bytes and 3072 bytes of picture.
 
-A picture is stored as three planes of 32x32 (red, green, blue) and comes out as [32, 32, 3]. A CIFAR-100 record starts
+A picture is stored as three planes of 32x32 (red, green, blue) and returned as [32, 32, 3]. A CIFAR-100 record starts
 with a coarse and a fine label; the fine one is the label here.
 
 Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
@@ -27,7 +27,7 @@ GET_ANEW = "Delete it and get it anew."
 
 @dataclass(frozen=True)
 class _Layout:
-    """How one of the two data sets is stored; `label_classes` holds the number of classes of each label byte."""
+    """Files of one of the two data sets; `label_classes` is the number of classes of each label byte."""
 
     name: str
     label_classes: tuple[int, ...]
@@ -59,7 +59,7 @@ def cifar10(data_dir: Path) -> Dataset:
     """CIFAR-10: 50,000 training and 10,000 test pictures [32, 32, 3] of ten classes.
 
     Raises:
-        DataError: when the files cannot be had or are not what they should be.
+        DataError: when the files cannot be downloaded or have another format.
     """
     return _load(CIFAR10, data_dir)
 
@@ -68,7 +68,7 @@ def cifar100(data_dir: Path) -> Dataset:
     """CIFAR-100: 50,000 training and 10,000 test pictures [32, 32, 3] of a hundred classes (the fine labels).
 
     Raises:
-        DataError: when the files cannot be had or are not what they should be.
+        DataError: when the files cannot be downloaded or have another format.
     """
     return _load(CIFAR100, data_dir)
 
@@ -85,7 +85,7 @@ def _load(layout: _Layout, data_dir: Path) -> Dataset:
 
 
 def _refuse_pickled(layout: _Layout, data_dir: Path) -> None:
-    """Raises DataError where the user has only the version that must not be opened."""
+    """Raises DataError where there is only the pickled version, which is unsafe to open."""
     published = download.PUBLISHED[layout.name]
     archive = published.address.rpartition("/")[2]
     if any(os.path.exists(data_dir / name) for name in (published.folder, archive)):
@@ -99,7 +99,7 @@ def _refuse_pickled(layout: _Layout, data_dir: Path) -> None:
 
 
 def _class_names(path: Path, classes: int) -> tuple[str, ...]:
-    """The names in a file of one name a line."""
+    """Reads class names, one a line."""
     with download.usable(path, GET_ANEW), open_file(path) as stream:
         text = stream.read(download.NAMES_BYTES).decode(errors="replace")
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
@@ -111,8 +111,8 @@ def _class_names(path: Path, classes: int) -> tuple[str, ...]:
 
 
 def _read(paths: list[Path], label_classes: tuple[int, ...]) -> Split:
-    """One split from its files, in their order."""
-    # All sizes are looked at before the first array is made.
+    """Reads one split from its files, in their order."""
+    # All sizes are checked before the first array is allocated.
     counts = [_records(path, len(label_classes) + PICTURE_BYTES) for path in paths]
     with download.usable(paths[0].parent, GET_ANEW):
         images = aligned_empty((sum(counts), 32, 32, 3))
@@ -131,7 +131,7 @@ def _read(paths: list[Path], label_classes: tuple[int, ...]) -> Split:
 
 
 def _records(path: Path, record_bytes: int) -> int:
-    """The number of records in a file, told from its size."""
+    """Computes the number of records in a file from its size."""
     with download.usable(path, GET_ANEW):
         size_bytes = path.stat().st_size
     if size_bytes == 0 or size_bytes % record_bytes:

@@ -1,4 +1,4 @@
-"""Picture files, a folder for each class: only labels and paths are in memory, pixels are decoded batch by batch."""
+"""Reads picture files, a folder for each class: keeps labels and paths in memory, decodes pixels batch by batch."""
 
 import logging
 import os
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore import checks
-from tfcore.data.dataset import Dataset, Split
+from tfcore.data.dataset import Dataset
 from tfcore.data.download import usable
-from tfcore.data.lazy import THREADS, LazyPictures
+from tfcore.data.lazy import THREADS, LazySplit
 from tfcore.data.pictures import EXTENSIONS, Header, decode, read_header, read_picture, shown
 from tfcore.data.sources.assemble import check_lengths, held_out_rows, own_dataset
 from tfcore.errors import DataError
@@ -27,7 +27,7 @@ _LAYOUT = (
 
 @dataclass(frozen=True, eq=False)
 class _Files:
-    """Pictures, class by class in turn."""
+    """Paths and labels of pictures."""
 
     class_names: tuple[str, ...]
     paths: list[str]
@@ -43,20 +43,20 @@ def folder(
     """`folder:PATH`: PATH/train/CLASS/* with PATH/test/CLASS/*, or PATH/CLASS/* of which a share is held out as test.
 
     The classes are the folders in the order of their names. The examples are the first file of each class, then the
-    second of each, and so on, so that the first N of them are of all classes alike. The pictures are grey if all of
-    them are, else RGB; pictures.py says how one becomes the other.
+    second of each, and so on, so that the first N of them are balanced. The pictures are grey if all of them are, else
+    RGB; see pictures.py for the conversion.
 
     Args:
-        path: the folder. Links are followed; hidden files and folders are not seen.
+        path: the folder. Links are followed; hidden files and folders are ignored.
         image_size: (H, W) that pictures are resized to; None where all have one size.
         test_share: without PATH/test, the share to test on, above 0 and below 1.
-        seed: of the choice of that share.
-        skip_bad_pictures: whether all pictures are decoded once, and those that cannot be are named and left out.
-            Otherwise only their headers are read, and a picture that is bad further on ends the training.
+        seed: for the choice of that share.
+        skip_bad_pictures: whether all pictures are decoded once, and bad ones are reported and left out. Otherwise only
+            headers are read, and a picture with damaged pixels ends the training.
 
     Raises:
-        DataError: the folder is missing or laid out otherwise, a class is empty, pictures are bad or differ in size.
-        ConfigError: a size that is none, a share that leaves one of the splits empty.
+        DataError: the folder is missing or has another layout, a class is empty, pictures are bad or differ in size.
+        ConfigError: an invalid size, or a share that leaves one of the splits empty.
     """
     checks.share("test_share", test_share)
     check_lengths("image_size", image_size, "H,W")
@@ -76,12 +76,12 @@ def folder(
     def read(picture: str) -> NDArray[np.uint8]:
         return read_picture(picture, image_shape).pixels
 
-    train, test = (Split(LazyPictures(part.paths, image_shape, read), part.labels) for part in parts)
+    train, test = (LazySplit(part.paths, part.labels, image_shape, read) for part in parts)
     return own_dataset(f"folder:{path}", train, test, parts[0].class_names)
 
 
 def _list(path: Path, ignored: list[str]) -> _Files:
-    """The picture files in the folders that `path` holds; what else is there goes to `ignored`."""
+    """Lists the picture files in the folders of `path`; appends everything else to `ignored`."""
     names: list[str] = []
     paths: list[str] = []
     counts: list[int] = []
@@ -110,7 +110,7 @@ def _list(path: Path, ignored: list[str]) -> _Files:
 
 
 def _entries(path: str | Path) -> list["os.DirEntry[str]"]:
-    """What a folder holds, in the order of the names, without hidden files and folders."""
+    """Lists a folder in the order of names, without hidden files and folders."""
     with usable(Path(path), _LAYOUT), os.scandir(path) as entries:
         return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
 
@@ -118,7 +118,7 @@ def _entries(path: str | Path) -> list["os.DirEntry[str]"]:
 def _inspected(
     path: Path, parts: list[_Files], image_size: tuple[int, int] | None, skip_bad: bool
 ) -> tuple[list[_Files], tuple[int, int, int]]:
-    """The parts without their bad pictures, and the shape that all pictures get."""
+    """Checks all pictures; returns the parts without bad ones, and the shape of all pictures."""
     paths = [picture for part in parts for picture in part.paths]
     good, grey = np.ones(len(paths), bool), True
     sizes: dict[tuple[int, int], str] = {}  # the first two, each with a picture
@@ -138,7 +138,7 @@ def _inspected(
 
 
 def _looked_at(paths: list[str], look: Callable[[str], Header]) -> Iterator[Header | str]:
-    """What `look` finds in each file, or says is wrong with it."""
+    """Yields the header that `look` returns for each file, or the message of its error."""
 
     def found(path: str) -> Header | str:
         try:
@@ -152,7 +152,7 @@ def _looked_at(paths: list[str], look: Callable[[str], Header]) -> Iterator[Head
 
 
 def _complain(path: Path, bad: list[str], count: int, first: str, skip: bool) -> None:
-    """Names bad pictures, in a warning or in an error."""
+    """Reports bad pictures, in a warning or in an error."""
     if not bad:
         return
     if not skip or len(bad) == count:
@@ -162,7 +162,7 @@ def _complain(path: Path, bad: list[str], count: int, first: str, skip: bool) ->
 
 
 def _one_size(path: Path, sizes: dict[tuple[int, int], str]) -> tuple[int, int]:
-    """The size that all pictures have."""
+    """Returns the common size; raises DataError where there are two."""
     if len(sizes) > 1:
         examples = " and ".join(f"{shown(name)} is {height}x{width}" for (height, width), name in sizes.items())
         raise DataError(f"The pictures in {path} differ in size: {examples} (HxW). Give one with --image_size=H,W.")
@@ -171,5 +171,5 @@ def _one_size(path: Path, sizes: dict[tuple[int, int], str]) -> tuple[int, int]:
 
 
 def _first(paths: list[str]) -> str:
-    """The first three, in words."""
+    """Formats the first three paths for a message."""
     return ", ".join(map(shown, paths[:3])) + (", …" if len(paths) > 3 else "")

@@ -1,7 +1,7 @@
-"""MNIST, Fashion-MNIST, KMNIST and your own IDX files of unsigned bytes, plain or as .gz.
+"""Reads MNIST, Fashion-MNIST, KMNIST and user-defined IDX files of unsigned bytes, plain or as .gz.
 
 An IDX file is a big-endian header (a magic number, then the length of each axis) and the bytes of the array. The header
-is compared with the size of the file before anything of the size that it claims is allocated.
+is compared with the size of the file before the array is allocated.
 
 Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, 1998.
 """
@@ -29,7 +29,7 @@ LABELS_MAGIC = 2049  # unsigned bytes, one axis
 IMAGES_FILE, LABELS_FILE = "images-idx3-ubyte", "labels-idx1-ubyte"
 DAMAGE = (gzip.BadGzipFile, zlib.error, EOFError)
 
-ItemShape = tuple[int | None, ...]  # of one picture or label; None where any length will do
+ItemShape = tuple[int | None, ...]  # of one picture or label; None for any length
 
 DIGITS = tuple("0123456789")
 CLOTHES = (
@@ -42,7 +42,7 @@ def mnist(data_dir: Path) -> Dataset:
     """MNIST: 60,000 training and 10,000 test pictures [28, 28, 1] of handwritten digits.
 
     Raises:
-        DataError: when the files cannot be had or are not what they should be.
+        DataError: when the files cannot be downloaded or have another format.
     """
     return _load("mnist", data_dir, DIGITS)
 
@@ -51,7 +51,7 @@ def fashion_mnist(data_dir: Path) -> Dataset:
     """Fashion-MNIST: 60,000 training and 10,000 test pictures [28, 28, 1] of clothes (Xiao et al., arXiv 1708.07747).
 
     Raises:
-        DataError: when the files cannot be had or are not what they should be.
+        DataError: when the files cannot be downloaded or have another format.
     """
     return _load("fashion_mnist", data_dir, CLOTHES)
 
@@ -60,7 +60,7 @@ def kmnist(data_dir: Path) -> Dataset:
     """KMNIST: 60,000 training and 10,000 test pictures [28, 28, 1] of hiragana (Clanuwat et al., arXiv 1812.01718).
 
     Raises:
-        DataError: when the files cannot be had or are not what they should be.
+        DataError: when the files cannot be downloaded or have another format.
     """
     return _load("kmnist", data_dir, HIRAGANA)
 
@@ -69,7 +69,7 @@ def idx(path: Path) -> Dataset:
     """`idx:PATH`: a folder with the four files that MNIST has, under their names, of grey pictures of any size.
 
     Raises:
-        DataError: when a file is missing or not what it should be, or when a class has no training example.
+        DataError: when a file is missing or has another format, or when a class has no training example.
     """
     advice = "Name a folder with the four files of MNIST."
     for name in (f"{prefix}-{rest}" for prefix in ("train", "t10k") for rest in (IMAGES_FILE, LABELS_FILE)):
@@ -88,7 +88,7 @@ def _load(name: str, data_dir: Path, class_names: tuple[str, ...]) -> Dataset:
 
 
 def _read_split(folder: Path, prefix: str, size: ItemShape) -> Split:
-    """The pictures [N, H, W, 1] and labels [N] of the files that start with `prefix`."""
+    """Reads pictures [N, H, W, 1] and labels [N] from the files that start with `prefix`."""
     images_path, labels_path = (_find(folder / f"{prefix}-{rest}") for rest in (IMAGES_FILE, LABELS_FILE))
     images = _read(images_path, IMAGES_MAGIC, size)
     labels = _read(labels_path, LABELS_MAGIC, ())
@@ -101,12 +101,12 @@ def _read_split(folder: Path, prefix: str, size: ItemShape) -> Split:
 
 
 def _find(path: Path) -> Path:
-    """The plain file if it is there, else the compressed one."""
+    """Returns the plain file if it exists, else the compressed one."""
     return path if path.is_file() else path.with_name(f"{path.name}.gz")
 
 
 def _read(path: Path, magic: int, item_shape: ItemShape) -> NDArray[np.uint8]:
-    """The array [N, *item_shape] of one IDX file."""
+    """Reads the array [N, *item_shape] of one IDX file."""
     with download.usable(path, GET_ANEW), open_file(path) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         compressed = path.suffix == ".gz"
@@ -121,7 +121,7 @@ def _read(path: Path, magic: int, item_shape: ItemShape) -> NDArray[np.uint8]:
 
 
 def _read_header(stream: io.BufferedIOBase, path: Path, magic: int, item_shape: ItemShape) -> tuple[int, ...]:
-    """The shape that a file's header gives, [N, *item_shape]."""
+    """Reads the shape [N, *item_shape] from a file's header."""
     header_bytes = 4 * (2 + len(item_shape))
     header = stream.read(header_bytes)
     if len(header) < header_bytes:

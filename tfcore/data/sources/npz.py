@@ -1,4 +1,4 @@
-"""Pictures in one .npz file, under the names with which Keras publishes MNIST: x_train, y_train, x_test, y_test."""
+"""Reads pictures from one .npz file with the array names of Keras's MNIST: x_train, y_train, x_test, y_test."""
 
 import sys
 from pathlib import Path
@@ -19,16 +19,16 @@ _LARGEST_LABEL = 2**31 - 1
 def npz(path: Path, *, test_share: float, seed: int) -> Dataset:
     """`npz:PATH`: x_train, uint8 [N, H, W] or [N, H, W, C], y_train, whole numbers [N] or [N, 1], and the test's alike.
 
-    Without x_test a share of the training pictures is held out as test. An array `class_names` of text, where there is
-    one, names the classes.
+    Without x_test a share of the training pictures is held out as test. The optional array `class_names` of text names
+    the classes.
 
     Args:
         path: the file.
         test_share: where there is no x_test, the share to test on, above 0 and below 1.
-        seed: of the choice of that share.
+        seed: for the choice of that share.
 
     Raises:
-        DataError: the file is missing or damaged, or an array is not what it should be.
+        DataError: the file is missing or damaged, or an array has another dtype or shape.
         ConfigError: a share that leaves one of the splits empty.
     """
     checks.share("test_share", test_share)
@@ -41,7 +41,7 @@ def npz(path: Path, *, test_share: float, seed: int) -> Dataset:
 
 
 def _split(file: Npz, path: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """The pictures [N, H, W, C] and labels [N] of `train` or `test`."""
+    """Reads pictures [N, H, W, C] and labels [N] of `train` or `test`."""
     for name in (f"x_{part}", f"y_{part}"):
         if name not in file.names:
             raise DataError(f"{path} must hold the array {name}. It holds {', '.join(file.names) or 'none'}.")
@@ -68,7 +68,9 @@ def _class_names(file: Npz, path: Path) -> tuple[str, ...]:
     if names.dtype.kind != "U" or names.ndim != 1 or not names.size:
         raise DataError(f"`class_names` in {path} must be text, one for each class. Received {_described(names)}.")
     codes = names.astype(names.dtype.newbyteorder("=")).view(np.uint32)
-    if codes.max(initial=0) > sys.maxunicode:  # Python makes texts of most of these, which break what looks at them
+    if (
+        codes.max(initial=0) > sys.maxunicode
+    ):  # Python would accept most of these as text, and later code would fail on it
         raise DataError(f"`class_names` in {path} must be text. Received {codes.max()}, which is no character.")
     return tuple(names.tolist())
 

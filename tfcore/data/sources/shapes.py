@@ -1,10 +1,10 @@
-"""`shapes`: ten silhouettes on noisy ground, drawn on the spot; the data set that needs no download.
+"""Generates `shapes`: ten silhouettes on a noisy background; the data set that needs no download.
 
-A picture shows one shape at a random place, size and angle, brighter than its ground in random colours, over a
-gradient, with one small spot as a distractor and uniform noise. Neither colour, size nor place tells the class.
+A picture shows one shape at a random place, size and angle, brighter than its background in random colours, over a
+gradient, with one small spot as a distractor and uniform noise. Colour, size and place are independent of the class.
 
-Only additions, products, quotients, square roots and comparisons touch the pixels: IEEE 754 rounds these in one way,
-so every machine draws the same bytes.
+Pixels are computed by additions, products, quotients, square roots and comparisons only: IEEE 754 defines their
+rounding, so every machine draws the same bytes.
 """
 
 import math
@@ -22,7 +22,7 @@ SEED = 2026
 TRAIN_EXAMPLES = 10_000
 TEST_EXAMPLES = 2_000
 SIZE = 32  # pixels, both ways
-CHUNK_EXAMPLES = 200  # bounds the temporaries at about 2.5 MB each, near the size of a cache
+CHUNK_EXAMPLES = 200  # limits temporary arrays to about 2.5 MB each, near the size of a cache
 
 RADIUS_PIXELS = (8.0, 12.0)
 SHIFT_PIXELS = 5.5  # of the centre, both ways, either direction
@@ -33,7 +33,7 @@ GRADIENT = 30.0  # change of the background from the centre to an edge, each cha
 SPOT_RADIUS_PIXELS = (1.5, 3.0)
 NOISE = 20.0  # greatest change of a pixel's channel, either direction
 
-Plane = NDArray[np.floating[Any]]  # float32, which a product with a plain number keeps
+Plane = NDArray[np.floating[Any]]  # float32; a product with a Python number stays float32
 
 
 def _norm(u: Plane, v: Plane) -> Plane:
@@ -60,7 +60,7 @@ def _triangle(u: Plane, v: Plane) -> Plane:
 
 
 def _star(u: Plane, v: Plane) -> Plane:
-    # A point of the star is outside of at most one edge of the pentagon in its middle.
+    # A point of the star is outside at most one edge of its inner pentagon.
     return np.sort(_half_planes(u, v, 5, 0.36), axis=0)[-2]
 
 
@@ -94,7 +94,7 @@ def _hourglass(u: Plane, v: Plane) -> Plane:
     return np.maximum(abs(v) - 0.85, (abs(u) - 0.85 * abs(v)) * 0.76)
 
 
-# Each maps points (u right, v down, in radii from the centre) to about their distance from the outline, below 0 inside.
+# Each maps points (u right, v down, in radii from the centre) to approximate signed distances, negative inside.
 SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "circle": _circle,
     "square": _square,
@@ -110,16 +110,16 @@ SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
 
 
 def shapes(data_dir: Path) -> Dataset:  # noqa: ARG001 (every source is called with the data folder)
-    """The data set `shapes`: 10,000 training and 2,000 test pictures, uint8 [N, 32, 32, 3], always the same."""
+    """Draws the data set `shapes`: 10,000 training and 2,000 test pictures, uint8 [N, 32, 32, 3], always the same."""
     return Dataset("shapes", draw("train", TRAIN_EXAMPLES), draw("test", TEST_EXAMPLES), tuple(SHAPES))
 
 
 def draw(purpose: str, examples: int, seed: int = SEED) -> Split:
-    """Draws `examples` pictures, the classes as equally frequent as can be and in random order.
+    """Draws `examples` pictures, with balanced classes in random order.
 
     Args:
         purpose: a name for the draw; two purposes share no picture.
-        examples: how many, at least 1.
+        examples: number of pictures, at least 1.
         seed: the same seed gives the same pictures.
     """
     generator = np.random.default_rng(seeds.integer(seed, "shapes", purpose))
@@ -133,12 +133,12 @@ def draw(purpose: str, examples: int, seed: int = SEED) -> Split:
 
 
 def _uniform(generator: np.random.Generator, low: float, high: float, *shape: int) -> Plane:
-    """Uniform float32 numbers, [shape, 1, 1] so that they spread over a picture's rows and columns."""
+    """Draws uniform float32 numbers, [*shape, 1, 1], to broadcast over a picture's rows and columns."""
     return np.float32(low) + np.float32(high - low) * generator.random((*shape, 1, 1), np.float32)
 
 
 def _paint(generator: np.random.Generator, labels: NDArray[np.int32]) -> Plane:
-    """Pictures [n, 32, 32, 3] with values within 0 .. 255."""
+    """Draws pictures [n, 32, 32, 3] with values within 0 .. 255."""
     count = len(labels)
     axis = np.arange(SIZE, dtype=np.float32) - np.float32((SIZE - 1) / 2)
     x, y = axis[None, None, :], axis[None, :, None]  # [1, 1, W], [1, H, 1]
@@ -154,7 +154,7 @@ def _paint(generator: np.random.Generator, labels: NDArray[np.int32]) -> Plane:
 
 
 def _shape_cover(generator: np.random.Generator, labels: NDArray[np.int32], x: Plane, y: Plane) -> Plane:
-    """How much of each pixel [n, H, W] its picture's shape covers, 0 to 1."""
+    """Computes the share of each pixel [n, H, W] that the picture's shape covers, 0 to 1."""
     count = len(labels)
     radius = _uniform(generator, *RADIUS_PIXELS, count)
     tangent = _uniform(generator, -TILT, TILT, count)
@@ -167,11 +167,11 @@ def _shape_cover(generator: np.random.Generator, labels: NDArray[np.int32], x: P
     for label, outline in enumerate(SHAPES.values()):
         members = labels == label
         distance[members] = outline(u[members], v[members])
-    # An edge one pixel wide: half covered on the outline.
+    # Anti-aliasing: the edge is one pixel wide, half covered on the outline.
     return np.clip(0.5 - distance * radius, 0, 1)
 
 
 def _spot_cover(generator: np.random.Generator, count: int, x: Plane, y: Plane) -> Plane:
-    """How much of each pixel [n, H, W] a small disc anywhere in the picture covers, 0 to 1."""
+    """Computes the share of each pixel [n, H, W] that a small disc at a random place covers, 0 to 1."""
     across, down = (_uniform(generator, -SIZE / 2, SIZE / 2, count) for _ in "xy")
     return np.clip(0.5 + _uniform(generator, *SPOT_RADIUS_PIXELS, count) - _norm(x - across, y - down), 0, 1)

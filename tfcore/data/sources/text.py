@@ -1,6 +1,6 @@
-"""Pictures as lines of numbers: `label ** p0 p1 …`, with blanks, tabs or commas between; the `**` may be left out.
+"""Reads pictures from lines of numbers: `label ** p0 p1 …`, with blanks, tabs or commas between; `**` is optional.
 
-The pixels of a line are whole numbers from 0 to 255, row by row, of a pixel its channels one after the other.
+The pixels of a line are whole numbers from 0 to 255, row by row, the channels of a pixel next to each other.
 """
 
 import itertools
@@ -22,7 +22,7 @@ from tfcore.files import open_file
 
 ImageShape = tuple[int, int, int]
 
-_LINE_BYTES = 1 << 24  # more than a line of 4 million pixels has; its fields take 20 times as much
+_LINE_BYTES = 1 << 24  # more than a line of 4 million pixels has; its fields take 20 times the memory
 _LARGEST_LABEL = 2**31 - 1
 # Looking a number's bytes up is three times as quick as int(); with leading zeros, up to three digits.
 _PIXELS = {f"{value:0{digits}d}".encode(): value for digits in (1, 2, 3) for value in range(256)}
@@ -38,13 +38,13 @@ def text(path: Path, *, image_shape: ImageShape | None, test_share: float, seed:
 
     Args:
         path: the folder or the file.
-        image_shape: (H, W, C); None for a square grey picture, or a square RGB one, whichever the number of pixels is.
+        image_shape: (H, W, C); None for a square picture, grey or RGB by its number of pixels.
         test_share: of one file, the share to test on, above 0 and below 1.
-        seed: of the choice of that share.
+        seed: for the choice of that share.
 
     Raises:
         DataError: a file that is missing or unreadable; a line, by its number, that is not a label and its pixels.
-        ConfigError: a shape that is none, a share that leaves one of the splits empty.
+        ConfigError: an invalid shape, or a share that leaves one of the splits empty.
     """
     checks.share("test_share", test_share)
     check_lengths("image_shape", image_shape, "H,W,C")
@@ -56,7 +56,7 @@ def text(path: Path, *, image_shape: ImageShape | None, test_share: float, seed:
 
 
 def _read(path: Path, image_shape: ImageShape | None) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """The pictures [N, H, W, C] and labels [N] of one file."""
+    """Reads pictures [N, H, W, C] and labels [N] from one file."""
     advice = "Name a folder with train.txt and test.txt, or one file, of lines `label ** p0 p1 …`."
     with usable(path, advice), open_file(path) as file:
         size_bytes = os.fstat(file.fileno()).st_size
@@ -67,7 +67,7 @@ def _read(path: Path, image_shape: ImageShape | None) -> tuple[NDArray[np.uint8]
         where, fields = first
         pixels = len(_numbers(fields))
         shape = _image_shape(pixels, image_shape, where)
-        # A number and what follows it take two bytes, but for the end of the last line.
+        # A number and its separator take two bytes, but for the end of the last line.
         most = (size_bytes + 1) // (2 * (pixels + 1))
         images, labels, count = aligned_empty((most, pixels)), np.empty(most, np.int32), 0
         for where, fields in itertools.chain([first], lines):
@@ -80,7 +80,7 @@ def _read(path: Path, image_shape: ImageShape | None) -> tuple[NDArray[np.uint8]
 
 
 def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[str, list[bytes]]]:
-    """Yields where a line stands and what is on it, but for empty ones."""
+    """Yields the location and the fields of each line that is not empty."""
     for number in itertools.count(1):
         line = file.readline(_LINE_BYTES)
         if not line:
@@ -94,12 +94,12 @@ def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def _numbers(fields: list[bytes]) -> list[bytes]:
-    """What follows the label and, where there is one, the mark."""
+    """Returns the fields after the label and the optional mark."""
     return fields[2:] if fields[1:2] == [_MARK] else fields[1:]
 
 
 def _image_shape(pixels: int, image_shape: ImageShape | None, where: str) -> ImageShape:
-    """The shape that was asked for, or the one that the number of pixels tells."""
+    """Returns the given shape, or the one that follows from the number of pixels."""
     if image_shape is not None:
         if math.prod(image_shape) != pixels:
             expected = ",".join(map(str, image_shape))
@@ -115,7 +115,7 @@ def _image_shape(pixels: int, image_shape: ImageShape | None, where: str) -> Ima
 
 
 def _row(fields: list[bytes], pixels: int, where: str) -> bytes:
-    """The pixels of one line."""
+    """Parses the pixels of one line."""
     numbers = _numbers(fields)
     if len(numbers) != pixels:
         raise DataError(f"{where}: expected a label and {pixels} pixels. Received {len(numbers)} pixels.")
@@ -129,15 +129,15 @@ def _row(fields: list[bytes], pixels: int, where: str) -> bytes:
 
 
 def _label(field: bytes, where: str) -> int:
-    """The label of one line."""
-    # int() would also take signs, underscores and the digits of every script; and thousands of them.
+    """Parses the label of one line."""
+    # int() would also accept signs, underscores, digits of every script, and thousands of digits.
     if not (field.isdigit() and len(field) <= 10 and int(field) <= _LARGEST_LABEL):
         raise DataError(f"{where}: the label must be a whole number from 0 on. Received {_shown(field)}.")
     return int(field)
 
 
 def _shown(field: bytes) -> str:
-    """A field for an error message: the start of it, and what is not ASCII as a code."""
+    """Shortens and escapes a field for an error message."""
     if not field.isascii():
         return f"bytes that are not ASCII text ({field[:20]!r})"
     return repr(field[:20].decode())

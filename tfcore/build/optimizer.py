@@ -1,0 +1,92 @@
+"""From the names of loss, optimizer and schedule to a training step."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tfcore.build import lookup, registry, signatures, user_code
+from tfcore.build.tables import LOSSES, OPTIMIZERS
+from tfcore.config import RunConfig
+from tfcore.errors import ConfigError, ShapeError
+
+if TYPE_CHECKING:
+    from tfcore.training.step import TrainingStep
+
+
+def build_step(config: RunConfig, net: Any, total_steps: int) -> "TrainingStep":
+    """The step with its optimizer, schedule, penalty and micro-batches."""
+    from tfcore.modules import named_parameters
+    from tfcore.training.step import Penalty, TrainingStep
+
+    parameters = named_parameters(net)
+    penalty = None
+    if config.l1 or config.l2:
+        penalty = Penalty(parameters, config.penalty_variables, l1=config.l1, l2=config.l2)
+    return TrainingStep(
+        net, build_optimizer(config, net, parameters, total_steps), build_loss(config), seed=config.seed,
+        batch_size=config.batch_size, penalty=penalty, microbatches=config.microbatches,
+    )  # fmt: skip
+
+
+def build_loss(config: RunConfig) -> Callable[..., Any]:
+    """Per-example losses from logits and labels.
+
+    Raises:
+        ConfigError: smoothing for a loss that takes none.
+        ShapeError: at the call, a loss of the user's own that gives anything but one number for each example.
+    """
+    function = lookup.find(config.loss, LOSSES)
+    if "label_smoothing" in inspect.signature(function).parameters:
+        function = partial(function, label_smoothing=config.label_smoothing)
+    elif config.label_smoothing:
+        raise ConfigError(f"--loss={config.loss} takes no --label_smoothing. Leave it out.")
+
+    def per_example(logits: Any, labels: Any) -> Any:
+        losses = function(logits, labels)
+        if losses.shape.rank != 1:  # a mean would be trained on too, at a rate that is off by the size of the batch
+            raise ShapeError(
+                f"--loss={config.loss} must return one loss for each example, [N], and no mean. Received shape "
+                f"{losses.shape}."
+            )
+        return losses
+
+    return per_example
+
+
+def build_optimizer(config: RunConfig, net: Any, parameters: Mapping[str, Any], total_steps: int) -> Any:
+    """The update rule with its schedule, and what surrounds it: clipping, decay by path, max-norms, averages."""
+    from tfcore.modules import max_norms
+    from tfcore.optimizers import Group, MaxNorm, Optimizer
+
+    cls = lookup.find(config.optimizer, OPTIMIZERS)
+    if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
+        raise ConfigError(f"--optimizer={config.optimizer} must be a subclass of tfcore.optimizers.Optimizer.")
+    taken = signatures.of_object(cls)
+    given = registry.given_settings(config, taken, OPTIMIZERS)
+    if "weight_decay" in taken.arguments and config.weight_decay != 0:
+        given["groups"] = (Group(config.decayed_variables), Group("", weight_decay=0.0))  # the first that matches
+    if limits := {path: MaxNorm(limit) for path, limit in max_norms(net).items()}:
+        given["constraints"] = limits
+    for name in ("groups", "constraints"):
+        if name in given and not taken.takes(name):
+            raise ConfigError(f"--optimizer={config.optimizer} must take {name}, best by **chain: this run needs them.")
+    with nullcontext() if config.optimizer in OPTIMIZERS else user_code.telling(f"--optimizer={config.optimizer}"):
+        return cls(parameters, learning_rate=build_schedule(config, total_steps), **given)
+
+
+def build_schedule(config: RunConfig, total_steps: int) -> Callable[..., Any]:
+    """The learning rate as a function of the step."""
+    from tfcore import schedules
+
+    rate: Any = config.learning_rate  # a number once `resolve` has seen the configuration
+    length = config.decay_steps or total_steps
+    inner: Any = {
+        "constant": lambda: schedules.Constant(rate),
+        "step_wise": lambda: schedules.StepWise(rate, config.decay_boundaries or (), config.decay_factor),
+        "exponential": lambda: schedules.Exponential(rate, length, config.decay_factor),
+        "polynomial": lambda: schedules.Polynomial(rate, length, config.decay_power, config.end_learning_rate),
+        "cosine": lambda: schedules.Cosine(rate, length, config.end_learning_rate),
+    }[config.schedule]()
+    return schedules.WarmUp(inner, config.warmup_steps) if config.warmup_steps else inner

@@ -1,0 +1,43 @@
+"""Refuses settings that nothing in the run would use.
+
+A setting at its default is never refused: the flags that a run folder keeps have all of them.
+"""
+
+from dataclasses import fields
+
+from tfcore.config import RunConfig
+from tfcore.errors import ConfigError
+
+_DEFAULTS = {item.name: item.default for item in fields(RunConfig)}
+_SCHEDULES_WITH = {
+    "decay_steps": ("exponential", "polynomial", "cosine"),
+    "decay_factor": ("step_wise", "exponential"),
+    "decay_power": ("polynomial",),
+    "end_learning_rate": ("polynomial", "cosine"),
+}
+_OF_VALIDATION = ("monitor", "evaluate_every_epochs", "keep_best")
+
+
+def check(config: RunConfig, *, decays: bool) -> None:
+    """Raises ConfigError on a setting that is not at its default and that the other settings leave without use.
+
+    Args:
+        config: the run's.
+        decays: whether its optimizer has a weight decay above 0.
+    """
+    for name, schedules in _SCHEDULES_WITH.items():
+        if _is_given(config, name) and config.schedule not in schedules:
+            raise ConfigError(f"--{name} belongs to --schedule={' or '.join(schedules)}. Received {config.schedule}.")
+    if _is_given(config, "penalty_variables") and not (config.l1 or config.l2):
+        raise ConfigError("--penalty_variables belongs to --l1 and --l2. Received neither.")
+    if _is_given(config, "decayed_variables") and not decays:
+        raise ConfigError(
+            f"--decayed_variables belongs to a --weight_decay above 0. Received none with {config.optimizer}."
+        )
+    for name in _OF_VALIDATION:
+        if _is_given(config, name) and not config.validation:
+            raise ConfigError(f"--{name} needs validation examples. Received --validation=0.")
+
+
+def _is_given(config: RunConfig, name: str) -> bool:
+    return bool(getattr(config, name) != _DEFAULTS[name])

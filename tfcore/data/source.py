@@ -1,0 +1,81 @@
+"""The protocols of labelled pictures: every access to examples goes through them, wherever the pixels are."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcore.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class BatchReader(Protocol):
+    """Gathers the pictures of a source for TensorFlow.
+
+    Attributes:
+        labels: int32 `[N]`, of all examples.
+        error: the error that the newest failed read raised, or None; TensorFlow reports it as an error of its own.
+    """
+
+    labels: "tf.Tensor"
+    error: DataError | None
+
+    def pictures(self, rows: "tf.Tensor") -> "tf.Tensor":
+        """The pictures of the rows, int64 `[n]`: uint8 `[n, H, W, C]`."""
+
+    def block_steps(self, batch_size: int) -> int:
+        """The number of batches to take at once: what costs the pipeline is each element, not its size."""
+
+
+class Source(Protocol):
+    """Labelled pictures of one shape, read by index."""
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """int32 [N]."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of every picture."""
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all pixels, in memory or not."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The pictures at `indices` (int64 [n], each in 0 .. N-1): uint8 [n, H, W, C].
+
+        Raises:
+            DataError: a picture cannot be read.
+        """
+
+    def first(self, count: int) -> Self:
+        """The first `count` examples; copies and reads no pixel."""
+
+    def identity(self) -> Iterator[bytes | memoryview]:
+        """Yields the bytes that tell these pictures from others, for a fingerprint."""
+
+    def batch_reader(self) -> BatchReader:
+        """The reader that gathers batches of these examples for TensorFlow."""
+
+
+def check_labels(labels: NDArray[np.int32], pictures: int) -> None:
+    """Raises DataError unless `labels` are int32 [N], one for each picture, at least one."""
+    check_array("labels", labels, np.dtype(np.int32), "[N]")
+    if pictures != len(labels):
+        raise DataError(
+            f"A split needs one label for each picture. Received {pictures} images and {len(labels)} labels."
+        )
+    if not len(labels):
+        raise DataError("A split needs at least one example. Received none.")
+
+
+def check_array(name: str, array: NDArray[np.generic], dtype: np.dtype[np.generic], shape: str) -> None:
+    """Raises DataError unless `array` has that dtype and as many axes as `shape` names."""
+    if array.dtype != dtype or array.ndim != shape.count(",") + 1:
+        raise DataError(f"`{name}` must be {dtype} {shape}. Received {array.dtype} of shape {array.shape}.")

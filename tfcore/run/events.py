@@ -1,0 +1,98 @@
+"""The events of a run: the standard ones, looks, and custom ones, each with its schedule."""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+from tfcore.look.observer import Observer
+from tfcore.metrics import Scores
+from tfcore.run.parts import Parts
+from tfcore.training.events import Event, Moment, Schedule
+from tfcore.training.loop import NextStep
+from tfcore.training.run_log import RunLog
+from tfcore.training.standard_events import (
+    Evaluate,
+    FinishEpoch,
+    NewestValidation,
+    PrintBatchAccuracy,
+    SaveBest,
+    SaveCheckpoint,
+    Schedules,
+    WriteScalars,
+    in_order,
+)
+
+
+def run_events(
+    parts: Parts,
+    log: RunLog,
+    observer: Observer,
+    *,
+    next_step: Callable[[], NextStep],
+    save: Callable[[Moment, float | None], None],
+    is_among_best: Callable[[float], bool],
+    say: Callable[[str], None],
+    custom: Sequence[Event],
+) -> list[Event]:
+    """Returns the events of a run in the order in which they happen at a step: looks and custom ones before the save.
+
+    Args:
+        parts: of the run.
+        log: its logs.
+        observer: looks at the run.
+        next_step: takes the step that comes next; `Loop.next_step`.
+        save: saves at a moment, with the score of the validation at it.
+        is_among_best: whether a checkpoint of this score would be kept for it.
+        say: prints a line.
+        custom: the user's.
+    """
+    config, newest, per_epoch = parts.config, NewestValidation(), steps_per_epoch(parts)
+    every = config.batch_accuracy_every_steps
+    evaluation = Schedule(Fraction(str(config.evaluate_every_epochs)) * per_epoch, also_last=True)
+    checkpoint = SaveCheckpoint(save, newest, config.monitor)
+    return in_order(
+        Schedules(
+            batch_accuracy=Schedule(Fraction(every), offset=1) if every else None,
+            scalars=Schedule(Fraction(config.log_every_steps), also_last=True),
+            evaluation=evaluation,
+            epoch=Schedule(per_epoch, also_last=True),
+            checkpoint=Schedule(Fraction(str(config.checkpoint_every_epochs)) * per_epoch),
+        ),
+        batch_accuracy=PrintBatchAccuracy(say),
+        scalars=WriteScalars(log, parts.sums, config.batch_size),
+        evaluation=_evaluate(parts, log, newest, observer),
+        epoch=FinishEpoch(
+            log, parts.sums, newest, per_epoch=per_epoch, say=say, print_every=config.print_every_epochs
+        ),
+        others=[*observer.events(next_step, evaluation), *custom],
+        checkpoint=checkpoint,
+        best=SaveBest(checkpoint, is_among_best),
+    )  # fmt: skip
+
+
+def steps_per_epoch(parts: Parts) -> Fraction:
+    """Returns the steps of an epoch of the training examples."""
+    return parts.config.steps_per_epoch(len(parts.splits["train"]))
+
+
+def score_averages(parts: Parts, split: str) -> Callable[[], Scores] | None:
+    """Returns an evaluation of the split with the averaged weights; None where the run keeps none."""
+    if parts.config.average_decay is None:
+        return None
+    batches = parts.evaluation_batches(split)
+
+    def score() -> Scores:
+        with parts.step.optimizer.averaged_weights():
+            return parts.evaluation(batches)
+
+    return score
+
+
+def _evaluate(parts: Parts, log: RunLog, newest: NewestValidation, observer: Observer) -> Evaluate | None:
+    """Returns the evaluation of the validation split; None where there is none."""
+    if "validation" not in parts.splits:
+        return None
+    batches = parts.evaluation_batches("validation")
+    return Evaluate(
+        log, newest, parts.early_stopping, validate=lambda: observer.validate(batches),
+        validate_average=score_averages(parts, "validation"),
+    )  # fmt: skip

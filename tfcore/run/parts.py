@@ -1,0 +1,121 @@
+"""The parts of a run: built from its configuration, and handed to all that watches, restores or explains it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from tfcore.architecture import Architecture
+from tfcore.build import user_code
+from tfcore.build.data import load_dataset, make_splits, pixel_statistics
+from tfcore.build.model import build_model, plan_model
+from tfcore.build.optimizer import build_loss, build_step
+from tfcore.build.tables import MODELS
+from tfcore.config import RunConfig
+from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches
+from tfcore.data.dataset import Dataset
+from tfcore.modules import BrokenModelError, LayerRow, layer_table, named_variables
+from tfcore.training.early_stopping import EarlyStopping
+from tfcore.training.evaluation import Evaluation
+from tfcore.training.step import TrainingStep
+from tfcore.training.sums import TrainingSums
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of. Their variables change as it trains; which objects they are does not.
+
+    Attributes:
+        config: resolved.
+        data: the data set.
+        splits: the examples of `train`, of `validation` where some are held out, and of `test`.
+        architecture: what the model was built by.
+        model: the network.
+        layers: a row for each layer of the model, in the order of their calls.
+        step: trains on one batch; `step.optimizer` counts the completed steps.
+        evaluation: scores any split.
+        sums: the running means of training.
+        early_stopping: the best validation so far, and how long ago that was.
+        total_steps: completed steps at the end of the run.
+    """
+
+    config: RunConfig
+    data: Dataset
+    splits: Mapping[str, Examples]
+    architecture: Architecture
+    model: tf.Module
+    layers: tuple[LayerRow, ...]
+    step: TrainingStep
+    evaluation: Evaluation
+    sums: TrainingSums
+    early_stopping: EarlyStopping
+    total_steps: int
+
+    @property
+    def completed_steps(self) -> int:
+        """How many steps the variables have seen."""
+        return int(self.step.optimizer.step.numpy())
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Returns all variables of the run by name: what a checkpoint holds."""
+        parts = {
+            "model": named_variables(self.model),
+            "optimizer": self.step.optimizer.variables,
+            "sums": self.sums.variables,
+            "early_stopping": self.early_stopping.variables,
+        }
+        return {f"{part}.{name}": variable for part, variables in parts.items() for name, variable in variables.items()}
+
+    def training_batches(self) -> TrainingBatches:
+        """Returns the batches of every step."""
+        return TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
+
+    def evaluation_batches(self, split: str) -> EvaluationBatches:
+        """Returns all of a split, padded to the evaluation's batch size."""
+        return EvaluationBatches(self.splits[split], batch_size=self.config.eval_batch_size)
+
+
+def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type | None = None) -> Parts:
+    """Builds the parts of the run of `config`, with the weights that it starts with.
+
+    Args:
+        config: resolved.
+        data: what to train on; None for what the configuration names.
+        model: the model's class; None for what the configuration names.
+
+    Raises:
+        BrokenModelError: the model does not run on a batch.
+        TfcoreError: what is wrong with the configuration or the data.
+    """
+    data = load_dataset(config) if data is None else data
+    splits = make_splits(config, data)
+    plan = plan_model(config, data)
+    net = build_model(plan, seed=config.seed, statistics=pixel_statistics(config, data), cls=model)
+    total_steps = config.total_steps(len(splits["train"]))
+    step = build_step(config, net, total_steps)
+    return Parts(
+        config=config,
+        data=data,
+        splits=splits,
+        architecture=plan,
+        model=net,
+        layers=tuple(_layers(config, data, net)),
+        step=step,
+        evaluation=Evaluation(net, build_loss(config), classes=data.classes),
+        sums=TrainingSums(step.sums),
+        early_stopping=EarlyStopping(monitor=config.monitor, patience=config.patience),
+        total_steps=total_steps,
+    )
+
+
+def _layers(config: RunConfig, data: Dataset, net: tf.Module) -> list[LayerRow]:
+    """Returns the rows of the model table; a user's model is tried in training as well."""
+    rows: list[LayerRow] = []
+    try:
+        for training in (False,) if config.model in MODELS else (True, False):
+            rows = layer_table(net, data.image_shape, classes=data.classes, training=training)
+    except BrokenModelError as error:
+        place = user_code.place(error.__cause__)
+        message = f"{str(error).removesuffix('.')}{f' ({place})' if place else ''}."
+        raise BrokenModelError(message, error.rows) from error
+    return rows
