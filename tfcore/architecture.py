@@ -1,4 +1,4 @@
-"""What a model is, apart from its weights: enough to build it again, as JSON."""
+"""The architecture of a model, without its weights, as JSON that it can be built from."""
 
 import json
 import math

@@ -81,7 +81,7 @@ def is_plain_text(value: str) -> bool:
 
 
 def escaped(value: str) -> str:
-    """The same with an escape such as \\x1b for every sign that is no plain text."""
+    """Replaces each character that is not plain text by an escape such as \\x1b."""
     return "".join(sign if is_plain_text(sign) else ascii(sign)[1:-1] for sign in value)
 
 
@@ -92,7 +92,7 @@ def one_line(value: str) -> str:
 
 
 def told(error: Exception) -> str:
-    """What an error says: our own as they are, others as the last of their lines, with their kind."""
+    """Returns the message of an error: tfcore's own whole, of others the type and the last line."""
     if isinstance(error, TfcoreError):
         return str(error)
     lines = _NODE.sub("", str(error)).strip().splitlines() or [""]

@@ -41,7 +41,7 @@ def read_text(path: str | Path) -> str:
 
 
 def _open_regular(path: str, flags: int) -> int:
-    """What `open` gets its descriptor from."""
+    """Opens a path for `open`, and refuses what is no regular file."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(errno.EINVAL, "it is no regular file", path)
     return os.open(path, flags | os.O_NONBLOCK)  # without waiting, also where it became a pipe in between
@@ -119,7 +119,7 @@ def writing(path: Path, *kinds: type[Exception]) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """What the operating system said, such as `No space left on device`.
+    """Returns the operating system's message, such as `No space left on device`.
 
     TensorFlow's errors end in it: `{{function_node …}} PATH; No space left on device [Op:SaveV2]`.
     """

@@ -25,7 +25,7 @@ class Curve(NamedTuple):
 
 
 class History:
-    """What a run logged so far, read once.
+    """The logged numbers of a run, read once.
 
     Args:
         run: the run's folder.

@@ -1,4 +1,4 @@
-"""What a `tf.Module` holds, by path: names that stay when the order of attributes changes."""
+"""Variables, layers and outputs of a `tf.Module` by path, independent of the order of its attributes."""
 
 from dataclasses import dataclass
 from typing import Any

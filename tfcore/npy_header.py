@@ -15,7 +15,7 @@ _VERSIONS = {  # how many bytes tell the length, and what reads a header with it
 
 
 class Header(NamedTuple):
-    """What a header claims of the array behind it."""
+    """The shape, dtype and order that a header claims for its array."""
 
     shape: tuple[int, ...]
     fortran_order: bool

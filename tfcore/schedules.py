@@ -28,7 +28,7 @@ def _progress(step: tf.Tensor, steps: int) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class Constant:
-    """The same rate at every step.
+    """A constant learning rate.
 
         rate(t) = learning_rate
 

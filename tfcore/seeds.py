@@ -25,7 +25,7 @@ def integer(seed: int, *purpose: str | int) -> int:
 
 
 class Key(NamedTuple):
-    """What a random layer's draw depends on: `(run seed, step, global position of the batch's first example)`.
+    """The key of a random layer's draw: `(run seed, step, global position of the batch's first example)`.
 
     A layer folds in its own path, so two equal layers draw differently; drawing for global positions makes the draw
     independent of how a batch is divided.

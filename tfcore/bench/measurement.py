@@ -72,7 +72,7 @@ class Measurement:
         return {**speed, "examples_per_sec": rate.median * self._batch_size}, loss, memory_bytes
 
     def logging(self) -> Figures:
-        """What the curves and the checkpoints cost.
+        """Measures the cost of curves and checkpoints.
 
         Steps with a point of TensorBoard's curves and of `metrics.jsonl` at every other one alternate with as many
         steps without any event: were the points as rare as they are, the noise of the steps between would hide them.
@@ -162,7 +162,7 @@ class Measurement:
 
 
 class _OneElement:
-    """The same element for ever: what is left is the computation."""
+    """Yields one element again and again, so that only the computation is measured."""
 
     def __init__(self, batches: TrainingBatches) -> None:
         self._element = next(batches.from_step(0))

@@ -1,4 +1,4 @@
-"""What all formats share: arrays that every reader has, and sources that nobody vouches for."""
+"""Shared by all formats: arrays by name, their metadata, and checks of untrusted files."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def with_metadata(weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, st
 
 
 def without_metadata(arrays: Weights) -> tuple[Weights, Metadata]:
-    """What `with_metadata` put together; no metadata where there are none. Raises ValueError where they are no text."""
+    """Splits what `with_metadata` joined. Raises ValueError where the metadata are no text."""
     weights = {name: array for name, array in arrays.items() if name != METADATA}
     found = json.loads(arrays[METADATA].tobytes()) if METADATA in arrays else {}
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):

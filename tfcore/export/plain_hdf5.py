@@ -33,7 +33,7 @@ _PATH_CHARACTERS = 4096
 
 
 def _types() -> dict[bytes, np.dtype[Any]]:
-    """What stands in a file for each type of numbers."""
+    """Maps the encodings of number types in HDF5 to NumPy's."""
     found = {}
     for order, sign in ((0, "<"), (1, ">")):
         for size in (1, 2, 4, 8):

@@ -15,7 +15,7 @@ _BATCH_SIZE = 32
 
 
 class TrainedModel:
-    """What `tfcore.load` gives.
+    """A trained model, as `tfcore.load` returns it.
 
     Pictures are computed in batches of one size, the last one padded, so the result for a picture does not depend on
     the others of the call, and TensorFlow traces and compiles the model once for each dtype, at the first call.

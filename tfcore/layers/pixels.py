@@ -52,7 +52,7 @@ class Pixels(tf.Module):
 
     @property
     def factor(self) -> float | None:
-        """What `unit` and `raw` multiply by; None for the scalings that do more."""
+        """The factor of `unit` and `raw`; None for the scalings that do more."""
         return {"unit": 1 / 255, "raw": 1.0}.get(self.scaling)
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:

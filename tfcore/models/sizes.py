@@ -1,4 +1,4 @@
-"""What the models' size arguments mean."""
+"""Reads the models' size arguments."""
 
 from tfcore.errors import ConfigError
 

@@ -1,4 +1,4 @@
-"""What a run's folder says of the run, read without TensorFlow and without the data. It may come from strangers."""
+"""Reads the facts about a run from its untrusted folder, without TensorFlow and without the data."""
 
 import json
 import math
@@ -84,7 +84,7 @@ class Facts:
         return escaped(self.folder.resolve().name)
 
     def curve(self, split: str, name: str) -> Curve | None:
-        """What `History.curve` gives; None where nothing was logged."""
+        """Returns `History.curve`, or None if nothing was logged."""
         known = split in self.history.splits and name in self.history.names(split)
         return self.history.curve(split, name) if known else None
 
@@ -136,7 +136,7 @@ class Facts:
 
 
 def read(folder: Path) -> Facts:
-    """What there is in a run's folder.
+    """Reads the facts in a run's folder.
 
     Raises:
         RunError: no run lives there, or a file of it is damaged.
@@ -149,7 +149,7 @@ def read(folder: Path) -> Facts:
 
 
 def _read(path: Path, parse: Callable[[str], Any]) -> Any:
-    """What a text file holds; None where it is missing."""
+    """Reads and parses a text file; returns None if it is missing."""
     try:
         return parse(read_text(path))
     except FileNotFoundError:
@@ -166,7 +166,7 @@ def _architecture(text: str) -> Architecture:
 
 
 def _scores(text: str) -> TestScores:
-    """What `tables.scores_json` gave."""
+    """Parses the output of `tables.scores_json`."""
     found = json.loads(text)
     confusion = np.array(found["confusion_matrix"], np.int64)
     names, entries = [escaped(name) for name in found["classes"]], found["classes"].values()

@@ -71,7 +71,7 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True)
 class RunView:
-    """What the template shows of a run; all of it but the figures is text to be escaped."""
+    """The template's view of a run; everything except the figures is text to be escaped."""
 
     name: str
     model: str
@@ -112,7 +112,7 @@ def page(runs: Sequence[Facts]) -> str:
 
 
 def _names(runs: Sequence[Facts]) -> list[str]:
-    """What to call each run: by its folder, or by the whole path where two folders have one name."""
+    """Names each run by its folder, or by its whole path if two folders share a name."""
     names = [run.name for run in runs]
     return names if len(set(names)) == len(names) else [checks.escaped(str(run.folder)) for run in runs]
 
@@ -253,7 +253,7 @@ def _spelled(value: Any) -> str:
 
 
 def _command(config: RunConfig) -> str:
-    """What to type to train the same once more."""
+    """Returns the command that repeats the run."""
     changed = {name: value for name, (value, _) in config.differences(RunConfig(), IDENTITY).items()}
     given = {"model": config.model, "dataset": config.dataset} | changed
     flags = [shlex.quote(f"--{name}={spelled(value)}") for name, value in given.items() if value is not None]

@@ -23,7 +23,7 @@ from tfcore.training.sums import TrainingSums
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of. Their variables change as it trains; which objects they are does not.
+    """The components of a run. Training changes their variables, and never which objects they are.
 
     Attributes:
         config: resolved.

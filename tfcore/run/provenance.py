@@ -1,4 +1,4 @@
-"""What two processes must have in common for the one to go on exactly as the other would have."""
+"""Facts that two processes must share for the second to continue a run exactly as the first would have."""
 
 import threading
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""What people read on the terminal."""
+"""Output on the terminal."""

@@ -1,4 +1,4 @@
-"""What is shown of a confusion matrix, on the terminal as in pictures and reports."""
+"""The displayed part of a confusion matrix: on the terminal, in pictures and in reports."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""What people read on the terminal: tables and lines, drawn by rich."""
+"""Tables and lines on the terminal, drawn by rich."""
 
 import os
 import shlex

@@ -161,7 +161,7 @@ def read_architecture(path: Path) -> Architecture:
 def _plan_and_weights(
     path: Path, checkpoint: str, average: bool, architecture: str | Path | None
 ) -> tuple[Architecture, "Weights | None"]:
-    """What to build and what to put into it; no weights for an architecture alone."""
+    """Returns the architecture and the weights of a model; no weights for an architecture alone."""
     given = None if architecture is None else read_architecture(Path(architecture))
     if not _is_file(path):
         weights = _read_run(path, checkpoint, average)

@@ -94,7 +94,7 @@ def watch(folder: Path, config: RunConfig, options: Mapping[str, Any]) -> None:
 
 
 def _waits_for(checkpoints: NewCheckpoints, status: str) -> str:
-    """What to say while nothing new is there; nothing in the usual case."""
+    """Returns the line to print while no checkpoint is new; empty in the usual case."""
     if checkpoints.damage is not None:
         return f"warning: {checkpoints.damage} It is tried again until the run ends."
     if status == "interrupted":
