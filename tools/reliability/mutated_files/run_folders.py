@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tfcore import architecture, history
+from tfcore import architecture, config, history
 from tfcore.architecture import Architecture
 from tfcore.build.configuration import of_run
-from tfcore.cli import flags
 from tfcore.config import RunConfig
 from tfcore.training import run_folder
 from tfcore.use import loading
@@ -103,10 +102,10 @@ def _run_files(draw: Random, bad: bool) -> Files:
 
 
 def _read_run(folder: Path, draw: Random, past: Past) -> None:  # noqa: ARG001
-    with watched(flags, "_value", past):
-        config = of_run(folder)
-    if RunConfig.from_flags(config.flags()) != config:
-        raise Wrong("the configuration is another when it is written and read again")
+    with watched(config, "read_value", past):
+        found = of_run(folder)
+    if RunConfig.from_flags(found.flags()) != found:
+        raise Wrong("the configuration changes when it is written and read again")
     result = run_folder.RunFolder(folder).read_result()
     if type(result) is not dict:
         raise Wrong(f"the result is {type(result).__name__}")
