@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.readers import READERS
+
+pytestmark = pytest.mark.thorough
 
 TESTS = Path(__file__).parents[1]
 CONTROLS = {  # what the script does on purpose, and what has to be caught of it

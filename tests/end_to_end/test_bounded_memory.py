@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.readers import READERS
+
+pytestmark = pytest.mark.thorough
 
 TESTS = Path(__file__).parents[1]
 # Their files have no sizes of their own that the first of their kind would not have.

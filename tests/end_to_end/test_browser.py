@@ -13,12 +13,13 @@ from selenium.webdriver import ActionChains
 from support import browser
 
 from tfcore.build.configuration import resolve
-from tfcore.cli import main, report
+from tfcore.cli import main
 from tfcore.config import RunConfig
+from tfcore.report import file as report
 from tfcore.run.session import Session
 from tfcore.training.run_folder import RunFolder
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.thorough]
 RUNS = {"first": 0.001, "second": 0.003}  # learning rates
 LAYERS = ("pixels", "conv_1", "conv_2", "conv_3", "hidden_1", "logits")
 
@@ -35,7 +36,7 @@ def runs(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         )  # fmt: skip
         with RunFolder(folder / name) as run:
             session = Session(resolve(config), run, Console(quiet=True))
-            with report.at_end(session):
+            with report.at_end(run, wanted=True, say=Console(quiet=True).print):
                 assert session.run()[0] == 0
     return folder
 

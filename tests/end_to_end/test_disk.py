@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from tools.reliability import disks, write_page
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -18,6 +20,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.thorough
 def test_the_cases_that_need_disks_of_their_own() -> None:
     cases = pathlib.Path(__file__).with_name("disk_cases.py")
     command = [sys.executable, "-c", ENTER, "-p", "no:cacheprovider", "--capture=no", str(cases)]

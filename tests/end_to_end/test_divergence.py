@@ -76,6 +76,7 @@ def first_step_with(folder: pathlib.Path, example: int) -> int:
     return next(step + 1 for step in range(CONFIG.steps or 0) if example in batches.numbers(step))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("way", "where"), [("forward", "in the output of fragile"), ("backward", "in the gradient of scale")]
 )
@@ -97,6 +98,7 @@ def test_step_place_and_examples_are_found(
     assert f"The checkpoint of step {kept[-1]} is kept." in result["error"]
 
 
+@pytest.mark.thorough
 def test_the_log_ends_with_the_way_there(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Fragile, "way", "forward")
     bad_step = trained(tmp_path / "run")["first_bad"]["step"]
@@ -109,6 +111,7 @@ def test_the_log_ends_with_the_way_there(tmp_path: pathlib.Path, monkeypatch: py
     assert all(line["total_loss"] > 0 and line["gradient_norm"] > 0 for line in tail[:-1])
 
 
+@pytest.mark.thorough
 def test_without_a_checkpoint_the_replay_begins_at_the_start(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +132,7 @@ def spoiling(name: str, value: float, step: int) -> Any:
     return events
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("name", "shown"), [("logits.weights", "logits.weights"), ("v.scale", "the optimizer's v")])
 def test_a_state_with_bad_numbers_is_never_saved(tmp_path: pathlib.Path, name: str, shown: str) -> None:
     """And what cannot be found again by doing the steps once more is not made up."""
@@ -140,6 +144,7 @@ def test_a_state_with_bad_numbers_is_never_saved(tmp_path: pathlib.Path, name: s
     assert "first_bad" not in result
 
 
+@pytest.mark.thorough
 def test_an_update_that_overflows_is_told_from_what_led_to_it(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +154,7 @@ def test_an_update_that_overflows_is_told_from_what_led_to_it(
     assert (found["step"], found["where"]) == (1, "in the update of scale")
 
 
+@pytest.mark.thorough
 def test_the_command_says_it_in_one_line(command: Any) -> None:
     done = command(
         "train", "--model=mlp", "--hidden=4", "--optimizer=gradient_descent", "--learning_rate=1e25", "--steps=30",

@@ -28,6 +28,7 @@ def marked(name: str) -> Any:
     return pytest.param(name, marks=[pytest.mark.real_data] if pages.needs_real_data(text) else [])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [marked(name) for name in PAGES])
 def test_a_page_does_what_it_says(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest

@@ -56,6 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.sampled(4)
 @every_reader
 def test_a_good_input_is_read_also_where_a_folder_is_called_by_no_text(folder: Path, name: str) -> None:
     (folder / "plain").mkdir()
@@ -66,6 +67,7 @@ def test_a_good_input_is_read_also_where_a_folder_is_called_by_no_text(folder: P
     assert not refusal or "UTF-8" in refusal or "codec can't encode" in refusal  # such as TensorFlow itself writes
 
 
+@pytest.mark.sampled(6)
 @every_reader
 @pytest.mark.parametrize("kind", NO_FILES)
 def test_what_is_no_file_is_refused_at_once(folder: Path, name: str, kind: str) -> None:
@@ -82,6 +84,7 @@ def made(folder: Path, name: str) -> Path:
     return folder / READERS[name].file
 
 
+@pytest.mark.sampled(4)
 @every_reader
 def test_a_file_that_may_not_be_read_is_named(name: str) -> None:
     with tempfile.TemporaryDirectory() as place:  # not below a folder that is closed to others, as pytest's are
@@ -115,6 +118,7 @@ def unprivileged() -> Iterator[None]:
         os.seteuid(own_user)
 
 
+@pytest.mark.sampled(4)
 @every_reader
 def test_a_file_cut_anywhere_is_read_or_refused_in_one_line(folder: Path, name: str) -> None:
     path = made(folder, name)

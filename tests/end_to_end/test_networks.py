@@ -11,6 +11,8 @@ import pytest
 from tfcore import History
 from tfcore.training.checkpoints import steps_in
 
+pytestmark = pytest.mark.thorough
+
 SMALL = ("--model=cifar_cnn", "--filters=4,6", "--hidden=8", "--train_examples=1000", "--test_examples=200")
 
 

@@ -28,6 +28,7 @@ def cut_short(picture: pathlib.Path) -> None:
     picture.write_bytes(picture.read_bytes()[: picture.stat().st_size // 2])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["text", "npz", "png"])
 def test_what_convert_wrote_trains(command: Any, form: str) -> None:
     name, source = {"text": ("new", "text"), "npz": ("new.npz", "npz"), "png": ("new", "folder")}[form]
@@ -45,6 +46,7 @@ def test_predict_names_the_class_of_a_picture(command: Any, pictures: pathlib.Pa
     assert {entry["name"] for entry in picture["classes"]} <= {path.name for path in (pictures / "train").iterdir()}
 
 
+@pytest.mark.thorough
 def test_a_picture_that_ends_early_is_named_and_may_be_left_out(command: Any, pictures: pathlib.Path) -> None:
     bad = first(pictures)
     cut_short(bad)
@@ -58,6 +60,7 @@ def test_a_picture_that_ends_early_is_named_and_may_be_left_out(command: Any, pi
     assert "test accuracy" in done.stdout
 
 
+@pytest.mark.thorough
 def test_a_line_with_too_few_fields_is_named(command: Any, tmp_path: pathlib.Path) -> None:
     command("convert", *CONVERT, "--format=text", "--out=text")
     path = tmp_path / "text" / "train.txt"
@@ -70,6 +73,7 @@ def test_a_line_with_too_few_fields_is_named(command: Any, tmp_path: pathlib.Pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 def test_an_export_of_a_run_without_a_checkpoint_is_one_line(command: Any, tmp_path: pathlib.Path) -> None:
     command("train", *TRAIN)
     for file in sorted((tmp_path / "run" / "checkpoints").rglob("*"), reverse=True):
@@ -79,6 +83,7 @@ def test_an_export_of_a_run_without_a_checkpoint_is_one_line(command: Any, tmp_p
     assert not (tmp_path / "model.npz").exists()
 
 
+@pytest.mark.thorough
 def test_what_pillow_has_to_say_stays_off_the_terminal(command: Any, tmp_path: pathlib.Path) -> None:
     """A camera's notes that are damaged, and a header of a hundred million pixels, are warnings to it."""
     for name in ("cat", "dog"):

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -17,6 +19,7 @@ def code(name: str) -> str:
     return str(text)
 
 
+@pytest.mark.thorough
 def test_the_model_trains_by_the_command_below_it(command: Any, tmp_path: pathlib.Path) -> None:
     (flags,) = re.findall(r"python train\.py (--model=my_model\.py.*)", README)
     (tmp_path / "my_model.py").write_text(code("my_model.py"), encoding="utf-8")

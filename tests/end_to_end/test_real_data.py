@@ -10,6 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("real_data")
 def test_the_softmax_recipe_prints_ten_lines_and_its_accuracy(command: Any) -> None:
     done = command("train", f"--flagfile={ROOT / 'recipes' / 'softmax_cifar10.flags'}", "--run_dir=run")
@@ -19,6 +20,7 @@ def test_the_softmax_recipe_prints_ten_lines_and_its_accuracy(command: Any) -> N
     assert 0.20 < float(accuracy) < 0.33  # the last of a thousand wide steps: it scatters by a point or two
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("real_data")
 def test_softmax_learns_cifar10_with_the_defaults(command: Any) -> None:
     done = command("train", "--model=softmax", "--dataset=cifar10", "--epochs=3", "--json", "--run_dir=run")

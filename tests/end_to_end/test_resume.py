@@ -78,6 +78,7 @@ def test_the_runs_that_are_compared_are_long_enough_and_one_stops_early(whole: W
         assert result["best"]["step"] > 0
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("max_call_steps", [1, 7])
 def test_how_the_steps_are_cut_into_calls_changes_nothing(
     whole: Whole, tmp_path: pathlib.Path, max_call_steps: int
@@ -86,6 +87,7 @@ def test_how_the_steps_are_cut_into_calls_changes_nothing(
     assert_same_run(whole.path, tmp_path / "run")
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("stops", [(1,), (53,), (17, 34, 51), (38, 39, 40, 90)])
 def test_stopped_and_resumed_equals_uninterrupted(whole: Whole, tmp_path: pathlib.Path, stops: tuple[int, ...]) -> None:
     for stop in stops:
@@ -95,6 +97,7 @@ def test_stopped_and_resumed_equals_uninterrupted(whole: Whole, tmp_path: pathli
     assert_same_run(whole.path, tmp_path / "run")
 
 
+@pytest.mark.sampled(2)
 def test_what_was_logged_past_the_checkpoint_is_taken_back(whole: Whole, tmp_path: pathlib.Path) -> None:
     """As after a crash: the logs are ahead of the newest checkpoint."""
     path = tmp_path / "run"
@@ -108,12 +111,14 @@ def test_what_was_logged_past_the_checkpoint_is_taken_back(whole: Whole, tmp_pat
     assert_same_run(whole.path, path)
 
 
+@pytest.mark.sampled(2)
 def test_the_test_can_fail_another_seed_is_another_run(whole: Whole, tmp_path: pathlib.Path) -> None:
     train(tmp_path / "run", replace(whole.config, seed=1))
     with pytest.raises(AssertionError):
         assert_same_run(whole.path, tmp_path / "run")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("write", ["write_config", "write_architecture"])
 def test_a_start_that_died_while_it_wrote_what_the_run_is_is_no_obstacle(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, write: str
@@ -176,6 +181,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_within_the_running_call(tmp_path: pathlib.Path, number: int, status: int) -> None:
     """On a run of many minutes, so that only the signal can have ended it."""
@@ -198,6 +204,7 @@ def test_the_command_resumes_exactly_in_a_new_process(command: Any, tmp_path: pa
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
+@pytest.mark.thorough
 def test_a_finished_run_says_so_and_a_longer_one_goes_on(command: Any, tmp_path: pathlib.Path) -> None:
     flags = ("--model=softmax", "--schedule=constant", "--run_dir=run")
     command("train", *flags, "--steps=40")
@@ -210,6 +217,7 @@ def test_a_finished_run_says_so_and_a_longer_one_goes_on(command: Any, tmp_path:
     assert before[weights].tobytes() != after[weights].tobytes() == straight[weights].tobytes()
 
 
+@pytest.mark.thorough
 def test_an_extension_that_was_killed_does_not_pass_for_finished(command: Any, tmp_path: pathlib.Path) -> None:
     flags = ("--model=softmax", "--schedule=constant", "--run_dir=run")
     command("train", *flags, "--steps=20")
@@ -221,6 +229,7 @@ def test_an_extension_that_was_killed_does_not_pass_for_finished(command: Any, t
     assert "Stopped and saved at step" in done.stdout
 
 
+@pytest.mark.thorough
 def test_another_configuration_is_refused_and_changes_nothing(command: Any, tmp_path: pathlib.Path) -> None:
     command("train", *FLAGS, "--steps=60", "--stop_after_steps=20")
     files = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}

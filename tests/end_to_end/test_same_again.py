@@ -7,6 +7,8 @@ import pytest
 
 from tools.reliability import run_differences
 
+pytestmark = pytest.mark.thorough
+
 FLAGS = {
     "cnn": (
         "--model=mnist_cnn", "--filters=4,8", "--hidden=64", "--dropout=0.2,0.4", "--average_decay=0.9",

@@ -18,6 +18,8 @@ from tfcore.errors import ConfigError
 from tfcore.run.session import Session
 from tfcore.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.thorough
+
 ROOT = pathlib.Path(__file__).parents[2]
 FLAGS = ("--model=mlp", "--hidden=16", "--steps=10000000", "--tensorboard", "--tensorboard_port=0", "--run_dir=run")
 

@@ -16,6 +16,8 @@ from tfcore.run.session import Session
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.thorough
+
 ROOT = pathlib.Path(__file__).parents[2]
 EVERY = 2  # steps from one evaluation, and one checkpoint, to the next
 STEPS = 30
