@@ -1,8 +1,5 @@
 """What a `tf.Module` holds, by path: names that stay when the order of attributes changes."""
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +7,8 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.errors import ConfigError
+from tfcore.recorded_calls import Calls, recorded_calls
 from tfcore.seeds import Key
-
-_NO_SCOPE = re.compile(r"^[^A-Za-z0-9.]+|[^A-Za-z0-9_.-]")  # what TensorFlow refuses in a scope's name, or nests by
 
 
 def named_variables(module: tf.Module) -> dict[str, tf.Variable]:
@@ -90,19 +86,17 @@ def layer_table(
         BrokenModelError: the model or a layer in it raises an error, or its logits have another shape.
     """
     paths = _named_modules(model)
-    calls: dict[int, Any] = {}
-    broken: list[tuple[tf.Module, Any]] = []
     key = {"key": Key(0, tf.constant(0, tf.int64), tf.constant(0, tf.int64))} if training else {}
     images = tf.TensorSpec([None, *image_shape], tf.uint8)
-    try:
-        with _recorded_calls(paths, calls, broken):
+    with recorded_calls(paths) as calls:
+        try:
             run = tf.function(lambda x: model(x, training=training, **key), autograph=False)
             logits = run.get_concrete_function(images).structured_outputs
-    except Exception as error:
-        module, given = broken[0] if broken else (model, images)
-        where = f"{paths[id(module)][1]} ({type(module).__name__}), which was given {_shown(given)}"
-        raise BrokenModelError(f"The model breaks in {where}: {checks.told(error)}", _rows(paths, calls)) from error
-    rows = _rows(paths, calls)
+        except Exception as error:
+            module, given = calls.broken[0] if calls.broken else (model, images)
+            where = f"{paths[id(module)][1]} ({type(module).__name__}), which was given {_shown(given)}"
+            raise BrokenModelError(f"The model breaks in {where}: {checks.told(error)}", _rows(calls)) from error
+    rows = _rows(calls)
     if classes is not None and not tf.TensorShape([None, classes]).is_compatible_with(getattr(logits, "shape", [])):
         raise BrokenModelError(
             f"The model must return logits [N, {classes}], one for each class. Received {_shown(logits)}.", rows
@@ -110,9 +104,11 @@ def layer_table(
     return rows
 
 
-def _rows(paths: dict[int, tuple[tf.Module, str]], calls: dict[int, Any]) -> list[LayerRow]:
-    """Those of the calls that returned, in their order."""
-    rows = (_row(*paths[identity], output) for identity, output in calls.items() if identity in paths)
+def _rows(calls: Calls) -> list[LayerRow]:
+    """Returns a row for each layer whose call returned, in the order of the calls."""
+    rows = (
+        _row(*calls.paths[identity], output) for identity, output in calls.returned.items() if identity in calls.paths
+    )
     return [row for row in rows if row is not None]
 
 
@@ -121,7 +117,7 @@ def graph(model: tf.Module, image_shape: tuple[int, int, int]) -> Any:
 
     Constants of any size are left without their numbers, which would only be copied: no graph shows them.
     """
-    with _recorded_calls(_named_modules(model), {}, []):
+    with recorded_calls(_named_modules(model)):
         images = tf.TensorSpec([None, *image_shape], tf.uint8, name="images")
         traced = tf.function(lambda images: model(images, training=False), autograph=False)
         definition = traced.get_concrete_function(images).graph.as_graph_def()
@@ -177,10 +173,9 @@ def variables_by_call(model: tf.Module, images: tf.Tensor, *, training: bool = F
 def _called(model: tf.Module, images: tf.Tensor, *, training: bool, key: Any) -> list[tuple[tf.Module, str, Any]]:
     """Each module called for `images`, its path and its first output, in the order in which the first calls return."""
     paths = _named_modules(model)
-    calls: dict[int, Any] = {}
-    with _recorded_calls(paths, calls, []):
+    with recorded_calls(paths) as calls:
         model(tf.convert_to_tensor(images), training=training, **({"key": key} if training else {}))
-    return [(*paths[identity], output) for identity, output in calls.items() if identity in paths]
+    return [(*paths[identity], output) for identity, output in calls.returned.items() if identity in paths]
 
 
 def _named_modules(model: tf.Module) -> dict[int, tuple[tf.Module, str]]:
@@ -207,45 +202,3 @@ def _row(module: tf.Module, path: str, output: Any) -> LayerRow | None:
     tensor = _first_tensor(output)
     shape = () if tensor is None or tensor.shape.rank is None else tuple(tensor.shape)
     return LayerRow(path, type(module).__name__, shape, trainable, rest)
-
-
-@contextmanager
-def _recorded_calls(
-    paths: dict[int, tuple[tf.Module, str]], calls: dict[int, Any], broken: list[tuple[tf.Module, Any]]
-) -> Iterator[None]:
-    """While it lasts, the first result of each module in `paths` goes into `calls`, by identity; its ops have its name.
-
-    Instances whose call raises an error go into `broken`, the innermost first, with what they were given.
-
-    Python finds `__call__` on the class, so that is where it has to be replaced, and is put back.
-    """
-    classes = {type(module) for module, _ in paths.values()}
-    originals = {cls: cls.__call__ for cls in classes if "__call__" in dir(cls)}  # a module need not have one
-    inherited = {cls for cls in originals if "__call__" not in vars(cls)}
-
-    def recording(original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(module: tf.Module, *args: Any, **kwargs: Any) -> Any:
-            name = paths[id(module)][1].rpartition(".")[2] if id(module) in paths else module.name
-            is_first = id(module) not in calls
-            try:
-                with tf.name_scope(_NO_SCOPE.sub("", name) or "module"):
-                    output = original(module, *args, **kwargs)
-            except Exception:
-                broken.append((module, args[0] if args else None))
-                raise
-            if is_first:  # also where the class above has been called on the way, and has left its own
-                calls[id(module)] = output
-            return output
-
-        return call
-
-    try:
-        for cls, original in originals.items():
-            cls.__call__ = recording(original)
-        yield
-    finally:
-        for cls, original in originals.items():
-            if cls in inherited:
-                del cls.__call__
-            else:
-                cls.__call__ = original

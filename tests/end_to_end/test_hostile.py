@@ -15,7 +15,10 @@ from tfcore.errors import TfcoreError
 
 # What a run may be without; and where a part may be read for the whole.
 OPTIONAL = ("class names", "run's result", "run's curves", "run's log", "run's events")
-TEXTS = ("text", "text file", "class names", "cifar names", "run's flags", "run's curves", "run's log", "run's events")
+TEXTS = (
+    "text", "text file", "class names", "cifar names", "run's flags", "run's curves", "run's log", "run's times",
+    "run's events",
+)  # fmt: skip
 every_reader = pytest.mark.parametrize("name", READERS)
 
 

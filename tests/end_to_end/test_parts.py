@@ -1,4 +1,4 @@
-"""The training time of a run that was stopped, killed and resumed: that of all its parts."""
+"""The training time of a run that was stopped, killed and resumed: the sum over its parts."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(path: pathlib.Path, pause_step: int | None = None) -> tuple[dict[str, Any], str]:
-    """One process's part of a run: its result, and all that it printed."""
+    """Runs one part of a run in this process; returns its result and its output."""
     console = Console(file=io.StringIO(), width=500)
     with RunFolder(path) as folder:
         _, result = Session(resolve(CONFIG), folder, console).run(pause_step=pause_step)
@@ -54,7 +54,7 @@ def train(path: pathlib.Path, pause_step: int | None = None) -> tuple[dict[str, 
 
 
 def shown(path: pathlib.Path) -> str:
-    """What a report says of the training time."""
+    """The training time in the report."""
     return dict(page._facts(facts.read(path)))["Training time"]
 
 

@@ -166,6 +166,7 @@ CASES: list[tuple[str, str, Spoil]] = [  # the reader, what is tried on it, how 
     ("run's result", "sparse", sparse),
     ("run's curves", "endless line", sparse),
     ("run's log", "endless line", sparse),
+    ("run's times", "endless line", sparse),
     ("run's events", "claim", lambda path: path.write_bytes(record(GIGABYTES))),
     ("checkpoint's index", "claim", checkpoint_index),
     ("checkpoint's data", "claim", lambda path: checkpoint_index(path.with_name("state.index"))),

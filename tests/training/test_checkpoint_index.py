@@ -1,4 +1,4 @@
-"""The index of a checkpoint: what TensorFlow writes passes, and entries over which it would end the process do not."""
+"""Checks of a checkpoint's index: TensorFlow's own pass; entries that would crash its reader are refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +14,14 @@ Change = Callable[[BundleEntryProto], object]
 
 
 def saved(folder: Path, count: int = 1) -> Path:
-    """The prefix of a checkpoint of so many variables of [2, 3]."""
+    """Writes a checkpoint with variables of shape [2, 3]; returns its prefix."""
     variables = {f"name_{number:04d}": tf.Variable(tf.ones([2, 3])) for number in range(count)}
     tf.train.Checkpoint(variables=variables).write(str(folder / "state"))
     return folder / "state"
 
 
 def rebuilt(prefix: Path, change: Change, key: bytes = b"variables/name_0000") -> None:
-    """Changes what the index says of a tensor; all checksums are right."""
+    """Changes the entry of a tensor in the index, with valid checksums."""
     path = Path(f"{prefix}.index")
     changed = []
     for name, value in tensor_bundles.entries(path.read_bytes()):

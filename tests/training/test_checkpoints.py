@@ -1,4 +1,4 @@
-"""Checkpoints: complete or not there, compared before anything changes, and read back to the bit."""
+"""Checkpoints: complete or absent, compared before any variable changes, and restored bit for bit."""
 
 import math
 import os
@@ -155,7 +155,7 @@ def test_the_best_stay_and_the_earlier_of_equal_ones(
     tmp_path: Path, lower_is_better: bool, keep_best: int, expected: list[int]
 ) -> None:
     for step, score in enumerate([math.nan, 0.9, 0.1, 0.8, 0.1, None], start=1):
-        # Each by a process of its own: what was best before is read from the files.
+        # A new object for each save, as in a new process: earlier scores are read from the files.
         checkpoints = Checkpoints(tmp_path, small_state(), keep=1, keep_best=keep_best, lower_is_better=lower_is_better)
         checkpoints.save(step, score=score)
     assert checkpoints.steps() == expected
@@ -216,7 +216,7 @@ def test_leftovers_are_swept_by_the_next_save(tmp_path: Path) -> None:
 def test_a_save_that_is_killed_leaves_a_restorable_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Any, moment: str, listed: list[int]
 ) -> None:
-    """Whatever the instant, each step listed can be read, and the save before is among them unless it was replaced."""
+    """At any instant, each step listed can be restored, and the previous save is listed unless it was replaced."""
 
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -356,7 +356,7 @@ def test_a_damaged_newest_one_is_named_and_the_one_before_used(tmp_path: Path, d
     assert len(damaged) == 1
     assert str(tmp_path / "step-0000000003") in damaged[0]
     assert damaged[0].endswith(f"It is now {tmp_path / 'damaged-step-0000000003'}.")
-    assert checkpoints.steps() == [1, 2]  # so that step 3 is saved when the run comes there again
+    assert checkpoints.steps() == [1, 2]  # so that step 3 is saved when the run reaches it again
     assert (tmp_path / "damaged-step-0000000003").is_dir()
 
 

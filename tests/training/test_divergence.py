@@ -1,4 +1,4 @@
-"""The place where numbers go bad, in models whose attribute names sort otherwise than their layers are called."""
+"""Location of the first bad number, in models whose attribute names sort differently from the order of calls."""
 
 from collections.abc import Callable
 from typing import Any
@@ -100,7 +100,7 @@ class OneBranch(Branches):
 
 
 class Block(tf.Module):
-    """Two layers and a factor of its own, which counts as called when the block returns."""
+    """Two layers and a factor held by the block itself, which counts as called when the block returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class Nested(Breakable):
 
 
 class Run:
-    """A run of a small model, without checkpoints."""
+    """A run of a small model without checkpoints."""
 
     def __init__(self, model: tf.Module, learning_rate: float) -> None:
         self.model = model
@@ -140,7 +140,7 @@ class Run:
 
 
 def place(model: type[Breakable], fault: Callable[[tf.Tensor], tf.Tensor], learning_rate: float = 0.1) -> str:
-    """The place that a replay of three steps gives."""
+    """The location found by a replay of three steps."""
     found = divergence.find(lambda: Run(model(fault), learning_rate), 3)
     assert found is not None
     assert found.step == 1

@@ -1,4 +1,4 @@
-"""Early stopping: the best so far and how long it has been waited, against a plain recomputation."""
+"""Early stopping: the best evaluation and the evaluations since, against a plain recomputation."""
 
 import math
 from typing import Any

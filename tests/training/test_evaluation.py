@@ -1,4 +1,4 @@
-"""An evaluation scores every example exactly once, whatever the batch size, in one trace."""
+"""Evaluation: every example is scored exactly once, for any batch size, in one trace."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ WEIGHTS = generator.standard_normal((6, CLASSES)).astype(np.float32)
 
 
 class Model:
-    """Linear; counts how often Python runs it."""
+    """A linear model that counts its Python calls."""
 
     def __init__(self) -> None:
         self.python_calls = 0
@@ -158,7 +158,7 @@ def test_an_evaluation_starts_from_nothing_and_sees_the_present_weights() -> Non
 def test_a_padded_row_whose_loss_is_nan_spoils_nothing() -> None:
     def loss(logits: tf.Tensor, labels: tf.Tensor) -> Any:
         losses = cross_entropy(logits, labels)
-        return tf.where(tf.range(8) < 7, losses, float("nan"))  # row 7 is the padded one
+        return tf.where(tf.range(8) < 7, losses, float("nan"))  # row 7 is padding
 
     scores = Evaluation(Model(), loss, classes=CLASSES)(batches(8, 7))
     assert scores.loss == pytest.approx(plain(7).loss, rel=1e-6)

@@ -1,4 +1,4 @@
-"""Schedules: due exactly where their formula says, and nowhere else."""
+"""Schedules: due exactly at the steps of their formula."""
 
 import math
 from fractions import Fraction
@@ -15,7 +15,7 @@ schedules = st.builds(Schedule, intervals, offset=st.integers(0, 7), also_last=s
 
 
 def due_steps(schedule: Schedule, last_step: int) -> list[int]:
-    """All of them."""
+    """All due steps."""
     return list(schedule.between(0, last_step, last_step))
 
 

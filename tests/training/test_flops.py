@@ -126,5 +126,5 @@ def test_one_step_of_a_small_network() -> None:
     forward = (2 * 16 * 6 * 6 * 9 * 1 * 4, 2 * 16 * 6 * 6 * 9 * 4 * 8, 2 * 16 * 288 * 10)
     specs = tf.TensorSpec([16, 8, 8, 1], tf.uint8), tf.TensorSpec([16], tf.int32)
     found = flops.count(tf.function(step.__call__).get_concrete_function(*specs))
-    # Forward and both gradients of each, but for the first: nobody asks for the gradient of the pictures.
+    # Forward and both gradients of each layer, except the gradient of the first with respect to the pictures.
     assert found == 2 * forward[0] + 3 * forward[1] + 3 * forward[2] == 1_354_752

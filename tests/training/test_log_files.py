@@ -1,4 +1,4 @@
-"""Logs that nobody vouches for: read in lines and records of a bounded size, or named in one line."""
+"""Untrusted logs: read in lines and records of bounded size, or refused with a one-line error."""
 
 import os
 import struct
@@ -15,7 +15,7 @@ from tfcore.training.run_log import trim
 
 
 def record(length: int, data: bytes = b"") -> bytes:
-    """The start of a record that claims a length, with the checksum of that claim."""
+    """The start of a record with a claimed length and its valid checksum."""
     header = struct.pack("<Q", length)
     return header + struct.pack("<I", masked_crc32c(header)) + data
 
@@ -36,7 +36,7 @@ def written(path: Path, *records: bytes) -> bytes:
 
 @pytest.mark.parametrize("claimed", [2**24 + 1, 3 * 10**9, 2**62, 2**64 - 1])
 def test_a_record_that_claims_too_much_is_refused(tmp_path: Path, claimed: int) -> None:
-    """TensorFlow's own reader takes the memory, or ends the process."""
+    """TensorFlow's own reader would allocate the memory or crash."""
     good = written(tmp_path / "good", b"one", b"two")
     path = events(tmp_path, good + record(claimed, b"rest"))
     with pytest.raises(RunError, match=rf"tfevents\.1 is damaged: at byte {len(good)} it claims {claimed} bytes"):

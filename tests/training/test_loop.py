@@ -1,4 +1,4 @@
-"""The loop: events in their order at their steps, one trace for everything, and the same bits however it is cut."""
+"""The loop: events in order at their steps, one trace, and identical bits for any division into calls."""
 
 import numpy as np
 import pytest
@@ -129,7 +129,7 @@ def test_a_finished_run_does_nothing_more() -> None:
 
 def test_one_trace_for_all_steps_however_they_are_called() -> None:
     training = Training([event("scalars", 5, nothing)])
-    for pause_step in (1, 2, 9, 10, 23):  # each with an iterator of its own
+    for pause_step in (1, 2, 9, 10, 23):  # each with a new iterator
         training.loop.run(40, pause_step=pause_step)
     training.loop.run(40)
     assert training.model.python_calls == 1

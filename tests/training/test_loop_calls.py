@@ -1,4 +1,4 @@
-"""How the loop cuts its steps into calls: passive events, which cut nothing, and the pace."""
+"""Division of steps into calls: passive events, which do not divide them, and the pace."""
 
 from fractions import Fraction
 from typing import Any
@@ -76,7 +76,7 @@ def test_a_moment_knows_its_place_in_the_time_of_its_call() -> None:
 
 
 class SlowMachine:
-    """A clock that only training advances."""
+    """A clock advanced only by training."""
 
     def __init__(self, secs_per_step: float, tracing_secs: float = 0.0) -> None:
         self.now, self._secs_per_step, self._tracing_secs = 0.0, secs_per_step, tracing_secs

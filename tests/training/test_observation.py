@@ -1,4 +1,4 @@
-"""A look at the step to come shows what that step then does, and leaves no trace."""
+"""Observing the next step shows the values that step then has, and changes no state."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def split(examples: int) -> Split:
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    """A net with batch normalisation, dropout, a max-norm, a penalty and averages."""
+    """A network with batch normalisation, dropout, max-norm, penalty and averaged weights."""
     config = RunConfig(
         model="cifar_cnn", filters=(4, 6), hidden=(8,), dropout=(0.2, 0.4), average_decay=0.9, l2=0.01, batch_size=20,
         steps=9, precision="float32", summaries="none",
@@ -39,7 +39,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
 
 
 def trained(session: Session, steps: int) -> Loop:
-    """So many more steps, by the compiled loop."""
+    """Runs more steps with the compiled loop."""
     loop = Loop(session.parts.step, session.parts.training_batches())
     loop.run(session.parts.total_steps, pause_step=int(session.parts.step.optimizer.step) + steps)
     return loop

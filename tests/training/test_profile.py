@@ -1,4 +1,4 @@
-"""Profiles: the steps that were asked for, in files that TensorBoard and Perfetto open, and time by op."""
+"""Profiles: the requested steps, in files that TensorBoard and Perfetto open, and time by op."""
 
 import contextlib
 import gzip
@@ -42,14 +42,14 @@ MICROSECONDS = {
 
 @pytest.fixture
 def space() -> XSpace:
-    """A plane without lines, and one of the threads above, which began 7 µs after the profile did."""
+    """A plane without lines, and one with the threads above, which start 7 µs after the profile."""
     found = XSpace()
     found.planes.add(name="/host:metadata")
     plane = found.planes.add(name="/host:CPU")
     numbers: dict[str, int] = {}
     for thread, events in THREADS.items():
         line = plane.lines.add(id=-5, name=thread, timestamp_ns=7000)
-        for name, start, length in reversed(events):  # the order in a file means nothing
+        for name, start, length in reversed(events):  # the order in a file is arbitrary
             number = numbers.setdefault(name, len(numbers) + 1)
             plane.event_metadata[number].name = name
             offset, duration = start * MICROSECOND_PS, length * MICROSECOND_PS
@@ -122,7 +122,7 @@ def test_the_table_sums_up_all_but_fifteen_kinds(space: XSpace, monkeypatch: pyt
 
 
 def run(profiler: StepProfiler, steps: int) -> None:
-    """A loop as the profiler wants it: each step is one product."""
+    """A loop for the profiler: each step is one matrix product."""
     product = tf.function(lambda: tf.matmul(tf.ones([50, 50]) * tf.random.uniform([]), tf.ones([50, 50])))
     for completed_steps in range(1, steps + 1):
         product()

@@ -1,4 +1,4 @@
-"""A run's folder: one process at a time, nothing of the user's touched, nothing left by a failing start."""
+"""A run's folder: one process at a time, no change to the user's files, no files left by a failed start."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ with RunFolder(Path(sys.argv[1])) as folder:
 
 @contextmanager
 def holding_process(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the folder until its input ends."""
+    """Starts another process that holds the folder until its input ends."""
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""The two logs: what is written can be read, and what is trimmed leaves no trace and no fork."""
+"""The two logs: all that is written can be read, and trimming removes later entries without forks."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ def files(folder: Path) -> list[str]:
 
 
 def write(folder: Path, steps: range, *, test: bool = False) -> None:
-    """A process's part of a run: a training point each step, a validation each tenth, the test at the end."""
+    """Logs one part of a run: a training point each step, a validation each tenth, the test at the end."""
     log = RunLog(folder)
     for step in steps:
         log.write(step, "train", {"loss": step / 2, "accuracy": 0.5})
@@ -143,7 +143,7 @@ def test_what_was_flushed_can_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "train", "validation"])
 def test_a_log_that_vanished_is_not_committed(tmp_path: Path, name: str) -> None:
-    """What is written to it meets no error: the file is open, and only its name is gone."""
+    """Writing raises no error: the file is open, and only its name is deleted."""
     with RunLog(tmp_path) as log:
         log.write(1, "train", {"loss": 0.5})
         log.write(1, "validation", {"loss": 0.5})
@@ -172,7 +172,7 @@ def test_a_disk_that_is_full_is_one_error_of_each_method(tmp_path: Path) -> None
     for method in (log.flush, log.close):
         with pytest.raises(DiskError, match=r"metrics\.jsonl cannot be written: No space left on device\.$"):
             method()
-    assert points(tmp_path, "train") == [("loss", 1, 0.5)]  # closed all the same
+    assert points(tmp_path, "train") == [("loss", 1, 0.5)]  # closed nevertheless
 
 
 def test_event_files_on_a_full_disk_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +235,7 @@ def test_trimming_what_needs_no_trimming_changes_no_byte(tmp_path: Path) -> None
 
 
 def large_event_file(folder: Path, records: int) -> Path:
-    """One with a record of 512 KiB for each step, all of the same size."""
+    """Writes an event file with a record of 512 KiB for each step, all of equal size."""
     path = folder / "train" / "events.out.tfevents.1"
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:

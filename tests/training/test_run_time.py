@@ -1,4 +1,4 @@
-"""The time of a run over its parts: summed, cut back with the steps, and known to be unknown where it is."""
+"""Run time over several parts: summed, trimmed with the steps, and reported as unknown where it is missing."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tfcore.training.run_time import PARTS, Elapsed, RunTime
 
 
 class Clock:
-    """Seconds that a test sets."""
+    """A clock that tests set."""
 
     now = 1000.0
 
@@ -21,7 +21,7 @@ class Clock:
 
 
 def part(folder: Path, start: int, checkpoints: dict[int, float], *, secs: float = 10.0) -> Elapsed:
-    """A process that goes on from `start`, saves at steps after so many seconds of training, and ends; its sums."""
+    """Plays a process resumed at `start`; `checkpoints` maps steps to seconds of training. Returns its sums."""
     clock = Clock()
     run_time = RunTime(folder, clock)
     run_time.resume(start)

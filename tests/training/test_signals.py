@@ -1,4 +1,4 @@
-"""Signals: remembered while the loop runs, as ever before and after."""
+"""Signals: recorded while the loop runs, handled as before outside of it."""
 
 import os
 import signal
@@ -63,7 +63,7 @@ if sys.argv[1] == "call":
     import tensorflow as tf
 
     @tf.function(autograph=False)
-    def call():  # of half a minute, in which no handler of Python's is run
+    def call():  # half a minute, during which Python runs no handler
         return tf.while_loop(lambda i, _: i < 30_000, lambda i, x: (i + 1, tf.linalg.matmul(x, x) * 1e-3),
                              (0, tf.ones([512, 512])), parallel_iterations=1)
 
@@ -79,7 +79,7 @@ with StopSignals() as stop:
 
 
 def child(kind: str) -> subprocess.Popen[str]:
-    """A process that waits for a signal, in a compiled call or in Python, then saves for a second."""
+    """Starts a process that waits for a signal, in a compiled call or in Python, then saves for a second."""
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -108,7 +108,7 @@ def test_a_second_signal_ends_at_once(kind: str, numbers: tuple[signal.Signals, 
 
 
 def test_the_same_signal_twice_in_a_moment_is_one() -> None:
-    """GNU timeout sends it to the process and then to its group."""
+    """GNU timeout sends the signal to the process and then to its group."""
     process = child("python")
     for _ in range(2):
         process.send_signal(signal.SIGTERM)

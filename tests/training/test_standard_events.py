@@ -1,4 +1,4 @@
-"""The events of every run: their order, what they write, what ends a run and what is saved."""
+"""The events of every run: order, log entries, ends of runs, checkpoints."""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def every(steps: float, *, last: bool = False, offset: int = 0) -> Schedule:
 
 
 class Run:
-    """Plays a run without TensorFlow graphs, and notes in one list whatever the events do."""
+    """Plays a run without TensorFlow graphs, and records all effects of the events in one list."""
 
     def __init__(
         self, schedules: dict[str, Schedule | None], losses: Sequence[float] | None = (), *,
@@ -67,12 +67,12 @@ class Run:
         )
 
     def _is_among_best(self, score: float) -> bool:
-        """As where the best checkpoint is kept for its score."""
+        """As with one checkpoint kept for its score."""
         better = [note for note in self.notes if note[0] == "save" and note[2] is not None and note[2] <= score]
         return not better
 
     def write(self, step: int, split: str, numbers: dict[str, float]) -> None:
-        """Stands for RunLog.write."""
+        """Replaces RunLog.write."""
         self.notes.append(("log", step, split, dict(numbers)))
 
     def _validate(self) -> Scores:
@@ -80,7 +80,7 @@ class Run:
         return Scores(10, loss, 0.75, 1.0, 2, np.diag([5, 5]))
 
     def play(self, last_step: int, *, loss: float = 2.0) -> str | None:
-        """Each step takes a second, and sums up `loss` with a penalty of 1 and half of its examples right."""
+        """Runs steps of one second each, with `loss`, a penalty of 1, and half of the examples right."""
         for step in range(1, last_step + 1):
             self.secs += 1.0
             self._of_epoch.assign_add([loss * BATCH, (loss + 1) * BATCH, BATCH / 2, BATCH])

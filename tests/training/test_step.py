@@ -21,7 +21,7 @@ WEIGHTS = generator.standard_normal((4, CLASSES)).astype(np.float32)
 
 
 class Model:
-    """Linear; counts how often Python runs it, and notes the positions that its keys name."""
+    """A linear model that counts its Python calls and records the positions in its keys."""
 
     def __init__(self) -> None:
         self.python_calls = 0

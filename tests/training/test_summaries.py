@@ -1,4 +1,4 @@
-"""What is written is what TensorBoard's own writers write, and what its readers read."""
+"""Summaries: equal to those of TensorBoard's own writers, and readable by its readers."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The running means of training, against the mean over the very batches that they stand for."""
+"""The running means of training, against the means over the same batches."""
 
 import tensorflow as tf
 from hypothesis import given, settings
@@ -18,7 +18,7 @@ def means(batches: list[Row]) -> dict[str, float]:
 
 
 class Epoch(TrainingSums):
-    """The sums, with the step that adds to them."""
+    """Training sums with the step that adds to them."""
 
     def __init__(self) -> None:
         self._step = tf.Variable(tf.zeros([4], tf.float64))

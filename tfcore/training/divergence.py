@@ -103,14 +103,14 @@ def find(new_run: Callable[[], Run], last_step: int) -> Finding | None:
     run = new_run()
     history: deque[Point] = deque(maxlen=_HISTORY_STEPS)
 
-    def look(moment: Moment) -> None:
+    def record(moment: Moment) -> None:
         seen = moment.observed
         history.append(Point(moment.step, seen["total_loss"], seen["gradient_norm"]))
         if _bad(state(run.model, run.step)) or not _is_finite(history[-1]):
             moment.end_run("diverged")
 
     first = run.go_back()
-    if run.loop([Event("look", Schedule(1), look)]).run(last_step) != "diverged":
+    if run.loop([Event("record", Schedule(1), record)]).run(last_step) != "diverged":
         return None
     bad = history[-1]
     changed = _bad(state(run.model, run.step))

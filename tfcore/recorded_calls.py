@@ -1,0 +1,99 @@
+"""Records what each module of a model is given and returns while the model is called, in one thread alone."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+_NO_SCOPE = re.compile(r"^[^A-Za-z0-9.]+|[^A-Za-z0-9_.-]")  # what TensorFlow refuses in a scope's name, or nests by
+_lock = threading.Lock()
+_users: dict[type, int] = {}  # how many records go on that replace a class's `__call__`
+
+
+@dataclass
+class Calls:
+    """The calls of a model's modules.
+
+    Attributes:
+        paths: the modules of interest by identity, each with its path.
+        returned: what the first call of each module returned, by identity, in the order in which these calls ended.
+        broken: modules whose call raised an error, the innermost first, with what they were given.
+    """
+
+    paths: dict[int, tuple[tf.Module, str]]
+    returned: dict[int, Any] = field(default_factory=dict)
+    broken: list[tuple[tf.Module, Any]] = field(default_factory=list)
+
+
+_current: ContextVar[Calls | None] = ContextVar("calls", default=None)
+
+
+@contextmanager
+def recorded_calls(paths: dict[int, tuple[tf.Module, str]]) -> Iterator[Calls]:
+    """Records calls of the modules in `paths` inside the block, and puts their ops into scopes of their names.
+
+    Python looks `__call__` up on the class, so that is where it is replaced. The replacement records only in the thread
+    (or task) that opened the block and does nothing elsewhere; the last block to end puts the class's own back.
+    """
+    classes = [cls for cls in {type(module) for module, _ in paths.values()} if "__call__" in dir(cls)]
+    calls = Calls(paths)
+    with _lock:
+        for cls in classes:
+            _replace(cls)
+    token = _current.set(calls)
+    try:
+        yield calls
+    finally:
+        _current.reset(token)
+        with _lock:
+            for cls in classes:
+                _put_back(cls)
+
+
+def _replace(cls: Any) -> None:
+    """Has calls of the class's instances recorded; to be called with the lock held."""
+    if cls not in _users:
+        plain = getattr(cls.__call__, "plain", cls.__call__)  # an inherited one may be replaced already
+        cls.__call__ = _recording(plain, is_inherited="__call__" not in vars(cls))
+    _users[cls] = _users.get(cls, 0) + 1
+
+
+def _put_back(cls: Any) -> None:
+    """Ends one use of the replacement, which goes with the last; to be called with the lock held."""
+    _users[cls] -= 1
+    if _users[cls]:
+        return
+    del _users[cls]
+    replacement = vars(cls)["__call__"]
+    if replacement.is_inherited:
+        del cls.__call__
+    else:
+        cls.__call__ = replacement.plain
+
+
+def _recording(plain: Callable[..., Any], *, is_inherited: bool) -> Callable[..., Any]:
+    """Returns a `__call__` that does what `plain` does, and records it where a record goes on."""
+
+    def call(module: tf.Module, *args: Any, **kwargs: Any) -> Any:
+        calls = _current.get()
+        if calls is None:
+            return plain(module, *args, **kwargs)
+        name = calls.paths[id(module)][1].rpartition(".")[2] if id(module) in calls.paths else module.name
+        is_first = id(module) not in calls.returned
+        try:
+            with tf.name_scope(_NO_SCOPE.sub("", name) or "module"):
+                output = plain(module, *args, **kwargs)
+        except Exception:
+            calls.broken.append((module, args[0] if args else None))
+            raise
+        if is_first:  # also where the base class was called on the way, and has left its own
+            calls.returned[id(module)] = output
+        return output
+
+    call.plain, call.is_inherited = plain, is_inherited  # type: ignore[attr-defined]
+    return call
