@@ -99,7 +99,7 @@ def test_a_model_of_ones_own_trains_and_evaluates(command: Any, tmp_path: pathli
 def test_without_a_network_a_missing_data_set_is_one_line(
     command: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # no server listens there
     done = command("train", "--dataset=cifar100", "--data_dir=data", "--run_dir=runs/one", status=1)
     published = download.PUBLISHED["cifar100"].address
     assert done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Disks that are too small, turn read-only or vanish: one error, nothing lost, and the same command goes on."""
+"""Disks that are too small, turn read-only or vanish: one error, nothing lost, and the same command resumes."""
 
 import json
 import pathlib
@@ -10,7 +10,7 @@ import pytest
 from tools.reliability import disks, write_page
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Small file systems need a namespace, and one thread for whoever enters it, so the cases have a process of their own.
+# Mounting small file systems needs a namespace, which only a single-threaded process can enter: a separate one.
 ENTER = """
 import sys
 from tools.reliability import small_disk
@@ -31,6 +31,6 @@ def test_the_cases_that_need_disks_of_their_own() -> None:
 def test_the_figures_are_of_this_run_and_end_in_every_place() -> None:
     measured = json.loads((write_page.RECORDS / "disks.json").read_text(encoding="utf-8"))
     assert measured["flags"] == list(disks.FLAGS)
-    assert measured["ended_at"].keys() == disks.PLACES.keys() - {"pictures"}  # of which the campaign's run has none
+    assert measured["ended_at"].keys() == disks.PLACES.keys() - {"pictures"}  # the campaign's run writes no pictures
     assert sum(measured["ended_at"].values()) == measured["tried"] == measured["survived"]
     assert (measured["lost"], measured["problems"]) == (0, {})

@@ -1,4 +1,4 @@
-"""Convolutional networks end to end: how they rank, averages, weights to start from, what is kept and printed."""
+"""Convolutional networks end to end: ranking, averages, initial weights, kept checkpoints, printed lines."""
 
 import json
 import pathlib

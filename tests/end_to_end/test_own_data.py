@@ -1,4 +1,4 @@
-"""Pictures of one's own through the commands: converted, trained on, predicted; and bad ones in one line."""
+"""User-supplied pictures through the commands: converted, trained on, predicted; bad ones give a one-line error."""
 
 import json
 import pathlib
@@ -24,7 +24,7 @@ def first(folder: pathlib.Path) -> pathlib.Path:
 
 
 def cut_short(picture: pathlib.Path) -> None:
-    """A good header, and half of the pixels."""
+    """Truncates a picture: a valid header and half of the pixels."""
     picture.write_bytes(picture.read_bytes()[: picture.stat().st_size // 2])
 
 
@@ -85,7 +85,7 @@ def test_an_export_of_a_run_without_a_checkpoint_is_one_line(command: Any, tmp_p
 
 @pytest.mark.thorough
 def test_what_pillow_has_to_say_stays_off_the_terminal(command: Any, tmp_path: pathlib.Path) -> None:
-    """A camera's notes that are damaged, and a header of a hundred million pixels, are warnings to it."""
+    """Pillow warns of damaged EXIF data and of a header of a hundred million pixels."""
     for name in ("cat", "dog"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
         for number in range(2):

@@ -1,4 +1,4 @@
-"""What the README shows can be typed as it stands."""
+"""The README's code and commands run as they stand."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def code(name: str) -> str:
-    """The Python block that begins with the file's name."""
+    """Returns the README's Python block that begins with the file's name."""
     (text,) = re.findall(rf"```python\n# {re.escape(name)}\n(.*?)```", README, re.DOTALL)
     return str(text)
 

@@ -1,4 +1,4 @@
-"""A run whose checkpoints were damaged, or that a process of another kind goes on with."""
+"""Runs with damaged checkpoints, or resumed on another kind of machine."""
 
 import io
 import json
@@ -24,7 +24,7 @@ CONFIG = RunConfig(
 
 
 def train(path: pathlib.Path, config: RunConfig = CONFIG, *, pause_step: int | None = None) -> str:
-    """One process's part of a run; what it says on the terminal."""
+    """Runs one process's part of a run; returns its terminal output."""
     console = Console(file=io.StringIO(), width=500)
     with RunFolder(path) as folder:
         Session(resolve(config), folder, console).run(pause_step=pause_step)

@@ -1,4 +1,4 @@
-"""`eval --watch` in a process of its own, beside a run that saves, deletes and ends."""
+"""`eval --watch` in a separate process, beside a run that saves, deletes and ends."""
 
 import json
 import os
@@ -28,7 +28,7 @@ CONFIG = RunConfig(
 
 
 class Watcher:
-    """Starts `eval --watch` before the first checkpoint, and holds the run up until it has scored one."""
+    """Starts `eval --watch` before the first checkpoint and holds the run until it has scored one."""
 
     def __init__(self, run: pathlib.Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -48,7 +48,7 @@ class Watcher:
             self.lines.append(self.process.stdout.readline())
 
     def end(self) -> list[dict[str, float]]:
-        """What it printed, once it has ended by itself."""
+        """Waits for its end; returns its output."""
         with self.process:
             output, errors = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, errors
