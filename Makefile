@@ -8,14 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DIST ?= dist
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Only what has a hash in the lock, and nothing that would have to be built, as building runs code on the way in.
+# Only packages with a hash in the lock, and no source packages, since building one runs its code.
 PIP_INSTALL_LOCKED := $(PIP_INSTALL) --require-hashes --only-binary :all: --requirement
 PIP_INSTALL_PROJECT := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 
-help: ## this list
+help: ## show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
 
-train: $(VENV)/.installed ## train a small network on drawn shapes, from nothing to its test accuracy
+train: $(VENV)/.installed ## train a small network on generated shapes, up to its test accuracy
 	@$(BIN)/python train.py --model=mlp --dataset=shapes
 
 # Tests that need data or programs that this machine lacks are deselected, and the run says so before and after.
@@ -64,7 +64,7 @@ lock: $(VENV)/.created ## renew requirements/, the newest versions within the bo
 	@$(BIN)/uv pip compile --quiet --upgrade setup.cfg --output-file requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet --upgrade setup.cfg --extra test --constraint requirements/runtime.txt --output-file requirements/test.txt
 
-# The stamps are written last: an interrupted step is done again, a finished one is not.
+# Stamps are written last, so an interrupted step is repeated and a finished one is not.
 $(VENV)/.created:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "$(PYTHON) was not found. Install Python 3.11, 3.12 or 3.13, or name it: make PYTHON=python3.12 …" >&2; exit 1; }

@@ -83,6 +83,7 @@ def test_the_same_call_goes_on_or_says_that_it_is_done(tmp_path: pathlib.Path) -
         tfcore.train(RunConfig(**{**vars(CONFIG), "seed": 5}), run_dir=tmp_path / "run", data=DATA, quietly=True)
 
 
+@pytest.mark.thorough
 def test_an_event_may_end_the_run(tmp_path: pathlib.Path) -> None:
     def events(_: Any) -> Sequence[Event]:
         return [Event("enough", Schedule(30), lambda moment: moment.end_run("stopped_early"))]

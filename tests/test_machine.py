@@ -45,6 +45,7 @@ def test_what_is_available_is_no_more_than_a_containers_limit(
     assert machine.available_bytes(tmp_path) == expected
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("secs", "peak"), [((1.0, 1.0), PRODUCT), ((4.0, 1.0), CONVOLUTION), ((2.0, 9.0), PRODUCT / 2)]
@@ -67,5 +68,6 @@ def test_the_peak_is_measured() -> None:
     assert 0 < machine_limits.peak_flops_per_sec("float32") < math.inf
 
 
+@pytest.mark.thorough
 def test_the_bare_import_takes_as_long_as_it_takes() -> None:
     assert 0.1 < machine_limits.bare_import_secs() < 100

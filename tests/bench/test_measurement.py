@@ -81,6 +81,7 @@ def test_a_loss_is_the_mean_over_twenty_steps(bench: Bench) -> None:
     assert bench.measurement._mean_loss() < found
 
 
+@pytest.mark.thorough
 def test_the_curves_alone_are_what_logging_is(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = 6
     calls = iter([*[1.2, 3.0] * 4, 1.2, 99.0, 5.0, 7.0, 6.0])  # five times without and with; three checkpoints
@@ -103,6 +104,7 @@ def test_the_curves_alone_are_what_logging_is(bench: Bench, monkeypatch: pytest.
     assert bench.session.checkpoints.steps() == [bench.done]
 
 
+@pytest.mark.thorough
 def test_logging_is_never_a_gain(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = iter([*[2.0, 1.9] * 5, 5.0, 7.0, 6.0])
     monkeypatch.setattr(measurement, "_fitting", lambda *_: 1)

@@ -145,6 +145,7 @@ TRAIN = ["train", "--model=own.py:Net", "--train_examples=100", "--test_examples
          "--schedule=constant", "--steps=2", "--run_dir=run"]  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("_own_file")
 def test_a_run_keeps_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TRAIN, "--model_args=width=5,depth=2,sizes=50x30,kind=007,last=none"]) == 0

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.thorough
+
 CODE = """
 import gc
 from tfcore.build import importing

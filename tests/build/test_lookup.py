@@ -62,6 +62,7 @@ def executions() -> int:
     return len(Path("runs_of_the_file").read_text())
 
 
+@pytest.mark.thorough
 def test_a_whole_run_runs_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tfcore.build.runtime.set_up", lambda _: None)  # threads are the test process's

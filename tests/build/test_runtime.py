@@ -104,6 +104,7 @@ def test_where_a_gpu_is_required_and_none_is_there_nothing_runs() -> None:
         runtime.set_up(RunConfig(require_gpu=True))
 
 
+@pytest.mark.thorough
 def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "train.py", "--require_gpu", f"--run_dir={tmp_path / 'run'}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])

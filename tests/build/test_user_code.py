@@ -87,6 +87,7 @@ CASES = [  # what stands there, what it becomes, the name, what is said, whether
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("old", "new", "flag", "line", "has_table"), CASES)
 def test_a_mistake_is_one_line_and_nothing_is_left(
     old: str, new: str, flag: str, line: str, has_table: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -53,6 +53,7 @@ def figures(profiled: tuple[Done, pathlib.Path]) -> dict[str, Any]:
     return json.loads(profiled[0].stdout)
 
 
+@pytest.mark.thorough
 def test_every_figure_is_there(figures: dict[str, Any]) -> None:
     assert set(figures) == FIGURES
     numbers = {name: value for name, value in figures.items() if isinstance(value, float)}
@@ -61,6 +62,7 @@ def test_every_figure_is_there(figures: dict[str, Any]) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_the_figures_agree(figures: dict[str, Any]) -> None:
     assert figures["startup_ratio"] == figures["first_step_secs"] / figures["bare_import_secs"]
     assert figures["first_step_secs"] > figures["import_secs"] + figures["build_secs"]
@@ -74,6 +76,7 @@ def test_the_figures_agree(figures: dict[str, Any]) -> None:
     assert (figures["intra_op_threads"], figures["inter_op_threads"]) == (1, 1)
 
 
+@pytest.mark.thorough
 def test_the_profile_opens_and_its_table_is_in_the_log(profiled: tuple[Done, pathlib.Path]) -> None:
     done, folder = profiled
     assert [path.name for path in folder.iterdir()] == ["deep"]
@@ -85,6 +88,7 @@ def test_the_profile_opens_and_its_table_is_in_the_log(profiled: tuple[Done, pat
         assert words in done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("wanted", "there"),
     [
@@ -102,6 +106,7 @@ def test_only_what_is_wanted_is_measured(tmp_path: pathlib.Path, wanted: str, th
     assert set(json.loads(done.stdout)) == there | memory | setting
 
 
+@pytest.mark.thorough
 def test_people_get_the_same_in_groups(profiled: tuple[Done, pathlib.Path]) -> None:
     lines = profiled[0].stderr.partition("time by op")[0].splitlines()
     assert {line.split()[0] for line in lines if line.startswith("  ")} == FIGURES

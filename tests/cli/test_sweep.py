@@ -129,6 +129,7 @@ def test_a_trial_without_a_validation_score_is_not_ranked(capsys: pytest.Capture
     assert "learning_rate=0.1 seed=0: it has no validation score to be ranked by." in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_ctrl_c_saves_the_trial_and_the_same_command_goes_on(folder: Path) -> None:
     flags = ["--epochs=1e6", "--batch_size=10", "--train_examples=100", "--test_examples=50"]
     command = [sys.executable, "-m", "tfcore", "sweep", *flags, "--grid=seed=0,1", "--out=sweep"]

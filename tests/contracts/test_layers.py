@@ -1,4 +1,4 @@
-"""What every layer promises, from one table of all public layers."""
+"""Contract of every layer, driven by one table of all public layers."""
 
 import importlib
 import inspect
@@ -39,12 +39,12 @@ PICTURE = (4, 5, 3)
 
 @dataclass(frozen=True)
 class Case:
-    """How a layer is made for a compute type, and what goes into it."""
+    """Constructor of a layer for a compute type, and its input."""
 
     make: Callable[[tf.DType], tf.Module]
     shape: tuple[int, ...]  # of one example
     takes_bytes: bool = False  # uint8 pictures instead of the compute type
-    draws: bool = False  # at random when training, and so wants a key
+    draws: bool = False  # at random when training, so it needs a key
     mixes: bool = False  # when training, an example's result depends on the others of its batch
 
 
@@ -88,7 +88,7 @@ CASES = {
     "Sequential-random": Case(lambda dtype: sequential(dtype, 0.5), PICTURE, takes_bytes=True, draws=True),
     "SumPool": Case(lambda _: SumPool(2), PICTURE),
 }
-# One rounding of the compute type, and a few more where products are summed.
+# One rounding of the compute type, and a few more for sums of products.
 TOLERANCE = {tf.float32: 1e-5, tf.bfloat16: 2e-2}
 POSITION = 2**33 + 5  # of the batch's first example
 
@@ -105,12 +105,12 @@ def inputs(case: Case, dtype: tf.DType, examples: int = 7) -> tf.Tensor:
 
 
 def called(layer: Any, x: tf.Tensor, *, training: bool, position: Any = POSITION) -> tf.Tensor:
-    """The layer's result, with the key that a training step would give it."""
+    """Calls the layer with the key that a training step would give it."""
     return layer(x, training=training, key=Key(0, 0, position) if training else None)
 
 
 def gradients(layer: tf.Module, x: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Of a sum with weights that no normalisation cancels, by the path of each parameter, and of "x"."""
+    """Returns the gradients of a weighted sum, by parameter path and "x"; normalization cannot cancel the weights."""
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = tf.cast(called(layer, x, training=True), tf.float32)
@@ -123,7 +123,7 @@ def as_float64(tensor: tf.Tensor) -> np.ndarray:
 
 
 def assert_close(result: tf.Tensor, expected: tf.Tensor, tolerance: float, what: str = "") -> None:
-    """Equal to a share of the largest number."""
+    """Compares with a tolerance relative to the largest number."""
     expected = as_float64(expected)
     np.testing.assert_allclose(
         as_float64(result), expected, rtol=0, atol=tolerance * np.abs(expected).max(), err_msg=what

@@ -1,4 +1,4 @@
-"""Every public optimizer stands in the table that drives the optimizers' tests."""
+"""Contract of the optimizers: every public one is in the table that drives their tests."""
 
 import inspect
 from typing import Unpack

@@ -149,6 +149,7 @@ def test_the_first_ones_are_read_no_sooner() -> None:
         Dataset("lazy", split, split, ("a", "b")).take(train_examples=21)
 
 
+@pytest.mark.thorough
 def test_nothing_piles_up() -> None:
     """Threads, Python functions that TensorFlow keeps, and the splits of earlier runs stay constant in number."""
     alive: list[weakref.ref[LazySplit]] = []
@@ -225,6 +226,7 @@ else:
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("mode", "outcome"), [("lazy", "trained"), ("held", "out of memory")])
 def test_a_folder_three_times_as_large_as_memory_trains(tmp_path: Path, mode: str, outcome: str) -> None:
     """The system enforces the limit; the same pictures held in memory do not fit."""

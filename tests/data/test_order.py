@@ -45,6 +45,7 @@ def test_no_index_is_repeated_where_the_raw_op_fails(examples: int, seed: int) -
     np.testing.assert_array_equal(np.sort(epoch(seed, 1, examples)), np.arange(examples))
 
 
+@pytest.mark.thorough
 @settings(max_examples=50)
 @given(examples=st.integers(1, 60), batch_size=st.integers(1, 200), start=st.integers(0, 10**6), seed=SEEDS)
 def test_batches_laid_end_to_end_are_the_epochs_laid_end_to_end(
@@ -138,6 +139,7 @@ def test_the_public_index_shuffle_fails_the_same_test(statistic: Callable[[Order
     assert abs(statistic(public_function, 0)) > 5
 
 
+@pytest.mark.thorough
 def test_in_a_small_set_every_index_comes_to_every_place() -> None:
     examples, epochs = 10, 1000
     orders = indices(0, 0, examples * epochs, examples).reshape(epochs, examples)

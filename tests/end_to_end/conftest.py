@@ -1,4 +1,4 @@
-"""Running the real commands in processes of their own."""
+"""Runs the commands in separate processes."""
 
 import os
 import pathlib
@@ -15,7 +15,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def command(tmp_path: pathlib.Path) -> Run:
-    """`command("train", "--steps=5", …)`, in an empty folder, with what it printed."""
+    """Provides `command("train", "--steps=5", …)`: runs it in an empty folder and returns its output."""
 
     def run(name: str, *flags: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         arguments = [sys.executable, "-m", "tfcore", name, *(QUICK if name == "train" else ()), *flags]

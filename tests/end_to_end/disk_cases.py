@@ -1,4 +1,4 @@
-"""What test_disk.py runs in a namespace where it may mount file systems: pytest's, but by that name only.
+"""Tests that test_disk.py runs in a namespace where it may mount file systems; collected by that name only.
 
 The process must stay one that may be forked: nothing here computes with TensorFlow or starts a thread.
 """
@@ -21,7 +21,7 @@ from tfcore.data import download
 from tools.reliability import small_disk
 from tools.reliability.disks import COMMAND, PAGE_BYTES, Campaign
 
-STEP = 13  # where the faults come: between the checkpoints of steps 10 and 15
+STEP = 13  # of the faults: between the checkpoints of steps 10 and 15
 NEWEST = "the same command with --run_dir=run goes on from the checkpoint of step 10."
 FULL, READ_ONLY, GONE = "No space left on device", "Read-only file system", "No such file or directory"
 
@@ -31,7 +31,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
     return Campaign(tmp_path_factory.mktemp("campaign"))
 
 
-# Together they end in each of the places that a run writes to.
+# Together these sizes end the run in each of the places that it writes to.
 @pytest.mark.parametrize(
     ("limit", "value", "place"),
     [
@@ -48,7 +48,7 @@ def test_a_disk_that_is_too_small(campaign: Campaign, limit: str, value: int, pl
 
 
 def test_a_disk_without_room_for_the_result(campaign: Campaign) -> None:
-    """All but one of what there is in the end, which counts the disk's own folder."""
+    """Returns one inode less than the finished run uses, counting the disk's root folder."""
     assert campaign.trial("nr_inodes", len(list(campaign.whole.rglob("*")))) == ("result.json", "")
 
 
@@ -58,7 +58,7 @@ def with_pictures(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
 
 
 def test_a_disk_without_room_for_the_pictures(with_pictures: Campaign) -> None:
-    """In the events of the first look, and in files of their own, after which come only the last one and the result."""
+    """Returns sizes that end in the events of the first observation and in the files before the last checkpoint."""
     assert with_pictures.trial("size", 18 * PAGE_BYTES) == ("event files", "")
     files = len(list(with_pictures.whole.rglob("*")))
     assert with_pictures.trial("nr_inodes", files - 2) == ("pictures", "")
@@ -66,7 +66,7 @@ def test_a_disk_without_room_for_the_pictures(with_pictures: Campaign) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that happens to the disk that a run is on, what the error line says, and how it is put right."""
+    """Fault of the disk that a run is on, the error line expected, and its repair."""
 
     happens: Callable[[pathlib.Path], None]
     message: str
@@ -79,7 +79,7 @@ def put_aside(disk: pathlib.Path) -> None:
 
 
 def put_back(disk: pathlib.Path) -> None:
-    assert not (disk / "run").exists()  # no new one was begun
+    assert not (disk / "run").exists()  # no new run was started
     (disk / "aside").rename(disk / "run")
 
 
@@ -122,9 +122,9 @@ def test_an_old_checkpoint_that_cannot_go_is_a_warning(tmp_path: pathlib.Path) -
     assert (done.status, done.err) == (0, "")
     assert "warning: The old checkpoint of step 10 in run/checkpoints could not be deleted" in done.out
     kept = sorted(int(path.name[-2:]) for path in old.parent.iterdir())
-    assert 10 in kept  # and no other that is no longer kept
+    assert 10 in kept  # and no other expired one
     assert kept[-2:] == [20, 24]
-    assert len(kept) <= 4  # the best one beside them
+    assert len(kept) <= 4  # including the best one
     small_disk.unmount(old)
 
 
@@ -158,7 +158,7 @@ ENDINGS = {"h5": ".h5", "npz": ".npz", "safetensors": ".safetensors", "npz of pi
 
 @pytest.fixture
 def disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A full one, but for a page."""
+    """Fills the disk but for one page."""
     small_disk.mount(tmp_path, size=4096)
     yield tmp_path
     small_disk.unmount(tmp_path)
@@ -211,11 +211,11 @@ server.serve_forever()
 
 @dataclass(frozen=True)
 class Site:
-    """Of a process of its own, since threads cannot be forked: where it is, and the folder of its pages."""
+    """Address of a web server in a separate process, since threads cannot be forked, and the folder of its pages."""
 
     address: str
     pages: pathlib.Path
-    data_dir: pathlib.Path  # which it deletes in the middle of the page /vanishing
+    data_dir: pathlib.Path  # deleted by the server in the middle of the page /vanishing
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def site(tmp_path: pathlib.Path) -> Iterator[Site]:
 
 
 def publish(site: Site, name: str, page: bytes, *, unpacked: int = 0) -> Callable[[], None]:
-    """Has mnist be a page of the site: a file, or an archive of one of `unpacked` bytes."""
+    """Makes the site serve mnist: a file, or an archive of a file of `unpacked` bytes."""
     (site.pages / name).write_bytes(page)
     checksum = hashlib.md5(page).hexdigest()
     archive = download.Archive(site.address + name, checksum, "mnist", {"train.bin": unpacked})

@@ -1,4 +1,4 @@
-"""Nothing that is read is ever run: an audit hook watches while hostile inputs of every reader load."""
+"""No input is executed: an audit hook watches while every reader loads hostile inputs."""
 
 import json
 import os
@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.readers import READERS
 
+pytestmark = pytest.mark.thorough
+
 TESTS = Path(__file__).parents[1]
-CONTROLS = {  # what the script does on purpose, and what has to be caught of it
+CONTROLS = {  # forbidden actions of the script, and the events that must be caught
     "unpickle": "pickle.find_class", "unpickle an array": "pickle.find_class", "exec": "exec", "compile": "compile",
     "import": "import", "process": "subprocess.Popen", "spawn": "os.posix_spawn", "system": "os.system",
     "library": "ctypes.dlopen", "write": "open", "remove": "os.remove", "link": "os.symlink",
@@ -17,7 +20,7 @@ CONTROLS = {  # what the script does on purpose, and what has to be caught of it
 
 
 def test_no_input_is_run_and_the_hook_would_see_it(tmp_path: Path) -> None:
-    """In a process of its own, as no hook can be taken away."""
+    """Runs in a separate process, since audit hooks cannot be removed."""
     done = subprocess.run(
         [sys.executable, str(TESTS / "support" / "audited.py")],
         check=False, capture_output=True, text=True, cwd=tmp_path, timeout=200,

@@ -1,4 +1,4 @@
-"""Inputs that claim, unpack to or are gigabytes, read by a process to which the system gives a quarter of one."""
+"""Inputs that claim, unpack to or are gigabytes, read by a process limited to a quarter of a gigabyte."""
 
 import json
 import os
@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.readers import READERS
 
+pytestmark = pytest.mark.thorough
+
 TESTS = Path(__file__).parents[1]
-# Their files have no sizes of their own that the first of their kind would not have.
+# Their files declare no sizes beyond those of the first reader of their kind.
 SAME = {"idx labels", "text file"}
 
 

@@ -1,4 +1,4 @@
-"""What people see of two runs on CIFAR-10, in a browser: every tab of TensorBoard, drawn, without an error."""
+"""Two runs on CIFAR-10 in a browser: every tab of TensorBoard and the report are drawn without an error."""
 
 import re
 import time
@@ -13,19 +13,20 @@ from selenium.webdriver import ActionChains
 from support import browser
 
 from tfcore.build.configuration import resolve
-from tfcore.cli import main, report
+from tfcore.cli import main
 from tfcore.config import RunConfig
+from tfcore.report import file as report
 from tfcore.run.session import Session
 from tfcore.training.run_folder import RunFolder
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.thorough]
 RUNS = {"first": 0.001, "second": 0.003}  # learning rates
 LAYERS = ("pixels", "conv_1", "conv_2", "conv_3", "hidden_1", "logits")
 
 
 @pytest.fixture(scope="module")
 def runs(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of two runs of a small convolutional net."""
+    """Trains two small convolutional networks; returns their folder."""
     folder = tmp_path_factory.mktemp("runs")
     for name, rate in RUNS.items():
         config = RunConfig(
@@ -35,14 +36,14 @@ def runs(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         )  # fmt: skip
         with RunFolder(folder / name) as run:
             session = Session(resolve(config), run, Console(quiet=True))
-            with report.at_end(session):
+            with report.at_end(run, wanted=True, say=Console(quiet=True).print):
                 assert session.run()[0] == 0
     return folder
 
 
 @pytest.fixture(scope="module")
 def address(runs: Path) -> Iterator[str]:
-    """Of a TensorBoard over the runs."""
+    """Address of a TensorBoard over the runs."""
     with browser.tensorboard(runs) as served:
         yield served
 
@@ -54,15 +55,15 @@ def driver() -> Iterator[webdriver.Chrome]:
 
 
 class Tab:
-    """A tab of TensorBoard, with every card on one page."""
+    """Tab of TensorBoard, with every card on one page."""
 
     def __init__(self, driver: webdriver.Chrome, address: str, name: str) -> None:
         self._driver, self._name = driver, name
-        driver.get("about:blank")  # else only the part behind the # changes, and nothing is loaded
+        driver.get("about:blank")  # otherwise only the part behind the # changes, and nothing is loaded
         driver.get(f"{address}#{name}")
 
     def wait_for(self, selector: str, count: int) -> list[Any]:
-        """The visible elements that are matched, once there are so many."""
+        """Waits for so many visible elements that match, and returns them."""
         return browser.wait_for(lambda: self._enough(selector, count)) or self.find(selector)
 
     def _enough(self, selector: str, count: int) -> list[Any]:
@@ -73,17 +74,17 @@ class Tab:
         return browser.found(self._driver, selector)
 
     def values(self, elements: list[Any], expression: str) -> list[Any]:
-        """A JavaScript expression of each `node`."""
+        """Evaluates a JavaScript expression of each `node`."""
         found: list[Any] = self._driver.execute_script(f"return arguments[0].map(node => {expression})", elements)
         return found
 
     def texts(self, selector: str, count: int = 1) -> list[str]:
-        """What can be read of the elements, once one of them has text."""
+        """Returns the texts of the elements, once one of them has text."""
         self.wait_for(selector, count)
         return browser.wait_for(lambda: [text for element in self.find(selector) if (text := element.text)]) or []
 
     def finish(self) -> None:
-        """Keeps a picture; nothing may have gone wrong."""
+        """Saves a screenshot and asserts that the page reported no error."""
         browser.SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         name = re.split("&", self._name)[0]
         assert self._driver.save_screenshot(str(browser.SCREENSHOTS / f"{name}.png"))
@@ -112,7 +113,7 @@ def test_scalars_of_three_splits_are_drawn(driver: webdriver.Chrome, address: st
     ids=["of the model", "of predictions"],
 )
 def test_images_are_shown(driver: webdriver.Chrome, address: str, tags: tuple[str, ...]) -> None:
-    tab = Tab(driver, address, f"images&tagFilter={'|'.join(tags)}")  # a page has twelve
+    tab = Tab(driver, address, f"images&tagFilter={'|'.join(tags)}")  # a page shows twelve
     images = tab.wait_for("img", 8)
     browser.wait_for(lambda: min(tab.values(images, "node.naturalWidth")) > 0)
     assert sum(width >= 100 for width in tab.values(images, "node.naturalWidth")) >= 5
@@ -124,7 +125,7 @@ def test_the_graph_has_the_layers(driver: webdriver.Chrome, address: str) -> Non
     tab = Tab(driver, address, "graphs")
     nodes = tab.wait_for("g.node.meta", 1)
     assert [title for title in tab.values(nodes, "node.querySelector('text').textContent") if "cifar_cnn" in title]
-    time.sleep(2)  # a graph that is still moving into its place takes no clicks
+    time.sleep(2)  # a graph that is still moving ignores clicks
     ActionChains(driver).double_click(nodes[0]).perform()
     tab.wait_for("g.node.meta", len(LAYERS) + 1)
     titles = " ".join(tab.values(tab.find("text"), "node.textContent"))

@@ -34,12 +34,14 @@ def test_train_introduces_the_run_and_says_what_to_do_next(command: Any, tmp_pat
     assert (tmp_path / "run" / "config.flags").is_file()
 
 
+@pytest.mark.thorough
 def test_a_run_without_a_name_gets_a_folder_of_its_own(command: Any, tmp_path: pathlib.Path) -> None:
     command("train", "--steps=3")
     (run,) = (tmp_path / "runs").iterdir()
     assert run.name.endswith("-softmax-shapes")
 
 
+@pytest.mark.thorough
 def test_the_saved_flags_repeat_the_run(command: Any, tmp_path: pathlib.Path) -> None:
     command("train", "--steps=30", "--seed=3", "--optimizer=momentum", "--nesterov", "--run_dir=one")
     command("train", "--flagfile=one/config.flags", "--run_dir=two")
@@ -47,6 +49,7 @@ def test_the_saved_flags_repeat_the_run(command: Any, tmp_path: pathlib.Path) ->
     assert one["test"] == two["test"]
 
 
+@pytest.mark.thorough
 def test_eval_repeats_the_score_that_the_run_ended_with(command: Any, tmp_path: pathlib.Path) -> None:
     command("train", "--steps=150", "--batch_size=32", "--patience=5", "--evaluate_every_epochs=0.1", "--run_dir=run")
     result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
@@ -66,6 +69,7 @@ def test_eval_prints_tables(command: Any) -> None:
         assert words in text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("flags", "status", "words"),
     [
@@ -84,6 +88,7 @@ def test_eval_refuses_in_one_line(command: Any, flags: tuple[str, ...], status: 
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.thorough
 def test_a_model_of_ones_own_trains_and_evaluates(command: Any, tmp_path: pathlib.Path) -> None:
     (tmp_path / "my_model.py").write_text(MY_MODEL, encoding="utf-8")
     done = command("train", "--model=my_model.py:Tiny", "--steps=20", "--run_dir=run")
@@ -94,7 +99,7 @@ def test_a_model_of_ones_own_trains_and_evaluates(command: Any, tmp_path: pathli
 def test_without_a_network_a_missing_data_set_is_one_line(
     command: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # no server listens there
     done = command("train", "--dataset=cifar100", "--data_dir=data", "--run_dir=runs/one", status=1)
     published = download.PUBLISHED["cifar100"].address
     assert done.stderr.count("\n") == 1
@@ -102,6 +107,7 @@ def test_without_a_network_a_missing_data_set_is_one_line(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.thorough
 def test_bfloat16_mean_squared_error_and_micro_batches_train(command: Any) -> None:
     flags = ("--precision=bfloat16", "--loss=mean_squared_error", "--microbatches=4", "--label_smoothing=0.1")
     done = command("train", "--model=mlp", *flags, "--epochs=4", "--learning_rate=0.003", "--json", "--run_dir=run")

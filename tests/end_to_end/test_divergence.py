@@ -1,4 +1,4 @@
-"""Numbers that go bad: the step, the place and the examples are found by doing the last steps once more."""
+"""Divergence: the step, the variable and the examples are found by replaying the last steps."""
 
 import json
 import pathlib
@@ -33,7 +33,7 @@ LIMIT = int(np.sort(PICTURES)[-2]) + 1
 
 
 class Fragile(tf.Module):
-    """A linear model that goes wrong in one of three ways, two of them over the brightest picture."""
+    """Linear model that diverges in one of three ways, two of them on the brightest picture."""
 
     way = ""
 
@@ -60,7 +60,7 @@ class Fragile(tf.Module):
 
 
 def trained(folder: pathlib.Path, config: RunConfig = CONFIG, **settings: Any) -> dict[str, Any]:
-    """What result.json says of a run that fails, with the text of its error under `error`."""
+    """Trains until it diverges; returns result.json with the text of the error under `error`."""
     with RunFolder(folder) as held:
         session = Session(resolve(config), held, Console(quiet=True), model=Fragile, **settings)
         with pytest.raises(DivergedError) as caught:
@@ -70,12 +70,13 @@ def trained(folder: pathlib.Path, config: RunConfig = CONFIG, **settings: Any) -
 
 
 def first_step_with(folder: pathlib.Path, example: int) -> int:
-    """Completed steps after the first batch that holds the example."""
+    """Returns the number of steps completed after the first batch that holds the example."""
     with RunFolder(folder) as held:
         batches = Session(resolve(CONFIG), held, Console(quiet=True), model=Fragile).parts.training_batches()
     return next(step + 1 for step in range(CONFIG.steps or 0) if example in batches.numbers(step))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("way", "where"), [("forward", "in the output of fragile"), ("backward", "in the gradient of scale")]
 )
@@ -92,11 +93,12 @@ def test_step_place_and_examples_are_found(
     assert BRIGHTEST in found["examples"]
     assert len(found["examples"]) == BATCH
     kept = steps_in(tmp_path / "run" / "checkpoints")
-    assert 0 < found["checkpoint"] == kept[-1] < bad_step  # the last good one, and none after it
+    assert 0 < found["checkpoint"] == kept[-1] < bad_step  # the last finite one, and none after it
     assert f"in step {bad_step}, {where}" in result["error"]
     assert f"The checkpoint of step {kept[-1]} is kept." in result["error"]
 
 
+@pytest.mark.thorough
 def test_the_log_ends_with_the_way_there(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Fragile, "way", "forward")
     bad_step = trained(tmp_path / "run")["first_bad"]["step"]
@@ -109,6 +111,7 @@ def test_the_log_ends_with_the_way_there(tmp_path: pathlib.Path, monkeypatch: py
     assert all(line["total_loss"] > 0 and line["gradient_norm"] > 0 for line in tail[:-1])
 
 
+@pytest.mark.thorough
 def test_without_a_checkpoint_the_replay_begins_at_the_start(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +123,7 @@ def test_without_a_checkpoint_the_replay_begins_at_the_start(
 
 
 def spoiling(name: str, value: float, step: int) -> Any:
-    """Events that write a bad number into a variable, as no training step does."""
+    """Returns events that write NaN into a variable, which no training step does."""
 
     def events(parts: Parts) -> list[Event]:
         variables = {**named_variables(parts.model), **parts.step.optimizer.variables}
@@ -129,9 +132,10 @@ def spoiling(name: str, value: float, step: int) -> Any:
     return events
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("name", "shown"), [("logits.weights", "logits.weights"), ("v.scale", "the optimizer's v")])
 def test_a_state_with_bad_numbers_is_never_saved(tmp_path: pathlib.Path, name: str, shown: str) -> None:
-    """And what cannot be found again by doing the steps once more is not made up."""
+    """A cause that the replay does not reproduce is not reported."""
     config = replace(CONFIG, checkpoint_every_epochs=0.02, log_every_steps=1000)
     result = trained(tmp_path / "run", config, events=spoiling(name, float("nan"), 20))
     assert steps_in(tmp_path / "run" / "checkpoints") == [10]
@@ -140,6 +144,7 @@ def test_a_state_with_bad_numbers_is_never_saved(tmp_path: pathlib.Path, name: s
     assert "first_bad" not in result
 
 
+@pytest.mark.thorough
 def test_an_update_that_overflows_is_told_from_what_led_to_it(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +154,7 @@ def test_an_update_that_overflows_is_told_from_what_led_to_it(
     assert (found["step"], found["where"]) == (1, "in the update of scale")
 
 
+@pytest.mark.thorough
 def test_the_command_says_it_in_one_line(command: Any) -> None:
     done = command(
         "train", "--model=mlp", "--hidden=4", "--optimizer=gradient_descent", "--learning_rate=1e25", "--steps=30",

@@ -1,6 +1,6 @@
-"""The pages in docs/ do what they say: see `support.pages`.
+"""Executes the pages in docs/ and checks their names: see `support.pages`.
 
-`TFCORE_DOCS_WORD_FOR_WORD=1` leaves out what makes long commands short here.
+`TFCORE_DOCS_WORD_FOR_WORD=1` runs the commands without the flags that shorten them here.
 """
 
 import ast
@@ -23,11 +23,12 @@ WORD_FOR_WORD = bool(os.environ.get("TFCORE_DOCS_WORD_FOR_WORD"))
 
 
 def marked(name: str) -> Any:
-    """The page's name, marked where it needs real data."""
+    """Returns the page's name as a parameter, marked if it needs real data."""
     text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     return pytest.param(name, marks=[pytest.mark.real_data] if pages.needs_real_data(text) else [])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [marked(name) for name in PAGES])
 def test_a_page_does_what_it_says(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
@@ -126,12 +127,12 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     assert len([name for _, name in named if name]) > 50 or page.stem != "where"
 
 
-NOT_OF_A_RUN = {"help", "logdir", "learning_rte"}  # every command's; TensorBoard's; one that is mistyped
+NOT_OF_A_RUN = {"help", "logdir", "learning_rte"}  # of every command; of TensorBoard; mistyped on purpose
 
 
 @pytest.mark.parametrize(
     "name", sorted({*PAGES} - {"flags", "benchmarks", "reliability"})
-)  # the last two: scripts' own
+)  # the last two name flags of scripts
 def test_the_flags_that_a_page_names_are_some(name: str) -> None:
     named = set(re.findall(r"(?<![\w-])--([a-z]\w+)", (DOCS / f"{name}.md").read_text(encoding="utf-8")))
     known = {flag for command in flags.OPTIONS for flag, _, _ in flags.rows(command)}
@@ -149,18 +150,18 @@ def test_messages_that_a_page_cannot_provoke_are_still_in_the_source() -> None:
 
 
 def fixed_parts(messages: str) -> list[str]:
-    """What messages, one a line, say in every case: what stands between their `…`, a sentence at a time."""
+    """Returns the fixed parts of messages, one a line: the sentences between their `…`."""
     parts = (part.strip(" .:;()") for part in re.split(r"…|\. |^error: |^warning: |\n", messages, flags=re.MULTILINE))
     return [part for part in parts if part]
 
 
 def literals(path: Path) -> list[str]:
-    """The texts of a file of Python: what stands between the values that are put into one, too."""
+    """Returns the string literals of a Python file, including the fixed parts of f-strings."""
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
 def defines(path: Path, name: str) -> bool:
-    """Whether a file of Python has a function, class, method or variable of that name."""
+    """Tells whether a Python file defines a function, class, method or variable of that name."""
     text = path.read_text(encoding="utf-8")
     return bool(re.search(rf"^ *(?:def|class) {name}\b|^{name}\b.*=", text, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""The examples, run as their reader runs them."""
+"""The examples, run as scripts."""
 
 import json
 import os
@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.thorough
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def example(name: str, *arguments: str, folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
-    """`python examples/NAME …` in a folder, with what it printed."""
+    """Runs `python examples/NAME …` in a folder; returns its output."""
     command = [sys.executable, ROOT / "examples" / name, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(

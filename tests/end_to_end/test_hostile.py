@@ -1,4 +1,4 @@
-"""Every reader against every input that is none: one line that names the file, at once, in little memory."""
+"""Every reader refuses invalid inputs at once, in one line that names the file."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from support.readers import READERS
 
 from tfcore.errors import TfcoreError
 
-# What a run may be without; and where a part may be read for the whole.
+# Files that a run may lack; and readers that may accept a truncated file.
 OPTIONAL = ("class names", "run's result", "run's curves", "run's log", "run's events")
 TEXTS = (
     "text", "text file", "class names", "cifar names", "run's flags", "run's curves", "run's log", "run's times",
@@ -24,7 +24,7 @@ every_reader = pytest.mark.parametrize("name", READERS)
 
 def bind(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.path.relpath(path))  # whose whole path may be too long for a socket
+        server.bind(os.path.relpath(path))  # the absolute path may be too long for a socket
 
 
 NO_FILES: dict[str, Callable[[Path], None]] = {
@@ -37,7 +37,7 @@ NO_FILES: dict[str, Callable[[Path], None]] = {
 
 
 def refused(name: str, folder: Path) -> str:
-    """What the reader says, in one line that names its folder at least; nothing where it reads what is there."""
+    """Reads; returns the one-line error, which names at least the folder, or "" if the input was accepted."""
     try:
         READERS[name].read(folder)
     except TfcoreError as error:
@@ -45,7 +45,7 @@ def refused(name: str, folder: Path) -> str:
     else:
         return ""
     assert "\n" not in message
-    assert str(folder) in message or "`" in message  # an argument, for a share of one line or a name that is no text
+    assert str(folder) in message or "`" in message  # an argument: of a very short cut, or where the name is not text
     return message
 
 
@@ -59,6 +59,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.sampled(4)
 @every_reader
 def test_a_good_input_is_read_also_where_a_folder_is_called_by_no_text(folder: Path, name: str) -> None:
     (folder / "plain").mkdir()
@@ -66,9 +67,10 @@ def test_a_good_input_is_read_also_where_a_folder_is_called_by_no_text(folder: P
     READERS[name].read(folder / "plain")
     path = (folder / "plain").rename(folder / os.fsdecode(b"caf\xe9"))
     refusal = refused(name, path)
-    assert not refusal or "UTF-8" in refusal or "codec can't encode" in refusal  # such as TensorFlow itself writes
+    assert not refusal or "UTF-8" in refusal or "codec can't encode" in refusal  # as TensorFlow writes it
 
 
+@pytest.mark.sampled(6)
 @every_reader
 @pytest.mark.parametrize("kind", NO_FILES)
 def test_what_is_no_file_is_refused_at_once(folder: Path, name: str, kind: str) -> None:
@@ -80,19 +82,20 @@ def test_what_is_no_file_is_refused_at_once(folder: Path, name: str, kind: str) 
 
 
 def made(folder: Path, name: str) -> Path:
-    """A good input, and its file."""
+    """Makes a valid input; returns its file."""
     READERS[name].make(folder)
     return folder / READERS[name].file
 
 
+@pytest.mark.sampled(4)
 @every_reader
 def test_a_file_that_may_not_be_read_is_named(name: str) -> None:
-    with tempfile.TemporaryDirectory() as place:  # not below a folder that is closed to others, as pytest's are
+    with tempfile.TemporaryDirectory() as place:  # pytest's folders are closed to other users
         folder = Path(place)
         folder.chmod(0o777)
         path = made(folder, name)
         _import_all_of(name)
-        for closed in (path,) if name == "run's log" else (path, path.parent):  # where a run's lock comes first
+        for closed in (path,) if name == "run's log" else (path, path.parent):  # whose lock is taken first
             before = closed.stat().st_mode
             closed.chmod(0)
             with unprivileged():
@@ -101,7 +104,7 @@ def test_a_file_that_may_not_be_read_is_named(name: str) -> None:
 
 
 def _import_all_of(name: str) -> None:
-    """Reads a good input: later nothing can be imported, where the project is in a folder closed to others."""
+    """Reads a valid input, which imports what it needs: an unprivileged user may be unable to read the project."""
     with tempfile.TemporaryDirectory() as place:
         made(Path(place), name)
         READERS[name].read(Path(place))
@@ -109,7 +112,7 @@ def _import_all_of(name: str) -> None:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """As a user to whom permissions apply, which they do not to root."""
+    """Acts as an unprivileged user, since permissions do not apply to root."""
     own_user = os.geteuid()
     os.seteuid(own_user or 65534)
     try:
@@ -118,6 +121,7 @@ def unprivileged() -> Iterator[None]:
         os.seteuid(own_user)
 
 
+@pytest.mark.sampled(4)
 @every_reader
 def test_a_file_cut_anywhere_is_read_or_refused_in_one_line(folder: Path, name: str) -> None:
     path = made(folder, name)

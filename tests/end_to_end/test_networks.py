@@ -1,4 +1,4 @@
-"""Convolutional networks end to end: how they rank, averages, weights to start from, what is kept and printed."""
+"""Convolutional networks end to end: ranking, averages, initial weights, kept checkpoints, printed lines."""
 
 import json
 import pathlib
@@ -10,6 +10,8 @@ import pytest
 
 from tfcore import History
 from tfcore.training.checkpoints import steps_in
+
+pytestmark = pytest.mark.thorough
 
 SMALL = ("--model=cifar_cnn", "--filters=4,6", "--hidden=8", "--train_examples=1000", "--test_examples=200")
 

@@ -1,4 +1,4 @@
-"""Pictures of one's own through the commands: converted, trained on, predicted; and bad ones in one line."""
+"""User-supplied pictures through the commands: converted, trained on, predicted; bad ones give a one-line error."""
 
 import json
 import pathlib
@@ -24,10 +24,11 @@ def first(folder: pathlib.Path) -> pathlib.Path:
 
 
 def cut_short(picture: pathlib.Path) -> None:
-    """A good header, and half of the pixels."""
+    """Truncates a picture: a valid header and half of the pixels."""
     picture.write_bytes(picture.read_bytes()[: picture.stat().st_size // 2])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["text", "npz", "png"])
 def test_what_convert_wrote_trains(command: Any, form: str) -> None:
     name, source = {"text": ("new", "text"), "npz": ("new.npz", "npz"), "png": ("new", "folder")}[form]
@@ -45,6 +46,7 @@ def test_predict_names_the_class_of_a_picture(command: Any, pictures: pathlib.Pa
     assert {entry["name"] for entry in picture["classes"]} <= {path.name for path in (pictures / "train").iterdir()}
 
 
+@pytest.mark.thorough
 def test_a_picture_that_ends_early_is_named_and_may_be_left_out(command: Any, pictures: pathlib.Path) -> None:
     bad = first(pictures)
     cut_short(bad)
@@ -58,6 +60,7 @@ def test_a_picture_that_ends_early_is_named_and_may_be_left_out(command: Any, pi
     assert "test accuracy" in done.stdout
 
 
+@pytest.mark.thorough
 def test_a_line_with_too_few_fields_is_named(command: Any, tmp_path: pathlib.Path) -> None:
     command("convert", *CONVERT, "--format=text", "--out=text")
     path = tmp_path / "text" / "train.txt"
@@ -70,6 +73,7 @@ def test_a_line_with_too_few_fields_is_named(command: Any, tmp_path: pathlib.Pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 def test_an_export_of_a_run_without_a_checkpoint_is_one_line(command: Any, tmp_path: pathlib.Path) -> None:
     command("train", *TRAIN)
     for file in sorted((tmp_path / "run" / "checkpoints").rglob("*"), reverse=True):
@@ -79,8 +83,9 @@ def test_an_export_of_a_run_without_a_checkpoint_is_one_line(command: Any, tmp_p
     assert not (tmp_path / "model.npz").exists()
 
 
+@pytest.mark.thorough
 def test_what_pillow_has_to_say_stays_off_the_terminal(command: Any, tmp_path: pathlib.Path) -> None:
-    """A camera's notes that are damaged, and a header of a hundred million pixels, are warnings to it."""
+    """Pillow warns of damaged EXIF data and of a header of a hundred million pixels."""
     for name in ("cat", "dog"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
         for number in range(2):

@@ -101,6 +101,7 @@ def test_a_run_whose_folder_has_no_times_counts_from_there(tmp_path: pathlib.Pat
     assert shown(path) == "10.0 s, for 40 of the steps"
 
 
+@pytest.mark.thorough
 def test_a_killed_part_counts_up_to_its_newest_checkpoint(command: Any, tmp_path: pathlib.Path) -> None:
     flags = ("--model=softmax", "--schedule=constant", "--steps=10000000", "--run_dir=run", "--summaries=none")
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])}

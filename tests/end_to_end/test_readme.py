@@ -1,4 +1,4 @@
-"""What the README shows can be typed as it stands."""
+"""The README's code and commands run as they stand."""
 
 import os
 import pathlib
@@ -7,16 +7,19 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def code(name: str) -> str:
-    """The Python block that begins with the file's name."""
+    """Returns the README's Python block that begins with the file's name."""
     (text,) = re.findall(rf"```python\n# {re.escape(name)}\n(.*?)```", README, re.DOTALL)
     return str(text)
 
 
+@pytest.mark.thorough
 def test_the_model_trains_by_the_command_below_it(command: Any, tmp_path: pathlib.Path) -> None:
     (flags,) = re.findall(r"python train\.py (--model=my_model\.py.*)", README)
     (tmp_path / "my_model.py").write_text(code("my_model.py"), encoding="utf-8")

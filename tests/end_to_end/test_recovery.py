@@ -1,4 +1,4 @@
-"""A run whose checkpoints were damaged, or that a process of another kind goes on with."""
+"""Runs with damaged checkpoints, or resumed on another kind of machine."""
 
 import io
 import json
@@ -24,7 +24,7 @@ CONFIG = RunConfig(
 
 
 def train(path: pathlib.Path, config: RunConfig = CONFIG, *, pause_step: int | None = None) -> str:
-    """One process's part of a run; what it says on the terminal."""
+    """Runs one process's part of a run; returns its terminal output."""
     console = Console(file=io.StringIO(), width=500)
     with RunFolder(path) as folder:
         Session(resolve(config), folder, console).run(pause_step=pause_step)
@@ -87,6 +87,7 @@ def test_what_a_killed_process_left_behind_is_swept_at_the_start(tmp_path: pathl
     }
 
 
+@pytest.mark.thorough
 def test_the_best_are_kept_with_their_scores(tmp_path: pathlib.Path) -> None:
     config = RunConfig(batch_size=100, steps=180, evaluate_every_epochs=0.2, keep_checkpoints=1, keep_best=3,
                        checkpoint_every_epochs=9.0, monitor="accuracy", learning_rate=0.02)  # fmt: skip
@@ -114,6 +115,7 @@ def test_another_kind_of_process_is_warned_of_what_that_means(
     assert "not to the bit" not in train(path, pause_step=80)
 
 
+@pytest.mark.thorough
 def test_time_that_is_up_saves_as_a_signal_does(command: Any, tmp_path: pathlib.Path) -> None:
     done = command("train", "--model=softmax", "--steps=100000000", "--run_dir=run", "--max_time=0.1m")
     step = steps_in(tmp_path / "run" / "checkpoints")[-1]
@@ -121,6 +123,7 @@ def test_time_that_is_up_saves_as_a_signal_does(command: Any, tmp_path: pathlib.
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "interrupted"
 
 
+@pytest.mark.thorough
 def test_what_is_no_duration_is_refused(command: Any) -> None:
     done = command("train", "--max_time=soon", "--run_dir=run", status=2)
     assert done.stderr == (

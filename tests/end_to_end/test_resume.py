@@ -23,13 +23,13 @@ from tfcore.training.checkpoints import steps_in
 from tfcore.training.run_folder import RunFolder
 from tools.reliability.run_differences import curves, differences, metrics, variables
 
-# 9,000 training examples; neither the batch nor an interval divides them or a stopping step.
+# 9,000 training examples; neither the batch size nor an interval divides them or a stopping step.
 CONFIG = RunConfig(
     model="mlp", hidden=(16,), batch_size=70, steps=300, log_every_steps=17, evaluate_every_epochs=0.3,
     checkpoint_every_epochs=0.4, patience=2, monitor="accuracy",
     learning_rate=0.05, warmup_steps=40, l2=1e-4, clip_norm=2.0, summaries="norms", observe_every_steps=60,
 )  # fmt: skip
-# Masks drawn anew in every step, moving statistics, averages and a product of momenta are part of what is resumed.
+# Dropout masks, moving statistics, averages and a product of momenta are part of the resumed state.
 CNN = RunConfig(
     model="cifar_cnn", filters=(4, 6, 4), hidden=(16,), dropout=(0.2, 0.4), train_examples=2000, test_examples=200,
     optimizer="nadam", average_decay=0.9, microbatches=2, batch_size=70, steps=100, log_every_steps=17,
@@ -46,7 +46,7 @@ def assert_same_run(one: pathlib.Path, other: pathlib.Path) -> None:
 def train(
     path: pathlib.Path, config: RunConfig, pause_step: int | None = None, max_call_steps: int | None = None
 ) -> None:
-    """One process's part of a run, in this process: a session knows nothing of the one before but the folder."""
+    """Runs one process's part of a run; sessions share only the run folder."""
     with RunFolder(path) as folder:
         session = Session(resolve(config), folder, Console(quiet=True), max_call_steps=max_call_steps)
         session.run(pause_step=pause_step)
@@ -54,7 +54,7 @@ def train(
 
 @dataclass(frozen=True)
 class Whole:
-    """A configuration, and its run without a stop."""
+    """Configuration and its uninterrupted run."""
 
     config: RunConfig
     path: pathlib.Path
@@ -73,11 +73,12 @@ def test_the_runs_that_are_compared_are_long_enough_and_one_stops_early(whole: W
     if whole.config == CONFIG:
         assert result["status"] == "stopped_early"
         assert 0 < result["best"]["step"] < result["steps"] < CONFIG.steps
-    else:  # where it is best depends on the type that the processor makes it compute in
+    else:  # the best step depends on the compute type, which depends on the processor
         assert result["status"] == "finished"
         assert result["best"]["step"] > 0
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("max_call_steps", [1, 7])
 def test_how_the_steps_are_cut_into_calls_changes_nothing(
     whole: Whole, tmp_path: pathlib.Path, max_call_steps: int
@@ -86,6 +87,7 @@ def test_how_the_steps_are_cut_into_calls_changes_nothing(
     assert_same_run(whole.path, tmp_path / "run")
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("stops", [(1,), (53,), (17, 34, 51), (38, 39, 40, 90)])
 def test_stopped_and_resumed_equals_uninterrupted(whole: Whole, tmp_path: pathlib.Path, stops: tuple[int, ...]) -> None:
     for stop in stops:
@@ -95,8 +97,9 @@ def test_stopped_and_resumed_equals_uninterrupted(whole: Whole, tmp_path: pathli
     assert_same_run(whole.path, tmp_path / "run")
 
 
+@pytest.mark.sampled(2)
 def test_what_was_logged_past_the_checkpoint_is_taken_back(whole: Whole, tmp_path: pathlib.Path) -> None:
-    """As after a crash: the logs are ahead of the newest checkpoint."""
+    """After a crash the logs may be ahead of the newest checkpoint."""
     path = tmp_path / "run"
     train(path, whole.config, pause_step=69)
     ahead = path / "checkpoints" / "step-0000000069"
@@ -108,12 +111,14 @@ def test_what_was_logged_past_the_checkpoint_is_taken_back(whole: Whole, tmp_pat
     assert_same_run(whole.path, path)
 
 
+@pytest.mark.sampled(2)
 def test_the_test_can_fail_another_seed_is_another_run(whole: Whole, tmp_path: pathlib.Path) -> None:
     train(tmp_path / "run", replace(whole.config, seed=1))
     with pytest.raises(AssertionError):
         assert_same_run(whole.path, tmp_path / "run")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("write", ["write_config", "write_architecture"])
 def test_a_start_that_died_while_it_wrote_what_the_run_is_is_no_obstacle(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, write: str
@@ -146,7 +151,7 @@ def test_what_a_kill_in_the_last_rotation_left_is_cleared_away(tmp_path: pathlib
 def test_when_the_result_is_written_the_logs_are_complete(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kill right after it is not repaired: the same command says that the run has finished."""
+    """A kill after the result is not repaired: the command says that the run has finished."""
     path, write, seen = tmp_path / "run", RunFolder.write_result, []
 
     def look_and_write(folder: RunFolder, result: dict[str, Any]) -> None:
@@ -176,9 +181,10 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_within_the_running_call(tmp_path: pathlib.Path, number: int, status: int) -> None:
-    """On a run of many minutes, so that only the signal can have ended it."""
+    """Uses a run of many minutes, so that only the signal can have ended it."""
     process = start_in(tmp_path, *FLAGS, "--steps=10000000")
     log = tmp_path / "run" / "metrics.jsonl"
     wait_until(lambda: log.exists() and log.stat().st_size > 0)
@@ -198,6 +204,7 @@ def test_the_command_resumes_exactly_in_a_new_process(command: Any, tmp_path: pa
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
+@pytest.mark.thorough
 def test_a_finished_run_says_so_and_a_longer_one_goes_on(command: Any, tmp_path: pathlib.Path) -> None:
     flags = ("--model=softmax", "--schedule=constant", "--run_dir=run")
     command("train", *flags, "--steps=40")
@@ -210,6 +217,7 @@ def test_a_finished_run_says_so_and_a_longer_one_goes_on(command: Any, tmp_path:
     assert before[weights].tobytes() != after[weights].tobytes() == straight[weights].tobytes()
 
 
+@pytest.mark.thorough
 def test_an_extension_that_was_killed_does_not_pass_for_finished(command: Any, tmp_path: pathlib.Path) -> None:
     flags = ("--model=softmax", "--schedule=constant", "--run_dir=run")
     command("train", *flags, "--steps=20")
@@ -221,6 +229,7 @@ def test_an_extension_that_was_killed_does_not_pass_for_finished(command: Any, t
     assert "Stopped and saved at step" in done.stdout
 
 
+@pytest.mark.thorough
 def test_another_configuration_is_refused_and_changes_nothing(command: Any, tmp_path: pathlib.Path) -> None:
     command("train", *FLAGS, "--steps=60", "--stop_after_steps=20")
     files = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
@@ -229,4 +238,4 @@ def test_another_configuration_is_refused_and_changes_nothing(command: Any, tmp_
         assert done.stderr.count("\n") == 1
         assert flag.split("=")[0] in done.stderr
     assert files == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    command("train", "--run_dir=run", "--log_every_steps=5")  # only watches
+    command("train", "--run_dir=run", "--log_every_steps=5")  # does not change what is trained

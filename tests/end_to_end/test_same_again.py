@@ -1,4 +1,4 @@
-"""The same command gives the same bytes, fast paths on; and trains where only deterministic ops are allowed."""
+"""The same command gives the same bytes with fast paths on, and trains with deterministic ops only."""
 
 import pathlib
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from tools.reliability import run_differences
+
+pytestmark = pytest.mark.thorough
 
 FLAGS = {
     "cnn": (

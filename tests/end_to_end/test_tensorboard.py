@@ -1,4 +1,4 @@
-"""`train --tensorboard`: up while the run is, through Ctrl-C until that has saved, and gone with it."""
+"""`train --tensorboard`: the server lives as long as the run, through Ctrl-C until that has saved."""
 
 import os
 import pathlib
@@ -18,6 +18,8 @@ from tfcore.errors import ConfigError
 from tfcore.run.session import Session
 from tfcore.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.thorough
+
 ROOT = pathlib.Path(__file__).parents[2]
 FLAGS = ("--model=mlp", "--hidden=16", "--steps=10000000", "--tensorboard", "--tensorboard_port=0", "--run_dir=run")
 
@@ -27,7 +29,7 @@ def line_with(text: IO[str], words: str) -> str:
 
 
 def test_ctrl_c_saves_the_run_and_takes_it_along(tmp_path: pathlib.Path) -> None:
-    """Sent to the whole process group, as a terminal does; what is not in it cannot be ended by that too early."""
+    """Ctrl-C goes to the whole process group, as from a terminal; the server is outside and is not ended early."""
     arguments = [sys.executable, "-m", "tfcore", "train", *FLAGS]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(

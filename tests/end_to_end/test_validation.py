@@ -33,6 +33,7 @@ def old_run(tmp_path: pathlib.Path) -> pathlib.Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_train_refuses_a_share_that_holds_out_nothing(command: Any, tmp_path: pathlib.Path) -> None:
     done = command("train", "--train_examples=5", "--steps=2", "--patience=1", "--run_dir=run", status=2)
     assert done.stderr.splitlines()[-1] == (  # the first line warns of classes without an example
@@ -42,6 +43,7 @@ def test_train_refuses_a_share_that_holds_out_nothing(command: Any, tmp_path: pa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("examples", "amount", "message"),
     [
@@ -70,6 +72,7 @@ def test_the_share_that_is_advised_holds_one_out(examples: int, amount: float, t
     assert result["best"]["step"] == 2
 
 
+@pytest.mark.thorough
 def test_an_old_run_without_a_validation_part_is_scored(command: Any, old_run: pathlib.Path) -> None:
     done = command("eval", f"--run_dir={old_run}", "--json")
     assert json.loads(done.stdout.splitlines()[-1])["examples"] == 2000

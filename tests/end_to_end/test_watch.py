@@ -1,4 +1,4 @@
-"""`eval --watch` in a process of its own, beside a run that saves, deletes and ends."""
+"""`eval --watch` in a separate process, beside a run that saves, deletes and ends."""
 
 import json
 import os
@@ -16,6 +16,8 @@ from tfcore.run.session import Session
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.thorough
+
 ROOT = pathlib.Path(__file__).parents[2]
 EVERY = 2  # steps from one evaluation, and one checkpoint, to the next
 STEPS = 30
@@ -26,7 +28,7 @@ CONFIG = RunConfig(
 
 
 class Watcher:
-    """Starts `eval --watch` before the first checkpoint, and holds the run up until it has scored one."""
+    """Starts `eval --watch` before the first checkpoint and holds the run until it has scored one."""
 
     def __init__(self, run: pathlib.Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -46,7 +48,7 @@ class Watcher:
             self.lines.append(self.process.stdout.readline())
 
     def end(self) -> list[dict[str, float]]:
-        """What it printed, once it has ended by itself."""
+        """Waits for its end; returns its output."""
         with self.process:
             output, errors = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, errors

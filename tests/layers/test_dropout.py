@@ -65,6 +65,7 @@ def test_numbers_are_dropped_or_scaled_by_the_share_kept_to_the_nearest_level(ra
         assert 0 < where.mean() < 1
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("rate", [0.5, 0.1, 1 / 3, 0.999])
 @pytest.mark.parametrize("shape", [(3, 8), (3, 13), (2, 3, 5, 1), (5, 7, 9, 3), (1, 1), (4,)])
 @pytest.mark.parametrize("position", [0, 7, 2**32 - 2, 2**32 + 5, 2**53 - 1])

@@ -118,6 +118,7 @@ def test_training_and_key_reach_every_layer(training: bool, compiled: bool) -> N
         assert list(recorder.seen) == [(training, key), (training, None)]
 
 
+@pytest.mark.sampled(6)
 @each_picture
 @each_dtype
 @each_fusion
@@ -183,6 +184,7 @@ def test_which_layers_become_one_and_what_the_others_stay(names: str, relus: int
     assert_equal(graph(x), with_gradient(lambda x: in_turn(model, x), x), 1e-6)
 
 
+@pytest.mark.thorough
 @hypothesis.given(names=st.lists(st.sampled_from(sorted(LAYERS)), max_size=5))
 @hypothesis.settings(max_examples=20)
 def test_any_layers_in_any_order_are_what_they_are_one_after_the_other(names: list[str]) -> None:
@@ -212,6 +214,7 @@ def test_layers_as_one_still_want_a_key_and_known_sizes() -> None:
         unknown.get_concrete_function(tf.TensorSpec([None, None]))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("activation", "dtype", "tolerance"),
     [("relu", tf.float32, 1e-5), ("relu", tf.bfloat16, 2e-2), ("gelu", tf.float32, 1e-5), ("silu", tf.bfloat16, 2e-2)],

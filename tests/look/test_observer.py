@@ -116,6 +116,7 @@ def test_a_run_that_diverges_ends_with_a_message_about_it(tmp_path: Path) -> Non
         run(tmp_path / "run", replace(CONFIG, learning_rate=1e38, optimizer="gradient_descent", pixels="raw"))
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_extended_removes_the_results_of_its_end(tmp_path: Path) -> None:
     config = replace(CONFIG, model="mnist_cnn", hidden=None, summaries="images", schedule="constant", steps=2)
     config, examples = replace(config, filters=(2, 2)), data((8, 8, 1))
@@ -136,6 +137,7 @@ def test_a_report_has_its_pictures_without_summaries(tmp_path: Path) -> None:
     assert left == {f"True/pictures/{name}.png" for name in ("batch", "filters", "wrong_test")}
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("part", SUMMARIES)
 def test_each_part_is_written_alone_and_does_not_change_the_weights(part: str, tmp_path: Path, bare: bytes) -> None:
     assert run(tmp_path / "run", replace(CONFIG, summaries=part)) == bare
@@ -153,6 +155,7 @@ def steps_with(folder: Path, split: str, mark: str) -> set[int]:
     return {step for name, step, tag, _ in events(folder) if name == split and mark in tag}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("every", "curves", "pictures"), [(4, {6, 9, 13}, {13}), (2, {4, 6, 8, 9, 11, 13}, {11, 13})])
 def test_predictions_are_those_of_the_first_evaluation_after_each_look(
     every: int, curves: set[int], pictures: set[int], tmp_path: Path
@@ -206,6 +209,7 @@ def test_a_run_that_ends_early_shows_its_last_evaluation(tmp_path: Path) -> None
         assert steps_with(tmp_path / "run", split, f"confusion_{split}") == {4}, split
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_stopped_has_neither_doubles_nor_holes(tmp_path: Path, bare: bytes) -> None:
     assert run(tmp_path / "whole", CONFIG) == bare
     for pause_step in (1, 3, 4, 6, None):

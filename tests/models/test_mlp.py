@@ -41,6 +41,7 @@ def test_names_and_shapes_of_the_parameters(hidden: tuple[int, ...]) -> None:
     assert {path: tuple(variable.shape) for path, variable in named_parameters(mlp(hidden)).items()} == expected
 
 
+@pytest.mark.sampled(7)
 @each_hidden
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("activation", ACTIVATIONS)

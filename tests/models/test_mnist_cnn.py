@@ -52,6 +52,7 @@ def test_the_layers_of_the_default_are_in_the_order_documented() -> None:
     assert sum(row.trainable for row in rows) == 941_526
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", SIZES)
 def test_it_is_the_keras_network_of_the_same_weights(name: str, training: bool) -> None:

@@ -51,6 +51,7 @@ def test_values_and_derivatives(name: str, mode: str) -> None:
     np.testing.assert_allclose(derivative, expected, rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.sampled(7)
 @each_name
 @each_mode
 @each_dtype

@@ -60,6 +60,7 @@ def reference_relu_dropout(x: tf.Tensor, words: tf.Tensor, rate: float) -> tf.Te
     return reference_dropout(tf.nn.relu(x), words, rate)
 
 
+@pytest.mark.sampled(5)
 @each_shape
 @each_dtype
 @pytest.mark.parametrize(

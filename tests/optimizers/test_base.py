@@ -86,6 +86,7 @@ BAD_GRADIENTS = {
 }
 
 
+@pytest.mark.sampled(5)
 @cases
 @pytest.mark.parametrize("bad", BAD_GRADIENTS)
 @pytest.mark.parametrize("compiled", [False, True])
@@ -226,6 +227,7 @@ def test_the_rate_comes_from_the_step_before_the_update() -> None:
     assert float(Momentum({"w": w}, 0.25).learning_rate(tf.constant(7, tf.int64))) == 0.25
 
 
+@pytest.mark.sampled(5)
 @cases
 @pytest.mark.parametrize(
     ("name", "value"),

@@ -84,6 +84,7 @@ def test_fifty_updates_against_float64(case: Case) -> None:
     assert distance(ours(case), expected(case)) < 0.01
 
 
+@pytest.mark.sampled(4)
 @cases
 def test_fifty_updates_against_keras(case: Case) -> None:
     assert distance(ours(case), keras_path(case).astype(np.float64)) < 0.01

@@ -37,6 +37,7 @@ def compiled_calls(optimizer: Optimizer) -> int:
     return sum(function.attr["_XlaMustCompile"].b for function in definition.library.function)
 
 
+@pytest.mark.sampled(3)
 @cases
 @pytest.mark.parametrize("chain", [{}, {"constraints": {"w": MaxNorm(2.0)}, "average_decay": 0.5}], ids=str)
 def test_the_kernel_does_what_the_plain_ops_do(case: Case, chain: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a traced function's graph holds, calls of ordinary functions unfolded; imports nothing from tfcore."""
+"""Contents of a traced function's graph, including called functions; imports nothing from tfcore."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,17 +7,17 @@ CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 
 def operations(traced: Any) -> set[str]:
-    """The types of the operations of a concrete function, without those of the kernels that it calls."""
+    """Returns the operation types of a concrete function, without those of the kernels that it calls."""
     return {node.op for node, _ in _nodes(traced)}
 
 
 def kernels(traced: Any) -> list[Any]:
-    """The definitions of the functions that it calls and that XLA must compile, one for each call."""
+    """Returns the definitions of the called functions that XLA must compile, one for each call."""
     return [kernel for _, kernel in _nodes(traced) if kernel is not None]
 
 
 def _nodes(traced: Any) -> Iterator[tuple[Any, Any]]:
-    """Each node with the definition of the kernel that it calls; None where it calls none."""
+    """Yields each node with the definition of the kernel that it calls, or None."""
     graph = traced.graph.as_graph_def()
     functions = {function.signature.name: function for function in graph.library.function}
     waiting = list(graph.node)

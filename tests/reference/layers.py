@@ -20,7 +20,7 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def gradient(function: Callable[[np.ndarray], float], x: np.ndarray, step: float = 1e-5) -> np.ndarray:
-    """The gradient of a scalar function by central differences."""
+    """Returns the gradient of a scalar function by central differences."""
     x = np.array(x, np.float64)
     result = np.zeros_like(x)
     for place in np.ndindex(*x.shape):
@@ -35,7 +35,7 @@ def gradient(function: Callable[[np.ndarray], float], x: np.ndarray, step: float
 
 
 def padded(x: np.ndarray, size: int, stride: int, padding: str) -> np.ndarray:
-    """The picture as windows see it: with `same`, ceil(H / stride) of them fit; the end gets the greater half."""
+    """Pads pictures: with `same`, ceil(H / stride) windows fit, and the end gets the greater half."""
     if padding == "valid":
         return x
     widths = [(0, 0)]
@@ -52,7 +52,7 @@ def windows(height: int, width: int, size: int, stride: int) -> Iterator[Window]
 
 
 def conv2d(x: np.ndarray, weights: np.ndarray, biases: np.ndarray, stride: int, padding: str) -> np.ndarray:
-    """`[N, H', W', out]`: every window multiplied with every filter, and the bias added."""
+    """Convolves: every window times every filter, plus the bias; returns `[N, H', W', out]`."""
     size = weights.shape[0]
     x = padded(np.asarray(x, np.float64), size, stride, padding)
     places = list(windows(*x.shape[1:3], size, stride))
@@ -65,7 +65,7 @@ def conv2d(x: np.ndarray, weights: np.ndarray, biases: np.ndarray, stride: int, 
 def conv2d_gradients(
     x: np.ndarray, weights: np.ndarray, upstream: np.ndarray, stride: int, padding: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The gradients of sum(y · upstream) with respect to x, the weights and the biases."""
+    """Returns the gradients of sum(y · upstream) with respect to x, the weights and the biases."""
     size, (_, height, width, _) = weights.shape[0], x.shape
     wide = padded(np.asarray(x, np.float64), size, stride, padding)
     from_x, from_weights = np.zeros_like(wide), np.zeros(weights.shape)
@@ -78,7 +78,7 @@ def conv2d_gradients(
 
 
 def pool(x: np.ndarray, size: int, kind: str) -> np.ndarray:
-    """`[N, H // size, W // size, C]`: one number of each window."""
+    """Reduces each window to one number; returns `[N, H // size, W // size, C]`."""
     reduce = {"max": np.max, "average": np.mean, "sum": np.sum}[kind]
     y = np.zeros((len(x), x.shape[1] // size, x.shape[2] // size, x.shape[3]))
     for row, column, rows, columns in windows(*x.shape[1:3], size, size):
@@ -87,7 +87,7 @@ def pool(x: np.ndarray, size: int, kind: str) -> np.ndarray:
 
 
 def batch_norm(x: np.ndarray, scale: np.ndarray, offset: np.ndarray, epsilon: float) -> np.ndarray:
-    """Normalised by the statistics of the batch."""
+    """Normalizes by the statistics of the batch."""
     axes = tuple(range(x.ndim - 1))
     return scale * (x - x.mean(axes)) / np.sqrt(x.var(axes) + epsilon) + offset
 
@@ -95,7 +95,7 @@ def batch_norm(x: np.ndarray, scale: np.ndarray, offset: np.ndarray, epsilon: fl
 def batch_norm_gradients(
     x: np.ndarray, scale: np.ndarray, upstream: np.ndarray, epsilon: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The gradients of sum(y · upstream) with respect to x, the scale and the offset (Ioffe & Szegedy 2015, sec. 3)."""
+    """Returns the gradients of sum(y · upstream) by x, scale and offset (Ioffe & Szegedy 2015, sec. 3)."""
     axes = tuple(range(x.ndim - 1))
     deviation = np.sqrt(x.var(axes) + epsilon)
     normal = (x - x.mean(axes)) / deviation
@@ -105,7 +105,7 @@ def batch_norm_gradients(
 
 
 def philox(key: int, counters: range) -> np.ndarray:
-    """Four 32-bit words for each counter value: Philox 4x32-10 (Salmon, Moraes, Dror & Shaw 2011)."""
+    """Returns four 32-bit words for each counter value: Philox 4x32-10 (Salmon, Moraes, Dror & Shaw 2011)."""
     low, high = (np.array([value >> shift & 0xFFFFFFFF for value in counters], np.uint64) for shift in (0, 32))
     words = [low, high, np.zeros_like(low), np.zeros_like(low)]
     first, second = key & 0xFFFFFFFF, key >> 32
@@ -123,7 +123,7 @@ def philox(key: int, counters: range) -> np.ndarray:
 
 
 def dropout_hash(words: np.ndarray, numbers: int) -> np.ndarray:
-    """uint32 `[N, numbers]` from two words an example: places on a lattice (Knuth), mixed as in Wellons' lowbias32."""
+    """Hashes two words an example to uint32 `[N, numbers]`: Knuth's lattice, mixed by Wellons' lowbias32."""
     a, b = words[:, :1], words[:, 1:]
     h = np.arange(numbers, dtype=np.uint32) * np.uint32(0x9E3779B1) + a  # arrays of uint32 wrap around
     h = (h ^ h >> np.uint32(16)) * np.uint32(0x7FEB352D) ^ b
@@ -132,6 +132,6 @@ def dropout_hash(words: np.ndarray, numbers: int) -> np.ndarray:
 
 
 def dropout_mask(key: int, position: int, shape: tuple[int, ...], kept_levels: int) -> np.ndarray:
-    """Where an example's numbers are kept: where their hash with the first two words of its block is small enough."""
+    """Returns the dropout mask: a number is kept if its hash with the example's first two words is below the limit."""
     blocks = philox(key, range(position, position + shape[0])).reshape(-1, 4)
     return (dropout_hash(blocks[:, :2], math.prod(shape[1:])) < kept_levels).reshape(shape)

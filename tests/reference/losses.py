@@ -13,7 +13,7 @@ def smooth(rows: np.ndarray, label_smoothing: float) -> np.ndarray:
 
 
 def cross_entropy(logits: np.ndarray, rows: np.ndarray, label_smoothing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Values [N], and the gradient [N, C] of their sum."""
+    """Returns values [N] and the gradient [N, C] of their sum."""
     q, log_p = smooth(rows, label_smoothing), log_softmax(logits)
     return -(q * log_p).sum(axis=1), np.exp(log_p) * q.sum(axis=1, keepdims=True) - q
 

@@ -1,4 +1,4 @@
-"""The models in float64, plain ones in NumPy and convolutional ones in Keras; imports nothing from tfcore."""
+"""The models in float64: dense ones in NumPy, convolutional ones in Keras; imports nothing from tfcore."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ def linear(x: np.ndarray, layer: Layer) -> np.ndarray:
 
 
 def mlp(images: np.ndarray, layers: Sequence[Layer], activation: str = "relu") -> np.ndarray:
-    """`[N, classes]` from uint8 pictures, scaled to 0..1; with a single layer, a softmax regression's logits."""
+    """Returns logits [N, classes] of uint8 pictures scaled to 0..1; one layer is softmax regression."""
     x = np.asarray(images, np.float64).reshape(len(images), -1) / 255
     for layer in layers[:-1]:
         x = ACTIVATIONS[activation](linear(x, layer))
@@ -59,7 +59,7 @@ def cifar_cnn(
     activation: str = "relu",
     pooling: str = "max",
 ) -> keras.Model:
-    """Ten logits of the network of blocks, without its dropout."""
+    """Returns the ten logits of the network of blocks, without its dropout."""
     layers: list[keras.Layer] = []
     for number, count in enumerate(filters, start=1):
         layers += _conv(count, "same", number, activation)
@@ -79,7 +79,7 @@ def mnist_cnn(
     activation: str = "relu",
     pooling: str = "max",
 ) -> keras.Model:
-    """Ten logits of the network with one pool, without its dropout."""
+    """Returns the ten logits of the network with one pool, without its dropout."""
     layers: list[keras.Layer] = []
     for number, count in enumerate(filters, start=1):
         layers += _conv(count, "valid", number, activation)
@@ -90,7 +90,7 @@ def mnist_cnn(
 
 
 def variables(model: keras.Model) -> dict[str, Any]:
-    """The variables of a Keras model by the paths that tfcore gives them."""
+    """Returns the variables of a Keras model by tfcore's paths."""
     names = {"kernel": "weights", "bias": "biases", "gamma": "scale", "beta": "offset"}
     return {
         f"{layer.name}.{names.get(variable.name, variable.name)}": variable
@@ -102,7 +102,7 @@ def variables(model: keras.Model) -> dict[str, Any]:
 def loss_and_gradients(
     model: Any, parameters: Mapping[str, Any], images: np.ndarray, labels: np.ndarray, *, training: bool
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """The mean cross-entropy of either kind of model, and its gradients by path."""
+    """Returns the mean cross-entropy of either kind of model and its gradients by path."""
     with tf.GradientTape() as tape:
         logits = model(tf.cast(images, tf.float32), training=training)
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))

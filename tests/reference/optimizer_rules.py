@@ -31,7 +31,7 @@ class Momentum:
 
 
 class VelocityWithoutRate:
-    """PyTorch's momentum: the velocity sums gradients, and the rate of the moment scales all of it."""
+    """PyTorch's momentum: the velocity sums gradients, and the current rate scales all of it."""
 
     def __init__(self, momentum: float, nesterov: bool = False) -> None:
         self.mu, self.nesterov, self.v = momentum, nesterov, 0.0
@@ -80,7 +80,7 @@ class AdamW(Adam):
 
 
 class CoupledAdam(AdamW):
-    """The L2 penalty that AdamW is not: the decay passes through the moments."""
+    """Wrong form of AdamW: an L2 penalty, whose decay passes through the moments."""
 
     def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
         return Adam.update(self, w, g + self.weight_decay * w, learning_rate)
@@ -106,7 +106,7 @@ class AdagradDelta(Adagrad):
 
 
 class Adadelta:
-    """Zeiler 2012, algorithm 1, with a rate on the change that is made but not on the one that is remembered."""
+    """Zeiler 2012, algorithm 1, with a rate on the applied change but not on the accumulated one."""
 
     remembers_the_rate = False
 
@@ -122,7 +122,7 @@ class Adadelta:
 
 
 class AdadeltaOfChangesMade(Adadelta):
-    """The rate inside E[delta²]."""
+    """Wrong form: the rate inside E[delta²]."""
 
     remembers_the_rate = True
 
@@ -145,14 +145,14 @@ class RMSprop:
 
 
 class RMSpropEpsilonBesideRoot(RMSprop):
-    """PyTorch's place for epsilon."""
+    """PyTorch's position of epsilon."""
 
     def scaled(self, g: np.ndarray) -> np.ndarray:
         return g / (np.sqrt(self.squares - self.centered * self.mean**2) + self.epsilon)
 
 
 class RMSpropVelocityWithoutRate(RMSprop):
-    """PyTorch's momentum: the rate of the moment scales the whole velocity."""
+    """PyTorch's momentum: the current rate scales the whole velocity."""
 
     def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
         before, self.v = self.v, 0.0
@@ -162,7 +162,7 @@ class RMSpropVelocityWithoutRate(RMSprop):
 
 
 class Nadam(Adam):
-    """Dozat 2016 with Keras' schedule, and a mean that decays by beta1."""
+    """Dozat 2016 with Keras' schedule and a first moment that decays by beta1."""
 
     period = 1.0
 
@@ -194,14 +194,14 @@ class NadamWithSlowSchedule(Nadam):
 
 
 class NadamWithScheduledMean(Nadam):
-    """The paper's mean, which decays by u_t."""
+    """The paper's first moment, which decays by u_t."""
 
     def decay(self) -> float:
         return self.u(self.t)
 
 
 class Lion:
-    """Chen et al. 2023, algorithm 2; `margin` is the smallest part of its terms that a signed sum has ever had."""
+    """Chen et al. 2023, algorithm 2; `margin` is the smallest ratio of a signed sum to its terms so far."""
 
     def __init__(self, beta1: float, beta2: float, weight_decay: float) -> None:
         self.beta1, self.beta2, self.weight_decay = beta1, beta2, weight_decay
@@ -215,7 +215,7 @@ class Lion:
 
 
 class LionOfNewMean(Lion):
-    """The sign of the mean that is kept: signed momentum."""
+    """Wrong form of Lion: the sign of the stored momentum."""
 
     def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
         self.m = self.beta2 * self.m + (1 - self.beta2) * g
@@ -223,7 +223,7 @@ class LionOfNewMean(Lion):
 
 
 class CoupledLion(Lion):
-    """An L2 penalty: the decay passes through the sign."""
+    """Wrong form of Lion: an L2 penalty, whose decay passes through the sign."""
 
     def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
         c = self.beta1 * self.m + (1 - self.beta1) * (g + self.weight_decay * w)
@@ -232,7 +232,7 @@ class CoupledLion(Lion):
 
 
 def max_norm(w: np.ndarray, limit: float) -> np.ndarray:
-    """Srivastava et al. 2014, section 5.1: the weights into each unit (the last axis), within a ball."""
+    """Max-norm of Srivastava et al. 2014, section 5.1: limits the norm of the weights into each unit (last axis)."""
     columns = w.reshape(-1, w.shape[-1]).copy()
     for column in columns.T:
         norm = np.linalg.norm(column)
@@ -242,7 +242,7 @@ def max_norm(w: np.ndarray, limit: float) -> np.ndarray:
 
 
 def moving_average(path: list[np.ndarray], decay: float) -> np.ndarray:
-    """After the last of the weights in `path`, of which the first are the initial ones."""
+    """Returns the averaged weights after the last of `path`, whose first row is the initial weights."""
     average = path[0].astype(np.float64)
     for t, w in enumerate(path[1:]):
         share = min(decay, (1 + t) / (10 + t))

@@ -11,7 +11,7 @@ from reference import optimizer_rules as rules
 
 @dataclass(frozen=True, eq=False)  # so that a case can be the key of a cache
 class Case:
-    """A public class with settings, its reference, and what the comparison has to tell apart."""
+    """Public class with settings, its reference, and the wrong settings and forms that a comparison must detect."""
 
     method: str
     reference: type
@@ -23,10 +23,10 @@ class Case:
     valley_rate: float = 0.001  # for Rosenbrock's valley
     slots: tuple[str, ...] = ()
     slot_start: float = 0.0
-    powers: int = 0  # of scalars, in each update
+    powers: int = 0  # computed on scalars in each update
 
 
-# Epsilon is far above its default so that its value and its form show.
+# Epsilon is far above its default so that its value and its position matter.
 _ADAM = {"beta1": 0.9, "beta2": 0.97, "epsilon": 0.05}
 _WRONG_ADAM = ({"beta1": 0.88}, {"beta2": 0.96}, {"epsilon": 0.06}, {"epsilon": 1e-8})
 
@@ -144,12 +144,12 @@ CASES: dict[str, Case] = {
 
 
 def learning_rate(case: Case, step: int) -> float:
-    """A rate that changes, so that the two forms of momentum part."""
+    """Returns a changing learning rate, which distinguishes the two forms of momentum."""
     return case.learning_rate * 0.97**step
 
 
 def gradients(seed: int, steps: int, shapes: list[tuple[int, ...]]) -> list[list[np.ndarray]]:
-    """Float32 gradients whose signs change and whose sizes differ by a factor of thousand, over steps and elements."""
+    """Draws float32 gradients with changing signs and magnitudes over three decades, by step and element."""
     random = np.random.default_rng(seed)
     return [
         [(random.standard_normal(shape) * 10.0 ** random.uniform(-2, 1, shape)).astype(np.float32) for shape in shapes]
@@ -160,7 +160,7 @@ def gradients(seed: int, steps: int, shapes: list[tuple[int, ...]]) -> list[list
 def trajectory(
     make: Any, start: list[np.ndarray], all_gradients: list[list[np.ndarray]], rates: list[float]
 ) -> np.ndarray:
-    """[steps + 1, elements]: the parameters, flat, before the first update and after each."""
+    """Returns the flat parameters before the first update and after each, [steps + 1, elements]."""
     each = [make() for _ in start]
     w = [value.astype(np.float64) for value in start]
     rows = [np.concatenate([value.ravel() for value in w])]

@@ -20,6 +20,7 @@ def run(name: str, *, cases: int = 2, limit_secs: float = 60.0) -> Tally:
     return supervisor.run(shift, limit_secs=limit_secs)
 
 
+@pytest.mark.thorough
 def test_ten_thousand_mutated_files_are_read_or_refused() -> None:
     tallies = hostile_files.campaign(divided(CASES), seed=0, jobs=2)
     assert hostile_files.verdict(tallies) == []

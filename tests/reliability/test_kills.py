@@ -33,6 +33,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
     campaign.close()
 
 
+@pytest.mark.thorough
 def test_runs_killed_in_every_phase_end_like_an_uninterrupted_one(campaign: Campaign) -> None:
     figures = kills.report(campaign.run(KILLS))
     assert figures["problems"] == {}
@@ -48,6 +49,7 @@ SABOTAGES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", range(len(SABOTAGES)), ids=[prepare.__name__ for prepare in SABOTAGES])
 def test_a_defect_of_resuming_is_found(campaign: Campaign, number: int) -> None:
     prepare, problem = list(SABOTAGES.items())[number]
@@ -57,6 +59,7 @@ def test_a_defect_of_resuming_is_found(campaign: Campaign, number: int) -> None:
     assert counts["lost"] == counts["tried"] == (prepare != sabotage.rename_a_hook)
 
 
+@pytest.mark.thorough
 def test_a_hook_that_is_never_reached_is_found(campaign: Campaign) -> None:
     with pytest.raises(RehearsalError) as found:
         campaign.learn(Trial(9100), sabotage.evaluate_elsewhere)
@@ -64,6 +67,7 @@ def test_a_hook_that_is_never_reached_is_found(campaign: Campaign) -> None:
     assert "phases were never entered: EVALUATION." in str(found.value)
 
 
+@pytest.mark.thorough
 def test_evaluations_that_are_not_observed_are_found(campaign: Campaign) -> None:
     """As when only those with averaged weights go through the hook."""
     metrics, hooks = run_differences.metrics(campaign.reference), set(HOOKS)
@@ -78,6 +82,7 @@ def test_evaluations_that_are_not_observed_are_found(campaign: Campaign) -> None
     ]
 
 
+@pytest.mark.thorough
 def test_a_deficient_rehearsal_ends_the_campaign_with_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,6 +122,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_every_difference_is_named(campaign: Campaign, tmp_path: Path, damage: str) -> None:
     make, expected = DAMAGES[damage]
@@ -125,6 +131,7 @@ def test_every_difference_is_named(campaign: Campaign, tmp_path: Path, damage: s
     assert run_differences.all_differences(campaign.reference, other) == expected
 
 
+@pytest.mark.thorough
 def test_a_kept_checkpoint_that_cannot_be_read_is_found(campaign: Campaign, tmp_path: Path) -> None:
     other = shutil.copytree(campaign.reference, tmp_path / "run")
     oldest = min((other / "checkpoints").iterdir())

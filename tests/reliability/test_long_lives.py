@@ -49,6 +49,7 @@ def more(last: Sample, first: Sample) -> Sample:
     return {name: count for name, count in counts(last).items() if count > first[name]}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SMALL)
 def test_trainings_in_one_process_leave_nothing(name: str) -> None:
     long_lives.trainings(SMALL[name], WARM_UP)
@@ -58,6 +59,7 @@ def test_trainings_in_one_process_leave_nothing(name: str) -> None:
     assert last[MEMORY] - first[MEMORY] < NOISE_BYTES
 
 
+@pytest.mark.thorough
 def test_the_steps_of_a_training_leave_nothing() -> None:
     samples = long_lives.long_training(SMALL["softmax"], STEPS)
     assert len(samples) == long_lives.POINTS
@@ -85,6 +87,7 @@ class Leak:
                 thing.close()
 
 
+@pytest.mark.thorough
 def test_a_leak_is_found(tmp_path: Path) -> None:
     leak = Leak(tmp_path)
     case = replace(SMALL["softmax"], memory_bytes=NOISE_BYTES / TRAININGS)
@@ -137,6 +140,7 @@ def test_results_replace_those_of_the_same_case(tmp_path: Path, monkeypatch: pyt
     assert long_lives.report([again])["results"] == [rows[0], again]
 
 
+@pytest.mark.thorough
 def test_a_case_is_measured_and_shown() -> None:
     result = long_lives.measured("softmax", 4, 0)
     assert (result["trainings"], result["steps"], result["slopes"].keys()) == (4, 20, long_lives.BOUNDS.keys())

@@ -100,6 +100,7 @@ def test_a_name_is_text_whatever_it_says(name: str) -> None:
 NUMBERS = st.floats(width=64) | st.sampled_from([0.0, 1e-300, 1e30, -1e30, 1e308])
 
 
+@pytest.mark.thorough
 @settings(max_examples=25)
 @given(
     values=st.lists(NUMBERS, min_size=1, max_size=5),

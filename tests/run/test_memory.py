@@ -60,6 +60,7 @@ def test_no_line_where_the_free_memory_is_unknown_or_a_gpus(parts: Parts, monkey
     assert memory.free_bytes() is None
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("available", "warned"), [(10**12, False), (1000, True)])
 def test_a_run_is_warned_before_its_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], available: int, warned: bool

@@ -32,6 +32,7 @@ def test_a_run_says_on_what_it_computes_and_how_it_ended(tmp_path: Path, capsys:
     assert sum(line.startswith("Step ") for line in lines) == 4
 
 
+@pytest.mark.thorough
 def test_a_quiet_run_says_how_it_ended_and_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "run"
     (line,) = said(path, capsys, quiet=True, pause_step=2)

@@ -1,4 +1,4 @@
-"""Run as a program: reads hostile inputs of every reader while an audit hook writes down what none of them may do.
+"""Program: reads hostile inputs of every reader while an audit hook records forbidden events.
 
 Prints JSON: for each input what it came to and what was caught; and the same for controls, each of which does one of
 those things, so that it shows that the hook would see it.
@@ -45,7 +45,7 @@ _CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os
 
 
 class Hook:
-    """Notes forbidden events between `folder` being set and taken away; what is raised in a hook might be caught."""
+    """Records forbidden events while `folder` is set. An error raised in a hook might be caught by the reader."""
 
     def __init__(self) -> None:
         self.folder: str | None = None
@@ -57,7 +57,7 @@ class Hook:
         if event in FORBIDDEN:
             wrong = not (event == "compile" and _is_of_header(sys._getframe(1)))
         elif event == "open":
-            # A descriptor has had its event; and a folder that is written to is a temporary file without a name.
+            # A descriptor had its event when it was opened; a folder opened for writing is an unnamed temporary file.
             known = isinstance(arguments[0], int) or os.path.isdir(arguments[0])
             wrong = bool((arguments[2] or 0) & _WRITES) and not known and self._is_outside(arguments[0])
         else:
@@ -66,7 +66,7 @@ class Hook:
             self.caught.append(f"{event} {str(arguments)[:200]}")
 
     def _is_outside(self, path: Any, at: Any = -1) -> bool:
-        """Whether a path lies elsewhere than in the input's own folder, where archives are unpacked and logs trimmed.
+        """Tells whether a path is outside the input's folder, in which archives are unpacked and logs trimmed.
 
         Args:
             path: absolute or relative.
@@ -78,7 +78,7 @@ class Hook:
 
 
 def _is_of_header(frame: FrameType | None) -> bool:
-    """Whether NumPy is parsing the header of an array: a literal, by `ast`, which compiles and never runs it."""
+    """Tells whether NumPy is parsing an array's header: a literal, which `ast` compiles and never runs."""
     while frame is not None:
         if frame.f_code.co_filename == _format_impl.__file__ and frame.f_code.co_name == "_read_array_header":
             return True
@@ -87,7 +87,7 @@ def _is_of_header(frame: FrameType | None) -> bool:
 
 
 class Trap:
-    """Unpickling this writes a file, by code that comes with it."""
+    """Object whose unpickling writes a file."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return exec, ("open('executed', 'w').close()",)
@@ -105,7 +105,7 @@ def object_array() -> np.ndarray:
 
 
 def packed(*members: tuple[str, bytes, bytes]) -> bytes:
-    """An archive of (name, type, link)."""
+    """Makes an archive of (name, type, link) entries."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, kind, link in members:
@@ -117,7 +117,7 @@ def packed(*members: tuple[str, bytes, bytes]) -> bytes:
 
 
 def h5_tricks(path: Path) -> None:
-    """A pickle in an attribute, and links to other files; the first is a good file."""
+    """Adds a pickle in an attribute and an external link to a valid file."""
     with h5py.File(path, "a") as file:
         file.attrs["pickle"], file["link"] = np.void(PICKLE), h5py.ExternalLink("other.h5", "/secret")
     with h5py.File(path.with_name("other.h5"), "w") as file:
@@ -125,7 +125,7 @@ def h5_tricks(path: Path) -> None:
 
 
 def pickled_cifar(path: Path) -> None:
-    """Nothing but the version that is a pickle."""
+    """Replaces the data by CIFAR-10's pickled Python version."""
     shutil.rmtree(path.parent)
     inner = path.parents[1] / "cifar-10-batches-py"
     inner.mkdir()
@@ -133,12 +133,12 @@ def pickled_cifar(path: Path) -> None:
 
 
 def pickled_facts(path: Path) -> None:
-    """A checkpoint that is sound, but for what it says of itself."""
+    """Writes a valid checkpoint whose metadata is spoilt."""
     tf.train.Checkpoint(variables={"about": tf.Variable(PICKLE)}).write(str(path.with_name("state")))
 
 
 Spoil = Callable[[Path], object]
-TRICKS: list[tuple[str, Spoil]] = [  # the reader, and what is done to its file
+TRICKS: list[tuple[str, Spoil]] = [  # the reader, and how its file is spoilt
     *((name, lambda path: path.write_bytes(PICKLE)) for name in READERS),
     *((name, lambda path: path.write_bytes(CODE)) for name in READERS),
     *((name, lambda path: path.write_bytes(RNG.bytes(5000))) for name in READERS),
@@ -171,7 +171,7 @@ TRICKS: list[tuple[str, Spoil]] = [  # the reader, and what is done to its file
 
 
 def tried(hook: Hook, folder: Path, work: Callable[[], object]) -> dict[str, Any]:
-    """What it comes to, and what the hook caught meanwhile; `folder` is where it may write."""
+    """Returns the outcome of reading and the events that the hook caught; writing is allowed in `folder` only."""
     hook.folder, hook.caught = os.path.realpath(folder), []
     try:
         work()
@@ -191,7 +191,13 @@ def tricks(hook: Hook) -> list[dict[str, Any]]:
         folder = Path(f"input-{number}").absolute()
         folder.mkdir()
         READERS[name].make(folder)
-        for module in ("evil", "os", "json", "numpy", "sitecustomize"):  # in case that anything looked for one here
+        for module in (
+            "evil",
+            "os",
+            "json",
+            "numpy",
+            "sitecustomize",
+        ):  # an import from this folder would find these
             (folder / f"{module}.py").write_bytes(CODE)
         spoil(folder / READERS[name].file)
         found.append({"reader": name, **tried(hook, folder, partial(READERS[name].read, folder))})
@@ -199,7 +205,7 @@ def tricks(hook: Hook) -> list[dict[str, Any]]:
 
 
 def controls(hook: Hook) -> dict[str, dict[str, Any]]:
-    """Each of what must not happen, once."""
+    """Does each forbidden thing once."""
     Path("other").mkdir()
     Path("other", "code_of_a_control.py").write_text("x = 1\n")
     np.save("pickle.npy", np.array([print], object))
@@ -229,7 +235,7 @@ def controls(hook: Hook) -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    for reader in READERS.values():  # what is imported on the way is Python's own to run
+    for reader in READERS.values():  # imports beforehand: running their code is allowed
         with tempfile.TemporaryDirectory() as place:
             reader.make(Path(place))
             reader.read(Path(place))

@@ -1,4 +1,4 @@
-"""Readers that misbehave over mutated files, each in a way that the campaign has to find."""
+"""Readers that misbehave on mutated files, each in a way that the fuzzing campaign must find."""
 
 import dataclasses
 import os

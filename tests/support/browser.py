@@ -1,4 +1,4 @@
-"""Headless Chromium, and a TensorBoard for it to look at."""
+"""Headless Chromium, and a TensorBoard server for it."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--window-size=1500,1100",
 )  # fmt: skip
-# TensorBoard's pages are trees of shadow trees, which no selector looks into.
+# TensorBoard's pages are nested shadow trees, which CSS selectors do not enter.
 _FIND = """
 const found = [];
 const visit = (root) => {
@@ -35,7 +35,7 @@ return found;
 
 @contextmanager
 def chromium() -> Iterator[webdriver.Chrome]:
-    """A browser that notes what its pages complain about."""
+    """Starts a browser that records the console errors of its pages."""
     options = webdriver.ChromeOptions()
     for option in _OPTIONS:
         options.add_argument(option)
@@ -49,7 +49,7 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 
 def needed(program: str) -> str:
-    """The path of a program; the test fails where it is not installed."""
+    """Returns the path of a program; fails the test if it is not installed."""
     path = shutil.which(program)
     assert path, f"{program} is not installed: apt-get install chromium chromium-driver"
     return path
@@ -57,7 +57,7 @@ def needed(program: str) -> str:
 
 @contextmanager
 def tensorboard(folder: Path) -> Iterator[str]:
-    """The address of a TensorBoard over the runs in `folder`."""
+    """Serves the runs in `folder` with TensorBoard; yields its address."""
     command = [sys.executable, "-m", "tensorboard.main", f"--logdir={folder}", "--port=0", "--load_fast=false"]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
@@ -70,13 +70,13 @@ def tensorboard(folder: Path) -> Iterator[str]:
 
 
 def found(driver: webdriver.Chrome, selector: str) -> list[Any]:
-    """The visible elements that a selector matches, in shadow trees too."""
+    """Returns the visible elements that a selector matches, including those in shadow trees."""
     elements: list[Any] = driver.execute_script(_FIND, selector)
     return elements
 
 
 def wait_for(what: Callable[[], Any], *, secs: float = 60) -> Any:
-    """What `what` gives as soon as that is true; the last try's value once the time is over."""
+    """Calls `what` until its result is true or the time is over; returns the last result."""
     end = time.monotonic() + secs
     while not (value := what()) and time.monotonic() < end:
         time.sleep(0.2)
@@ -84,5 +84,5 @@ def wait_for(what: Callable[[], Any], *, secs: float = 60) -> Any:
 
 
 def complaints(driver: webdriver.Chrome) -> list[str]:
-    """The errors that pages wrote to the console since the last call."""
+    """Returns the errors that pages wrote to the console since the last call."""
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]

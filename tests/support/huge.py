@@ -1,4 +1,4 @@
-"""Run as a program: reads inputs that claim or unpack to gigabytes, under a limit on memory that the system enforces.
+"""Program: reads inputs that claim or unpack to gigabytes, under a memory limit set by the system.
 
 Prints a line of JSON for each: what the reader said.
 """
@@ -28,7 +28,7 @@ GIGABYTES = 3 * 10**9
 
 
 def sparse(path: Path, start: bytes = b"", size_bytes: int = 10**12) -> None:
-    """A file of zeros after its start, which takes no room on the disk."""
+    """Writes a sparse file: `start`, then zeros that take no space on the disk."""
     with path.open("r+b") as file:
         file.write(start)
         file.truncate(size_bytes)
@@ -40,7 +40,7 @@ def npy(shape: str, descr: str = "|u1") -> bytes:
 
 
 def member(path: Path, name: str, start: bytes, zeros_bytes: int = 0, packing: int = zipfile.ZIP_DEFLATED) -> None:
-    """An .npz with a member of that start and so many zeros."""
+    """Writes an .npz whose member is `start` followed by zeros."""
     with zipfile.ZipFile(path, "w", packing, compresslevel=1) as archive:
         archive.writestr("y_train.npy", b"")
         with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
@@ -72,12 +72,12 @@ def gif(width: int, height: int) -> bytes:
 
 
 def packed_zeros() -> bytes:
-    """A chunk's worth of zeros that a PNG says is text, or a profile of colours."""
+    """Returns the body of a PNG chunk of text or of a colour profile that unpacks to zeros."""
     return b"a\0\0" + zlib.compress(bytes(BOMB_BYTES), 1)
 
 
 def tar_bomb(path: Path, kind: bytes = tarfile.REGTYPE) -> None:
-    """A member of zeros, each megabyte of them in a gzip stream of its own."""
+    """Writes an archive with a member of zeros, each megabyte in a separate gzip stream."""
     info = tarfile.TarInfo("cifar-10-batches-bin/readme.html")
     info.size, info.type = BOMB_BYTES, kind
     path.write_bytes(gzip.compress(info.tobuf()) + gzip.compress(bytes(1 << 20)) * (BOMB_BYTES >> 20))
@@ -122,7 +122,7 @@ def checkpoint_index(path: Path) -> None:
 IDX = struct.pack(">4I", 2051, 2**32 - 1, 28, 28)
 HEADER = npy(f"({10**9}, 4, 4)")
 Spoil = Callable[[Path], object]
-CASES: list[tuple[str, str, Spoil]] = [  # the reader, what is tried on it, how its file is spoilt
+CASES: list[tuple[str, str, Spoil]] = [  # the reader, the case, how its file is spoilt
     ("cifar", "true size", lambda path: sparse(path, size_bytes=3073 * 10**9)),
     ("cifar names", "endless line", sparse),
     ("idx images", "claim", lambda path: path.write_bytes(IDX)),
@@ -175,7 +175,7 @@ CASES: list[tuple[str, str, Spoil]] = [  # the reader, what is tried on it, how 
 
 
 def tried(name: str, spoil: Spoil) -> str:
-    """What reading a spoilt input comes to, under the limit."""
+    """Reads a spoilt input under the memory limit and returns the outcome."""
     with tempfile.TemporaryDirectory() as place:
         READERS[name].make(Path(place))
         spoil(Path(place, READERS[name].file))
@@ -183,7 +183,7 @@ def tried(name: str, spoil: Spoil) -> str:
 
 
 def limited(work: Callable[[], object]) -> str:
-    """How it ends where there are only so many bytes more."""
+    """Reads with so many more bytes of memory available and returns the outcome."""
     limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (mapped_bytes() + HEADROOM_BYTES, limits[1]))
     try:
@@ -198,12 +198,12 @@ def limited(work: Callable[[], object]) -> str:
 
 
 def mapped_bytes() -> int:
-    """What this process has of addresses."""
+    """Returns the size of this process's address space in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def main() -> None:
-    for reader in READERS.values():  # whatever is imported, and every thread, is there before the limit is
+    for reader in READERS.values():  # all imports and threads come before the limit
         with tempfile.TemporaryDirectory() as place:
             reader.make(Path(place))
             reader.read(Path(place))

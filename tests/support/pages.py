@@ -1,18 +1,18 @@
-"""Reading a page of the documentation as a newcomer does: files are written, commands are run, answers compared.
+"""Executes a page of the documentation: writes its files, runs its commands, compares their answers.
 
-A page is gone through from top to bottom in one empty folder, in this process (word for word, each command in its own):
+A page is read from top to bottom in one empty folder. Commands run in this process; word for word, in one process each:
 
 - A block whose first line is `# NAME.EXT` is written to a file of that name.
-- Any other ```python block is executed; all of a page share their variables.
+- Any other ```python block is executed; all blocks of a page share their variables.
 - An indented block, and one of ```console, holds commands: `python train.py …`, `python eval.py …`, `tfcore …` and
-  `python FILE.py …`, of the page or of the project. Where lines begin with `$ `, the others are what is answered, with
-  `…` for anything, also for whole lines. A long line may go on in the next, four spaces further in. A command may fail
-  only where its answer shows an `error: …`.
-- A ```text block is read, not run. Word for word, its lines about epochs and test scores have to be in the last answer.
+  `python FILE.py …`, of the page or of the project. Where lines begin with `$ `, the other lines are the expected
+  answers, in which `…` matches anything, also whole lines. A long line may continue on the next, indented by four
+  spaces. A command may fail only where its answer shows an `error: …`.
+- A ```text block is not run. Word for word, its lines about epochs and test scores must be in the last answer.
 
-A comment above a block, of parts with `;` between, changes that: `<!-- real data -->` says that the page needs MNIST
-and CIFAR-10, `<!-- in tests: --steps=20 -->` gives flags that every `train`, `sweep` and `benchmark` of the block gets
-as well, to be over quickly, and `<!-- not run: REASON -->` leaves the block out.
+A comment above a block, its parts separated by `;`, changes that: `<!-- real data -->` says that the page needs MNIST
+and CIFAR-10, `<!-- in tests: --steps=20 -->` adds flags to every `train`, `sweep` and `benchmark` of the block to
+shorten them, and `<!-- not run: REASON -->` excludes the block.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from tfcore.cli.main import main
 from tfcore.config import RunConfig
 
 ROOT = Path(__file__).parents[2]
-QUICK = ("--noreport", "--summaries=none")  # drawing takes a second; a command's own flags come after them and win
+QUICK = ("--noreport", "--summaries=none")  # saves a second; explicit flags come later and override these
 _FENCE = re.compile(r"```(\w*)$")
 _COMMENT = re.compile(r"<!-- (.*) -->$")
 _FILE = re.compile(r"# ([\w./-]+\.\w+)$")
@@ -44,7 +44,7 @@ _MARKS = ("real data", "in tests", "not run")
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code: where it begins, its language ("" for an indented one), its text, and what stands above it."""
+    """Block of code: its first line, language ("" if indented), text, and the marks of the comment above it."""
 
     line: int
     language: str
@@ -53,13 +53,13 @@ class Block:
 
     @property
     def file_name(self) -> str | None:
-        """Of the file that it is to be written to; None where it is none."""
+        """Name of the file to write the block to; None if it is not a file."""
         name = _FILE.match(self.text.partition("\n")[0])
         return name[1] if name else None
 
 
 def blocks(page: str) -> list[Block]:
-    """The blocks of a page in Markdown, in their order."""
+    """Returns the code blocks of a Markdown page, in order."""
     found, lines, number, marks = [], page.splitlines(), 0, {}
     while number < len(lines):
         line, start = lines[number], number
@@ -80,7 +80,7 @@ def blocks(page: str) -> list[Block]:
 
 
 def _may_precede(line: str) -> bool:
-    """Whether an indented line after this one is code, and no text that goes on."""
+    """Tells whether an indented line after this one is code and not continued text."""
     return not line.strip() or bool(_COMMENT.match(line))
 
 
@@ -96,12 +96,12 @@ def _marks(comment: str) -> dict[str, str]:
 
 
 def needs_real_data(page: str) -> bool:
-    """Whether a block of the page does."""
+    """Tells whether a block of the page needs real data."""
     return any("real data" in block.marks for block in blocks(page))
 
 
 def commands(text: str) -> Iterator[tuple[list[str], str | None]]:
-    """The words of each command of a block, with the answer that it shows; None where the block shows no answers."""
+    """Yields the words of each command with its expected answer; None where the block shows no answers."""
     text = text.replace("\\\n", " ")
     if not re.search(r"^\$ ", text, re.MULTILINE):
         yield from ((words, None) for line in text.splitlines() if (words := shlex.split(line, comments=True)))
@@ -112,18 +112,18 @@ def commands(text: str) -> Iterator[tuple[list[str], str | None]]:
 
 
 def unbroken(shown: str) -> str:
-    """What is shown, with its broken lines in one again."""
+    """Joins continued lines of an expected answer."""
     return re.sub(r"\n {4}(?=\S)", " ", shown)
 
 
 def matches(shown: str, answer: str) -> bool:
-    """Whether the answer is what is shown, where `…` stands for anything."""
+    """Tells whether the answer matches what the page shows; `…` matches anything."""
     lines = "\n".join(line.rstrip() for line in answer.strip().splitlines())
     return re.fullmatch(re.escape(unbroken(shown)).replace("…", ".*?"), lines, re.DOTALL) is not None
 
 
 def are_alike(shown: str, line: str) -> bool:
-    """Whether two lines have the same words, and numbers that differ by 5 % at most, but for seconds at the end."""
+    """Tells whether two lines have equal words and numbers within 5 %, ignoring seconds at the end."""
     ours, theirs = (_NUMBER.split(re.sub(r"  [\d.]+ s$", "", text.rstrip())) for text in (shown, line))
     if ours[::2] != theirs[::2]:
         return False
@@ -132,11 +132,11 @@ def are_alike(shown: str, line: str) -> bool:
 
 
 class Reader:
-    """Does what the page at `path` says, in the working directory.
+    """Executes the page at `path` in the working directory.
 
     Args:
         path: of the page.
-        word_for_word: takes no shorter way than the page's own.
+        word_for_word: runs the commands unchanged, each in a process.
     """
 
     def __init__(self, path: Path, *, word_for_word: bool = False) -> None:
@@ -145,7 +145,7 @@ class Reader:
         self._answer = ""  # to the last command
 
     def read(self) -> None:
-        """Raises AssertionError, with the line of the page, where something comes out otherwise than it says."""
+        """Executes all blocks; raises AssertionError with the page's line where a result differs from the page."""
         folder, modules = Path.cwd(), set(sys.modules)
         with mock.patch.object(runtime, "set_up", _set_up):
             try:
@@ -173,7 +173,7 @@ class Reader:
                 assert found, f"{self._path.name}:{block.line}: '{line}' is not in\n{self._answer}"
 
     def _lengthened(self, words: list[str], block: Block) -> list[str]:
-        """The command as it is run here."""
+        """Returns the command with the flags that shorten it."""
         match words:
             case ["python", ("train.py" | "eval.py") as name, *rest]:
                 words = ["tfcore", name.removesuffix(".py"), *rest]
@@ -195,20 +195,20 @@ class Reader:
 
 
 def _set_up(config: RunConfig, set_up: Callable[[RunConfig], None] = runtime.set_up) -> None:
-    """TensorFlow's threads can be set once in a process, and a test's process has set them."""
+    """Sets up the runtime; ignores that TensorFlow's threads are already set in a test's process."""
     with contextlib.suppress(RuntimeError):
         set_up(config)
 
 
 def _in_a_process(arguments: list[str]) -> tuple[int, str]:
-    """Runs Python with them: the exit status, and all that it prints."""
+    """Runs Python with the arguments; returns the exit status and all output."""
     command = [sys.executable, *arguments]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout
 
 
 def _in_this_process(arguments: list[str]) -> tuple[int, str]:
-    """The same, without a process of its own."""
+    """Runs the arguments in this process; returns the exit status and all output."""
     printed, status = io.StringIO(), 0
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         if arguments[0] == "-m":
@@ -220,7 +220,7 @@ def _in_this_process(arguments: list[str]) -> tuple[int, str]:
 
 
 def _arguments(words: list[str], where: str) -> list[str]:
-    """Python's, for a command of the page."""
+    """Returns the arguments for Python that run a command of the page."""
     match words:
         case ["tfcore", *rest]:
             return ["-m", "tfcore", *rest]

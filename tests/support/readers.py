@@ -1,4 +1,4 @@
-"""Every reader of the package, with a good input to spoil."""
+"""Table of every reader of the package, each with a valid input to spoil."""
 
 import io
 import tarfile
@@ -34,7 +34,7 @@ SHARE = {"test_share": 0.5, "seed": 0}
 
 
 class Reader(NamedTuple):
-    """`make` writes a good input into an empty folder, and `read` reads it out of there; `file` is what gets spoilt."""
+    """Reader: `make` writes a valid input into an empty folder, `read` reads it; tests spoil `file`."""
 
     file: str
     make: Callable[[Path], None]
@@ -85,7 +85,7 @@ def write_archive(path: Path) -> None:
 
 
 def write_run(path: Path) -> None:
-    """A run without its training."""
+    """Writes a run folder without training."""
     (path / "config.flags").write_text(replace(RunConfig(), model="softmax", steps=3).flags(), encoding="utf-8")
     (path / "architecture.json").write_text(PLAN.to_json(), encoding="utf-8")
     (path / "result.json").write_text('{"status": "finished", "steps": 3, "test": {"accuracy": 0.5}}')

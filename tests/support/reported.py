@@ -1,4 +1,4 @@
-"""Run folders without a training, for what is made from their files."""
+"""Run folders written without training, for tests of reports and facts."""
 
 import json
 from dataclasses import replace
@@ -39,7 +39,7 @@ def write_run(
     pictures: tuple[str, ...] = (),
     **settings: Any,
 ) -> Path:
-    """A run's folder with the files that a report is made from; `settings` are flags on top of CONFIG's."""
+    """Writes a run folder with the files that a report reads; `settings` override CONFIG's flags."""
     folder.mkdir(parents=True)
     (folder / "config.flags").write_text(replace(CONFIG, **settings).flags(), encoding="utf-8")
     (folder / "architecture.json").write_text(Architecture("mlp", (4, 4, 1), ("cat", "dog")).to_json())

@@ -1,4 +1,4 @@
-"""A run's folder without the training: what loading, exporting and predicting start from."""
+"""Run folders written without training, for tests of loading, exporting and predicting."""
 
 import pathlib
 from collections.abc import Callable
@@ -19,7 +19,7 @@ MakeRun = Callable[..., pathlib.Path]
 
 @pytest.fixture
 def make_run(tmp_path: pathlib.Path) -> MakeRun:
-    """`make_run(steps, best=…)`: a run whose weights are drawn anew for every step, averages too."""
+    """Provides `make_run(steps, best=…)`: writes a run with random weights and averages at every step."""
 
     def make(
         steps: tuple[int, ...] = (10, 20),
@@ -55,7 +55,7 @@ def _state(plan: Architecture, step: int, best: int, cls: Any) -> dict[str, tf.V
 
 
 def weights_at(step: int, plan: Architecture = PLAN, *, average: bool = False) -> dict[str, np.ndarray]:
-    """What `make_run` put into the checkpoint of a step."""
+    """Returns the weights that `make_run` wrote into the checkpoint of a step."""
     state = {name: variable.numpy() for name, variable in _state(plan, step, 0, None).items()}
     found = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
     if average:
@@ -66,5 +66,5 @@ def weights_at(step: int, plan: Architecture = PLAN, *, average: bool = False) -
 
 @pytest.fixture
 def expected_weights() -> Callable[..., dict[str, np.ndarray]]:
-    """`expected_weights(step, average=…)`: what `make_run` put there."""
+    """Provides `expected_weights(step, average=…)`: the weights that `make_run` wrote."""
     return weights_at

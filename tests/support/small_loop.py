@@ -1,4 +1,4 @@
-"""A loop over a small model, with its state to look at."""
+"""Training loop over a small model, for tests of the loop."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -22,7 +22,7 @@ LABELS = generator.integers(0, CLASSES, EXAMPLES).astype(np.int32)
 
 
 class Model:
-    """Linear; counts how often Python runs it."""
+    """Linear model that counts how often Python runs it."""
 
     def __init__(self) -> None:
         self.python_calls = 0
@@ -34,7 +34,7 @@ class Model:
 
 
 class Training:
-    """A loop over a small model, with its state to look at."""
+    """Training loop over a small model, with its state exposed."""
 
     def __init__(self, events: list[Event] | None = None, **arguments: Any) -> None:
         self.model = Model()

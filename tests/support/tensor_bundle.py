@@ -1,4 +1,4 @@
-"""Index files of TensorFlow's checkpoints made by hand: they claim what they like, and their checksums are right."""
+"""Index files of TensorFlow checkpoints with arbitrary entries and correct checksums."""
 
 import struct
 
@@ -10,7 +10,7 @@ _FLOAT = 1
 
 
 def index(shapes: dict[str, tuple[int, ...]], size_bytes: dict[str, int]) -> bytes:
-    """The index of a checkpoint of one shard, whose float32 variables all start at its first byte."""
+    """Returns the index of a checkpoint of one shard whose float32 variables all start at byte 0."""
     header = BundleHeaderProto(num_shards=1)
     header.version.producer = 1
     items = [(b"", header.SerializeToString())]
@@ -24,7 +24,7 @@ def index(shapes: dict[str, tuple[int, ...]], size_bytes: dict[str, int]) -> byt
 
 
 def _table(items: list[tuple[bytes, bytes]]) -> bytes:
-    """A sorted table in the format of LevelDB, uncompressed."""
+    """Returns an uncompressed sorted table in LevelDB's format."""
     file = b""
 
     def put(block: bytes) -> bytes:
@@ -48,7 +48,7 @@ def _block(items: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    """Seven bits a byte, the lowest first, with the eighth set on all but the last."""
+    """Encodes a varint: seven bits a byte, lowest first, the eighth set on all but the last."""
     found = b""
     while number > 127:
         found, number = found + bytes([number & 127 | 128]), number >> 7

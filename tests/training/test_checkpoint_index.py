@@ -33,6 +33,7 @@ def rebuilt(prefix: Path, change: Change, key: bytes = b"variables/name_0000") -
     path.write_bytes(tensor_bundles.index(changed))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("count", [1, 3000], ids=["one block", "many blocks"])
 def test_what_tensorflow_writes_passes(tmp_path: Path, count: int) -> None:
     checkpoint_index.check(saved(tmp_path, count))

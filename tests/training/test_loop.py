@@ -55,6 +55,7 @@ def test_events_change_no_bit(passive: bool) -> None:
     assert plain.state() == every_step.state() == now_and_then.state()
 
 
+@pytest.mark.sampled(3)
 @each_way
 @pytest.mark.parametrize("max_call_steps", [1, 7, 20, 45])
 def test_the_cut_into_calls_changes_no_bit(max_call_steps: int, xla: bool) -> None:
@@ -65,6 +66,7 @@ def test_the_cut_into_calls_changes_no_bit(max_call_steps: int, xla: bool) -> No
     assert free.state() == cut.state()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("block_steps", [1, 3, 64])
 def test_the_size_of_the_blocks_changes_no_bit(block_steps: int) -> None:
     usual, other = Training([event("look", 7, nothing)]), Training([event("look", 7, nothing)])
@@ -133,6 +135,7 @@ def test_one_trace_for_all_steps_however_they_are_called() -> None:
     assert training.model.python_calls == 1
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("xla", [False, True])
 @pytest.mark.parametrize("block_steps", [1, 3, 20])
 def test_the_next_step_is_taken_by_the_same_trace_and_can_be_undone(block_steps: int, xla: bool) -> None:

@@ -13,6 +13,7 @@ from tfcore.training.loop import _Ran, _Seen
 each_way = pytest.mark.parametrize("xla", [False, True], ids=["plain", "xla"])
 
 
+@pytest.mark.sampled(4)
 @each_way
 @pytest.mark.parametrize("max_call_steps", [None, 1, 7])
 def test_passive_events_see_every_moment_as_if_training_had_stopped_for_them(
