@@ -1,4 +1,4 @@
-"""The architecture of a model, without its weights, as JSON that it can be built from."""
+"""The architecture of a model as JSON: everything needed to build it, except its weights."""
 
 import json
 import math
@@ -10,20 +10,20 @@ from tfcore.checks import is_plain_text
 from tfcore.errors import DataError
 
 FORMAT = "tfcore architecture 1"
-_MOST_VALUES = 1 << 28  # in a picture; the largest that is read from a file has fewer
+_MOST_VALUES = 1 << 28  # values in a picture; pictures read from files have fewer
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The arguments of a model's constructor, and what its logits stand for.
+    """The arguments of a model's constructor, and the names of its classes.
 
     Args:
         model: a name in the table of models, or `path/to/file.py:Name` or `package.module:Name`.
         image_shape: (H, W, C) of the pictures, at most 2^28 values.
         class_names: in the order of the logits; text without control characters.
         pixels: the scaling of the first layer.
-        precision: `float32` or `bfloat16`, the type it computes in.
-        sizes: what else was given to the constructor: `hidden`, `filters`, `dropout` …
+        precision: `float32` or `bfloat16`, the compute type.
+        sizes: further arguments of the constructor, such as `hidden`, `filters`, `dropout`.
     """
 
     model: str
@@ -34,26 +34,26 @@ class Architecture:
     sizes: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The architecture as a JSON object, by name."""
+        """Serialises the architecture as a JSON object."""
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: str) -> "Architecture":
-        """The architecture that `to_json` wrote.
+        """Parses an architecture written by `to_json`.
 
         Args:
             text: the JSON.
             where: the file, for the message.
 
         Raises:
-            DataError: it is none.
+            DataError: the text is not an architecture.
         """
         try:
             found = json.loads(text)
             if found.pop("format") != FORMAT:
                 raise ValueError("its format is another")
             if not _has_the_fields(found):
-                raise ValueError("its fields are others")
+                raise ValueError("its fields do not match")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{where} holds no architecture of tfcore: {error}.") from None
         sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in found.pop("sizes").items()}
@@ -62,7 +62,7 @@ class Architecture:
 
 
 def _has_the_fields(found: dict[str, Any]) -> bool:
-    """Whether these are the fields of an architecture and nothing else, each of its type."""
+    """Tells whether these are exactly the fields of an architecture, each of the right type."""
     shape, names = found["image_shape"], found["class_names"]
     return (
         found.keys() == {item.name for item in fields(Architecture)}

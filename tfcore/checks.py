@@ -1,4 +1,4 @@
-"""Argument checks with one wording: what was expected, what came, where."""
+"""Argument checks whose messages state the argument, the expectation and the received value."""
 
 import difflib
 import math
@@ -12,8 +12,8 @@ from tfcore.errors import ConfigError, ShapeError, TfcoreError
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?", re.ASCII)
-_LINE = 2000  # characters of a message
-_NODE = re.compile(r" for '\{\{node .*?(?= with )", re.DOTALL)  # what TensorFlow says of a graph that nobody has seen
+_LINE = 2000  # length of a message in characters
+_NODE = re.compile(r" for '\{\{node .*?(?= with )", re.DOTALL)  # TensorFlow's text about an internal graph node
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: control, surrogate, line and paragraph separator
 
 
@@ -25,7 +25,7 @@ def positive(name: str, value: float) -> None:
 
 def not_negative(name: str, value: float) -> None:
     """Raises ConfigError unless `value` is a finite number of at least zero."""
-    if not 0 <= value < math.inf:  # a whole number too large for a float has no isfinite
+    if not 0 <= value < math.inf:  # math.isfinite fails for an integer too large for a float
         raise ConfigError(f"`{name}` must be at least 0. Received {value!r}.")
 
 
@@ -48,7 +48,7 @@ def positive_integer(name: str, value: int) -> None:
 
 
 def some_of(name: str, value: str, choices: Sequence[str]) -> tuple[str, ...]:
-    """The choices that `value` names with commas between; "all" and "none" are what they say."""
+    """Parses a comma-separated list of choices; "all" and "none" are accepted by themselves."""
     if value in ("all", "none"):
         return tuple(choices) if value == "all" else ()
     named = tuple(part.strip() for part in value.split(","))
@@ -60,10 +60,10 @@ def some_of(name: str, value: str, choices: Sequence[str]) -> tuple[str, ...]:
 
 
 def duration_secs(name: str, text: str) -> float:
-    """The seconds that `90`, `45s`, `90m`, `1.5h` or `1h30m` stand for.
+    """Parses a duration such as `90`, `45s`, `90m`, `1.5h` or `1h30m` to seconds.
 
     Raises:
-        ConfigError: it is no such duration, or 0.
+        ConfigError: the text is not a duration, or it is 0.
     """
     parts = _DURATION.fullmatch(text)
     secs = sum(float(part) * unit for part, unit in zip(parts.groups("0"), (3600, 60, 1), strict=True)) if parts else 0
@@ -73,26 +73,26 @@ def duration_secs(name: str, text: str) -> float:
 
 
 def is_plain_text(value: str) -> bool:
-    """Whether `value` can be written to a line of a file in UTF-8, or of a terminal, and do nothing else there.
+    """Tells whether `value` is safe in one line of a UTF-8 file or a terminal.
 
-    What is no UTF-8 in a file's name comes as surrogates; control characters end lines and steer terminals.
+    Surrogates stand for bytes of a file name that are not UTF-8; control characters break lines or drive the terminal.
     """
     return not any(unicodedata.category(sign) in _UNPRINTABLE for sign in value)
 
 
 def escaped(value: str) -> str:
-    """Replaces each character that is not plain text by an escape such as \\x1b."""
+    """Replaces every character that is not plain text by an escape such as \\x1b."""
     return "".join(sign if is_plain_text(sign) else ascii(sign)[1:-1] for sign in value)
 
 
 def one_line(value: str) -> str:
-    """A message for a terminal: `escaped`, and without the middle of one that a long name or number came into."""
+    """Formats a message for a terminal: `escaped`, and shortened in the middle where it is too long."""
     line = escaped(value.strip())
     return line if len(line) <= _LINE else f"{line[: _LINE // 2]} … {line[-_LINE // 4 :]}"
 
 
 def told(error: Exception) -> str:
-    """Returns the message of an error: tfcore's own whole, of others the type and the last line."""
+    """The text of an error: of a tfcore error unchanged, of another its type and last line."""
     if isinstance(error, TfcoreError):
         return str(error)
     lines = _NODE.sub("", str(error)).strip().splitlines() or [""]
@@ -106,20 +106,20 @@ def plain_text(name: str, value: str) -> None:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """A hint such as " Did you mean 'adam'?", or nothing where no choice comes near."""
+    """Returns a hint such as " Did you mean 'adam'?", or "" where no choice is similar."""
     near = difflib.get_close_matches(word, list(choices), n=1)
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def one_of(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raises ConfigError, with the nearest choice, unless `value` is among `choices`."""
+    """Raises ConfigError, suggesting the most similar choice, unless `value` is among `choices`."""
     if value not in choices:
         known = ", ".join(choices)
         raise ConfigError(f"`{name}` must be one of {known}. Received '{value}'.{nearest(value, choices)}")
 
 
 def same_length(name: str, items: Sequence[Any], other_name: str, others: Sequence[Any]) -> None:
-    """Raises ShapeError unless both sequences have as many items."""
+    """Raises ShapeError unless both sequences have the same length."""
     if len(items) != len(others):
         raise ShapeError(
             f"`{name}` must have one item for each of the {len(others)} `{other_name}`. Received {len(items)}."

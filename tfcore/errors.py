@@ -1,8 +1,8 @@
-"""The errors that are the user's to fix; the commands print each as one line and exit with its status."""
+"""Errors that a user can fix; the commands print each as one line and exit with its status."""
 
 
 class TfcoreError(Exception):
-    """Something a user can put right. `exit_status` is what a command ends with."""
+    """Base class of the errors that a user can fix. `exit_status` is the command's exit status."""
 
     exit_status = 1
 
@@ -14,16 +14,16 @@ class ConfigError(TfcoreError, ValueError):
 
 
 class ShapeError(TfcoreError, ValueError):
-    """A tensor whose shape or dtype does not fit where it was put."""
+    """A tensor of an unexpected shape or dtype."""
 
 
 class DataError(TfcoreError):
-    """A data set that is missing, damaged or not what it claims to be."""
+    """A data set that is missing, damaged or of another format than expected."""
 
 
 class RunError(TfcoreError):
-    """A run folder that cannot be used: locked, foreign, unwritable or without a checkpoint."""
+    """A run folder that cannot be used: locked, of another program, unwritable or without a checkpoint."""
 
 
 class DiskError(RunError):
-    """A place that cannot be written: the disk is full or read-only, or the folder has vanished."""
+    """A path that cannot be written: the disk is full or read-only, or the folder was deleted."""

@@ -1,4 +1,4 @@
-"""Files that are read without waiting and in bounded memory, files that appear whole or not at all, and disk errors."""
+"""Non-blocking reads in bounded memory, atomic writes, and disk errors."""
 
 import errno
 import io
@@ -11,27 +11,27 @@ from pathlib import Path
 
 from tfcore.errors import DiskError, RunError
 
-UNFINISHED = ".unfinished-"  # what the name of everything begins with that is not whole yet
+UNFINISHED = ".unfinished-"  # prefix of the names of unfinished files and folders
 
-MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # of this machine
-TEXT_BYTES = 1 << 24  # more than any text of ours has: flags, a result, an architecture with its names of classes
+MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # physical memory of this machine
+TEXT_BYTES = 1 << 24  # larger than every text file of a run: flags, a result, an architecture with its class names
 
 
 def open_file(path: str | Path) -> io.BufferedReader:
-    """Opens a file for reading, and never waits: opening a pipe would, until somebody writes to it.
+    """Opens a regular file for reading without blocking, as opening a pipe would until it has a writer.
 
     Raises:
-        OSError: it cannot be opened, or it is a folder, pipe, socket or device.
+        OSError: it cannot be opened, or is a folder, pipe, socket or device.
     """
     return open(path, "rb", opener=_open_regular)
 
 
 def read_text(path: str | Path) -> str:
-    """All of a text file in UTF-8.
+    """Reads a UTF-8 text file.
 
     Raises:
-        OSError: it cannot be opened, is no file, or has more than TEXT_BYTES.
-        UnicodeDecodeError: it is no UTF-8.
+        OSError: it cannot be opened, is not a regular file, or has more than TEXT_BYTES.
+        UnicodeDecodeError: it is not UTF-8.
     """
     with open_file(path) as file:
         data = file.read(TEXT_BYTES + 1)
@@ -41,25 +41,25 @@ def read_text(path: str | Path) -> str:
 
 
 def _open_regular(path: str, flags: int) -> int:
-    """Opens a path for `open`, and refuses what is no regular file."""
+    """Opens a descriptor of a regular file; the `opener` for `open`."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(errno.EINVAL, "it is no regular file", path)
-    return os.open(path, flags | os.O_NONBLOCK)  # without waiting, also where it became a pipe in between
+    return os.open(path, flags | os.O_NONBLOCK)  # non-blocking, as it may have become a pipe since the check
 
 
 def refuse_existing(path: Path) -> None:
-    """Raises RunError where something is at `path`: nothing is ever overwritten in silence."""
+    """Raises RunError where `path` exists, so that nothing is overwritten silently."""
     if os.path.lexists(path):
         raise RunError(f"{path} is there already. Name another place, or delete it first.")
 
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write a file or folder to; what is there at the end of the block becomes `path`.
+    """Yields a temporary path beside `path`; the file or folder written there is renamed to `path` at the end.
 
     Raises:
-        RunError: something is at `path` already.
-        DiskError: it cannot be written; then nothing is left behind.
+        RunError: `path` exists already.
+        DiskError: it cannot be written; the temporary file is removed.
     """
     refuse_existing(path)
     with writing(path):
@@ -70,45 +70,45 @@ def appearing(path: Path) -> Iterator[Path]:
             for part in (scratch, *scratch.rglob("*")):
                 if part.is_file():
                     sync(part)
-            refuse_existing(path)  # writing took a while, and renaming would replace a file
+            refuse_existing(path)  # it may have appeared meanwhile, and renaming would replace a file
             scratch.rename(path)
 
 
 @contextmanager
 def replacing(path: Path, *kinds: type[Exception]) -> Iterator[Path]:
-    """A place beside `path` to write a file to; at the end of the block it becomes `path`, in place of what was there.
+    """Yields a temporary path beside `path`; the file written there replaces `path` at the end of the context.
 
     Args:
         path: the file.
         kinds: see `writing`.
 
     Raises:
-        DiskError: it cannot be written; then `path` is as it was, and nothing else is left behind.
+        DiskError: it cannot be written; `path` is unchanged and the temporary file is removed.
     """
     scratch = unfinished(path)
     try:
         with writing(path, *kinds):
-            scratch.unlink(missing_ok=True)  # what a kill left; or a stranger, whose link would be written through
+            scratch.unlink(missing_ok=True)  # left by a killed process, or a symbolic link that would be followed
             yield scratch
             sync(scratch)
             os.replace(scratch, path)
     finally:
-        with suppress(OSError):  # which would hide the error that is on its way
+        with suppress(OSError):  # an error here would hide the one being raised
             scratch.unlink(missing_ok=True)
 
 
 def unfinished(path: Path) -> Path:
-    """Where `replacing` has a file written."""
+    """The temporary path of `replacing`."""
     return path.with_name(UNFINISHED + path.name)
 
 
 @contextmanager
 def writing(path: Path, *kinds: type[Exception]) -> Iterator[None]:
-    """Turns what the operating system says against writing `path` inside the block into a DiskError about it.
+    """Turns errors of writing `path` inside the context into a DiskError.
 
     Args:
-        path: what the message names.
-        kinds: what says it beside OSError, such as TensorFlow's OpError.
+        path: the path named in the message.
+        kinds: exception types to convert besides OSError, such as TensorFlow's OpError.
     """
     try:
         yield
@@ -119,9 +119,9 @@ def writing(path: Path, *kinds: type[Exception]) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Returns the operating system's message, such as `No space left on device`.
+    """The operating system's message, such as `No space left on device`.
 
-    TensorFlow's errors end in it: `{{function_node …}} PATH; No space left on device [Op:SaveV2]`.
+    TensorFlow's errors contain it at their end: `{{function_node …}} PATH; No space left on device [Op:SaveV2]`.
     """
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
@@ -130,7 +130,7 @@ def reason(error: Exception) -> str:
 
 
 def sync(path: Path) -> None:
-    """Puts a file, or the names in a folder, on the disk, which may be the first that hears of a disk being full."""
+    """Flushes a file, or the entries of a folder, to the disk; a full disk may be reported only here."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

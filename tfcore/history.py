@@ -14,28 +14,28 @@ from tfcore import checks
 from tfcore.errors import RunError
 from tfcore.files import open_file
 
-_LINE_BYTES = 1 << 24  # more than a line has, also one with the norms of a thousand layers
+_LINE_BYTES = 1 << 24  # larger than any line, even one with the norms of a thousand layers
 
 
 class Curve(NamedTuple):
-    """The values of one number, and the completed steps that each was logged at, ascending."""
+    """The values of one logged number, and the step of each, ascending."""
 
     steps: NDArray[np.int64]  # [n]
     values: NDArray[np.float64]  # [n]; NaN where the logged number was not finite
 
 
 class History:
-    """The logged numbers of a run, read once.
+    """The curves that a run has logged so far, read once.
 
     Args:
         run: the run's folder.
 
     Attributes:
-        splits: those that have curves: train, validation, test.
+        splits: the splits that have curves, among train, validation, test.
 
     Raises:
-        RunError: there is no run, or a line of its log cannot be read. A last line that the run is still writing, or
-            was killed at, is left out.
+        RunError: there is no run, or a line of its log cannot be read. An incomplete last line, of a run that is still
+            writing or was killed, is left out.
 
     Example:
         history = tfcore.History("runs/NAME")
@@ -56,7 +56,7 @@ class History:
         self.splits = tuple(self._curves)
 
     def names(self, split: str) -> tuple[str, ...]:
-        """The numbers of which a split has curves, such as loss and accuracy.
+        """The names of a split's curves, such as loss and accuracy.
 
         Raises:
             ConfigError: an unknown split.
@@ -65,7 +65,7 @@ class History:
         return tuple(self._curves[split])
 
     def curve(self, split: str, name: str) -> Curve:
-        """One number of a split over the steps.
+        """The curve of one number of a split.
 
         Raises:
             ConfigError: an unknown split or number.
@@ -75,8 +75,8 @@ class History:
 
 
 def _entries(run: Path) -> list[dict[str, Any]]:
-    """The lines of the log, their numbers as floats."""
-    if not os.path.isfile(run / "config.flags"):  # which has no errors of its own
+    """Reads the entries of the log, with numbers as floats."""
+    if not os.path.isfile(run / "config.flags"):  # os.path.isfile does not raise
         raise RunError(f"{run} is not a run folder: it has no config.flags.")
     path = run / "metrics.jsonl"
     try:
@@ -88,7 +88,7 @@ def _entries(run: Path) -> list[dict[str, Any]]:
 
 
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The entry on each line that has its end."""
+    """Yields the entry on each line that ends in a line feed."""
     with open_file(path) as file:
         for number in itertools.count(1):
             line = file.readline(_LINE_BYTES)

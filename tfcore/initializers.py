@@ -1,4 +1,4 @@
-"""Initial values of weights: pure functions of a shape and of two seed words, drawn without any generator's state."""
+"""Initial values of weights: pure functions of a shape and of two seed words, drawn without generator state."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,15 +12,15 @@ from tfcore.errors import ConfigError, ShapeError
 Words = tuple[int, int]
 Initializer = Callable[[Sequence[int], Words], tf.Tensor]
 
-# The standard deviation of a standard normal distribution cut at two sigma.
+# The standard deviation of a standard normal distribution truncated at two sigma.
 _CUT_NORMAL_STDDEV = 0.87962566103423978
 
 
 def find(name: str) -> Initializer:
-    """The initializer of that name: one of `INITIALIZERS`, or `constant:VALUE`.
+    """Finds an initializer by name: one of `INITIALIZERS`, or `constant:VALUE`.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: an unknown name.
     """
     kind, _, text = name.partition(":")
     if kind != "constant":
@@ -36,21 +36,21 @@ def find(name: str) -> Initializer:
 
 
 def zeros(shape: Sequence[int], words: Words) -> tf.Tensor:
-    """All zeros: for the weights of a softmax regression, whose loss is convex. See `constant`."""
+    """Fills with zeros, for the weights of a softmax regression, whose loss is convex. See `constant`."""
     return constant(shape, words, value=0.0)
 
 
 def ones(shape: Sequence[int], words: Words) -> tf.Tensor:
-    """All ones. See `constant`."""
+    """Fills with ones. See `constant`."""
     return constant(shape, words, value=1.0)
 
 
-def constant(shape: Sequence[int], words: Words, *, value: float) -> tf.Tensor:  # noqa: ARG001 - one signature for all
-    """One value everywhere.
+def constant(shape: Sequence[int], words: Words, *, value: float) -> tf.Tensor:  # noqa: ARG001 - all initializers have one signature
+    """Fills with one value.
 
     Args:
         shape: any shape.
-        words: taken because every initializer takes them; nothing is drawn.
+        words: ignored; every initializer takes them.
         value: the value.
 
     Returns:
@@ -60,12 +60,12 @@ def constant(shape: Sequence[int], words: Words, *, value: float) -> tf.Tensor: 
 
 
 def truncated_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
-    """Normal values scaled by the fan-in and cut at two sigma.
+    """Draws normal values scaled by the fan-in and truncated at two sigma.
 
         sigma = 1 / sqrt(fan_in)
         w ~ N(0, sigma²), drawn again while |w| > 2 sigma
 
-    Cutting makes the actual standard deviation 0.88 sigma; `lecun_normal` makes up for that, this function does not.
+    Truncation makes the actual standard deviation 0.88 sigma; `lecun_normal` corrects for that, this function does not.
 
     Args:
         shape: [in, out] (fan_in = in) or [height, width, in, out] (fan_in = height · width · in), sizes at least 1.
@@ -75,7 +75,7 @@ def truncated_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
         Tensor `shape`, float32, within ±2 sigma; the same for the same words.
 
     Raises:
-        ShapeError: the shape is none of the two.
+        ShapeError: the shape has neither form.
 
     Source: LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", section 4.6 (the scale).
     """
@@ -84,7 +84,7 @@ def truncated_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
 
 
 def glorot_uniform(shape: Sequence[int], words: Words) -> tf.Tensor:
-    """Uniform values of variance 2 / (fan_in + fan_out), which keeps signals and gradients through linear layers.
+    """Draws uniform values of variance 2 / (fan_in + fan_out), which preserves signal and gradient variance.
 
     PyTorch's `xavier_uniform_`. Source: Glorot & Bengio 2010, "Understanding the difficulty of training deep
     feedforward neural networks", eq. 16. See `_uniform`.
@@ -93,17 +93,20 @@ def glorot_uniform(shape: Sequence[int], words: Words) -> tf.Tensor:
 
 
 def glorot_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
-    """Cut normal values of variance 2 / (fan_in + fan_out). Source: as `glorot_uniform`, eq. 12. See `_normal`."""
+    """Draws truncated normal values of variance 2 / (fan_in + fan_out).
+
+    Source: as `glorot_uniform`, eq. 12. See `_normal`.
+    """
     return _normal(shape, words, 2 / sum(_fans(shape)))
 
 
 def he_uniform(shape: Sequence[int], words: Words) -> tf.Tensor:
-    """Uniform values of variance 2 / fan_in. Source: as `he_normal`. See `_uniform`."""
+    """Draws uniform values of variance 2 / fan_in. Source: as `he_normal`. See `_uniform`."""
     return _uniform(shape, words, 2 / _fans(shape)[0])
 
 
 def he_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
-    """Cut normal values of variance 2 / fan_in, which keeps the size of signals through ReLU layers.
+    """Draws truncated normal values of variance 2 / fan_in, which preserves signal variance through ReLU layers.
 
     Source: He, Zhang, Ren & Sun 2015, arXiv 1502.01852, eq. 10. See `_normal`.
     """
@@ -111,12 +114,12 @@ def he_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
 
 
 def lecun_uniform(shape: Sequence[int], words: Words) -> tf.Tensor:
-    """Uniform values of variance 1 / fan_in. Source: as `truncated_normal`, eq. 16 there. See `_uniform`."""
+    """Draws uniform values of variance 1 / fan_in. Source: as `truncated_normal`, eq. 16 there. See `_uniform`."""
     return _uniform(shape, words, 1 / _fans(shape)[0])
 
 
 def lecun_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
-    """Cut normal values of variance 1 / fan_in. Source: as `truncated_normal`, eq. 16 there. See `_normal`."""
+    """Draws truncated normal values of variance 1 / fan_in. Source: `truncated_normal`, eq. 16. See `_normal`."""
     return _normal(shape, words, 1 / _fans(shape)[0])
 
 
@@ -134,7 +137,7 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def _fans(shape: Sequence[int]) -> tuple[int, int]:
-    """The inputs that one output sums over, and the outputs that one input reaches; both count height · width."""
+    """Computes (fan_in, fan_out); both include the factor height · width."""
     if len(shape) not in (2, 4) or min(shape) < 1:
         raise ShapeError(
             f"Weights must have shape [in, out] or [height, width, in, out], every size at least 1. "
@@ -147,18 +150,19 @@ def _fans(shape: Sequence[int]) -> tuple[int, int]:
 def _uniform(shape: Sequence[int], words: Words, variance: float) -> tf.Tensor:
     """w ~ U[-limit, limit), limit = sqrt(3 · variance): float32 `shape`, the same for the same words."""
     limit = math.sqrt(3 * variance)
-    # Philox by name: the automatic choice depends on the device, and so would the initial values.
+    # Philox by name: the automatic choice depends on the device, which would change the initial values.
     return tf.random.stateless_uniform(shape, seed=words, minval=-limit, maxval=limit, dtype=tf.float32, alg="philox")
 
 
 def _normal(shape: Sequence[int], words: Words, variance: float) -> tf.Tensor:
-    """w ~ N(0, sigma²), drawn again while |w| > 2 sigma, with this variance after the cut: sigma = its root / 0.8796.
+    """w ~ N(0, sigma²), drawn again while |w| > 2 sigma, with sigma = sqrt(variance) / 0.8796.
 
-    Keras' normal initializers do the same. PyTorch's `kaiming_normal_` and `xavier_normal_` do not cut.
+    The result has this variance after the truncation. Keras' normal initializers do the same; PyTorch's
+    `kaiming_normal_` and `xavier_normal_` do not truncate.
     """
     return _cut_normal(shape, words, math.sqrt(variance) / _CUT_NORMAL_STDDEV)
 
 
 def _cut_normal(shape: Sequence[int], words: Words, stddev: float) -> tf.Tensor:
-    """Normal with this `stddev` before values past two of them are drawn again."""
+    """Draws normal values of this `stddev`, redrawing those beyond two standard deviations."""
     return tf.random.stateless_truncated_normal(shape, seed=words, stddev=stddev, dtype=tf.float32, alg="philox")

@@ -1,4 +1,4 @@
-"""Losses of a classifier: pure functions from logits and labels to one loss per example."""
+"""Classification losses: pure functions from logits and labels to one loss per example."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def _check_labels(logits: tf.Tensor, labels: tf.Tensor) -> None:
 
 
 def _targets(labels: tf.Tensor, classes: int, label_smoothing: float) -> tf.Tensor:
-    """Smoothed class probabilities, float32 [N, C]."""
+    """Converts labels to smoothed class probabilities, float32 [N, C]."""
     spread = label_smoothing / classes
     if labels.shape.rank == 1:
         return tf.one_hot(labels, classes, on_value=1 - label_smoothing + spread, off_value=spread, dtype=tf.float32)
@@ -40,11 +40,11 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, *, label_smoothing: floa
 
     with s the label smoothing and y the labels as one-hot rows or probabilities. The same as Keras'
     `CategoricalCrossentropy(from_logits=True)` and PyTorch's `CrossEntropyLoss`, before the mean over examples. Class
-    numbers without smoothing never become one-hot rows.
+    numbers without smoothing are not expanded to one-hot rows.
 
     Args:
         logits: [N, C], any float dtype; computed in float32.
-        labels: integer [N], 0 … C - 1 (class numbers outside are the data source's to refuse); or rows [N, C] of any
+        labels: integer [N], 0 … C - 1 (the data source refuses class numbers outside); or rows [N, C] of any
             number dtype that sum to 1.
         label_smoothing: s, 0 <= s < 1.
 
@@ -77,7 +77,7 @@ def mean_squared_error(logits: tf.Tensor, labels: tf.Tensor, *, label_smoothing:
 
     Args:
         logits: [N, C], any float dtype; computed in float32.
-        labels: integer [N], 0 … C - 1 (class numbers outside are the data source's to refuse); or rows [N, C] of any
+        labels: integer [N], 0 … C - 1 (the data source refuses class numbers outside); or rows [N, C] of any
             number dtype that sum to 1.
         label_smoothing: s, 0 <= s < 1.
 

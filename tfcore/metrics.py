@@ -1,4 +1,4 @@
-"""Scores of an evaluation: sums in TensorFlow while it runs, one division in NumPy at its end."""
+"""Scores of an evaluation: sums over batches in TensorFlow, divided once at the end in NumPy."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,11 +11,11 @@ from tfcore.errors import ConfigError, DataError
 
 
 def batch_confusion(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, classes: int) -> tf.Tensor:
-    """Counts of (true class, predicted class) in one padded batch.
+    """Counts the pairs (true class, predicted class) in one padded batch.
 
         predicted = argmax_c logits_c, the lowest class where several share the maximum
 
-    Logits that are not numbers do not fail: their example is counted under some class.
+    NaN logits raise no error: their example is counted under some class.
 
     Args:
         logits: [N, C], any float dtype.
@@ -33,12 +33,12 @@ def batch_confusion(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, cl
 
 
 def batch_top_k_hits(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, k: int) -> tf.Tensor:
-    """The number of examples in one padded batch whose label is among the k largest logits.
+    """Counts the examples in one padded batch whose label is among the k largest logits.
 
     Equal logits rank by class, the lower one first, as in `argmax` and `tf.math.top_k`: top-1 is the accuracy, and a
     model whose logits are all equal scores k / C. `tf.math.in_top_k` counts every tie as a hit, so that model would
-    score 1; in bfloat16, ties are common. A logit that is not a number ranks before all numbers, and a label whose own
-    logit is not a number is no hit.
+    score 1; in bfloat16, ties are common. A NaN logit ranks before all numbers, and a label
+    whose own logit is NaN is no hit.
 
     Args:
         logits: [N, C], any float dtype.
@@ -58,19 +58,19 @@ def batch_top_k_hits(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, k
 
 
 def _ratio(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
-    """Quotients in float64, 0 where the denominator is 0."""
+    """Divides in float64; 0 where the denominator is 0."""
     return np.divide(numerators, denominators, out=np.zeros(len(numerators)), where=denominators > 0)
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The result of one evaluation, as plain Python and NumPy.
+    """The result of one evaluation, in Python and NumPy types.
 
     Args:
-        examples: how many examples were scored.
+        examples: number of scored examples.
         loss: their mean loss, without penalties.
-        accuracy: the part of them whose label has the largest logit.
-        top_k: the part of them whose label is among the `k` largest logits.
+        accuracy: fraction of them whose label has the largest logit.
+        top_k: fraction of them whose label is among the `k` largest logits.
         k: the k of `top_k`.
         confusion: [C, C], int64, counts by true class (row) and predicted class (column).
     """
@@ -106,21 +106,21 @@ class Scores:
 
     @property
     def precision(self) -> np.ndarray:
-        """[C], float64: the part of the examples predicted as each class that is right; 0 where none was predicted."""
+        """[C], float64: fraction of each class's predictions that are correct; 0 for a class without predictions."""
         return _ratio(self.confusion.diagonal(), self.confusion.sum(axis=0))
 
     @property
     def recall(self) -> np.ndarray:
-        """[C], float64: the part of the examples of each class that was found; 0 where there are none."""
+        """[C], float64: fraction of each class's examples that are predicted as it; 0 for a class without examples."""
         return _ratio(self.confusion.diagonal(), self.confusion.sum(axis=1))
 
 
 class EvaluationSums(tf.Module):
-    """Sums and counts over the batches of one evaluation, in variables, so that a compiled loop can add to them.
+    """Sums and counts over the batches of one evaluation, in variables that a compiled loop updates.
 
     Args:
         classes: C, at least 1.
-        k: the k of the top-k score, 1 … C; None stands for min(5, C).
+        k: the k of the top-k score, 1 … C; None for min(5, C).
 
     Raises:
         ConfigError: an argument is out of range.
@@ -148,19 +148,19 @@ class EvaluationSums(tf.Module):
             labels: integer [N], 0 … C - 1, also where padded.
             weights: [N], bool or number: 0 for padding, anything else counts the example once.
         """
-        # Selected, not multiplied: 0 · NaN would let a padded row spoil the sum.
+        # Selected, not multiplied: 0 · NaN is NaN, and a padded row may have a NaN loss.
         counted = tf.where(tf.cast(weights, tf.bool), tf.cast(losses, tf.float64), 0)
         self.loss_sum.assign_add(tf.reduce_sum(counted))
         self.top_k_hits.assign_add(batch_top_k_hits(logits, labels, weights, self.k))
         self.confusion.assign_add(batch_confusion(logits, labels, weights, self.classes))
 
     def reset(self) -> None:
-        """Back to no examples."""
+        """Sets all sums and counts to zero."""
         for variable in (self.loss_sum, self.top_k_hits, self.confusion):
             variable.assign(tf.zeros_like(variable))
 
     def scores(self) -> Scores:
-        """The scores of everything added since the last reset.
+        """Computes the scores of all batches added since the last reset.
 
         Raises:
             DataError: nothing was added.

@@ -1,4 +1,4 @@
-"""Variables, layers and outputs of a `tf.Module` by path, independent of the order of its attributes."""
+"""The variables and layers of a `tf.Module` by attribute path, which does not depend on attribute order."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +12,10 @@ from tfcore.seeds import Key
 
 
 def named_variables(module: tf.Module) -> dict[str, tf.Variable]:
-    """Every variable of `module` by its attribute path, such as `hidden_1.weights`.
+    """Collects every variable of `module` by its attribute path, such as `hidden_1.weights`.
 
     A variable reached by two paths is listed once, under the first. `tf.Module` finds variables by reflection at every
-    access: call this once a run, not once a step.
+    access: call this once per run, not once per step.
     """
     found: dict[str, tf.Variable] = {}
     seen: set[int] = set()
@@ -27,12 +27,12 @@ def named_variables(module: tf.Module) -> dict[str, tf.Variable]:
 
 
 def named_parameters(module: tf.Module) -> dict[str, tf.Variable]:
-    """The trainable variables of `module` by path: what an optimizer is constructed with."""
+    """Collects the trainable variables of `module` by path, the parameters of an optimizer."""
     return {path: variable for path, variable in named_variables(module).items() if variable.trainable}
 
 
 def max_norms(module: tf.Module) -> dict[str, float]:
-    """The limits that layers declare for their `weights`, by path."""
+    """Collects the max-norms that layers declare for their `weights`, by path."""
     declared = {
         id(layer.weights): limit
         for layer in (module, *module.submodules)
@@ -47,7 +47,7 @@ def _is_variable(item: Any) -> bool:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A line of the model table. `output_shape` has None for the batch; of several outputs it is that of the first."""
+    """A row of the model table. `output_shape` has None for the batch; of several outputs it is the first one's."""
 
     path: str
     kind: str
@@ -57,12 +57,12 @@ class LayerRow:
 
     @property
     def parameters(self) -> int:
-        """All numbers that the layer learns or keeps."""
+        """The number of trainable and non-trainable values of the layer."""
         return self.trainable + self.non_trainable
 
 
 class BrokenModelError(ConfigError):
-    """A model that does not run on a batch; `rows` are of the layers before the one that broke."""
+    """A model that fails on a batch; `rows` are those of the layers before the one that failed."""
 
     def __init__(self, message: str, rows: list[LayerRow]) -> None:
         super().__init__(message)
@@ -72,15 +72,15 @@ class BrokenModelError(ConfigError):
 def layer_table(
     model: tf.Module, image_shape: tuple[int, int, int], *, classes: int | None = None, training: bool = False
 ) -> list[LayerRow]:
-    """A row for each layer in the order of its first call: modules that hold no others, or variables of their own.
+    """Lists the layers in the order of their first calls: modules without submodules, or with variables of their own.
 
-    Found by running the model on a symbolic batch, so it works for every model, however it is written.
+    Traces the model on a symbolic batch, so it works for every model that TensorFlow can trace.
 
     Args:
         model: is called with `training`, and in training with `key`.
         image_shape: (H, W, C) of the pictures.
-        classes: how many logits there must be; None for any number.
-        training: whether the model is to behave as in training.
+        classes: the required number of logits; None for any number.
+        training: whether to call the model as in training.
 
     Raises:
         BrokenModelError: the model or a layer in it raises an error, or its logits have another shape.
@@ -113,15 +113,15 @@ def _rows(calls: Calls) -> list[LayerRow]:
 
 
 def graph(model: tf.Module, image_shape: tuple[int, int, int]) -> Any:
-    """The model's graph, as a GraphDef for a batch of any size: each module is a scope, inside that which calls it.
+    """Traces the model to a GraphDef for any batch size, with a name scope per module, nested by calls.
 
-    Constants of any size are left without their numbers, which would only be copied: no graph shows them.
+    The values of constants are removed: they take memory and no graph shows them.
     """
     with recorded_calls(_named_modules(model)):
         images = tf.TensorSpec([None, *image_shape], tf.uint8, name="images")
         traced = tf.function(lambda images: model(images, training=False), autograph=False)
         definition = traced.get_concrete_function(images).graph.as_graph_def()
-    nodes = [node for node in definition.node if node.name not in ("Identity", "NoOp")]  # what tf.function ends with
+    nodes = [node for node in definition.node if node.name not in ("Identity", "NoOp")]  # added by tf.function
     del definition.node[:]
     definition.node.extend(nodes)
     for body in (definition.node, *(function.node_def for function in definition.library.function)):
@@ -132,7 +132,7 @@ def graph(model: tf.Module, image_shape: tuple[int, int, int]) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """The shape of a tensor, such as (N, 32, 32, 3), or what else it is."""
+    """Formats the shape of a tensor, such as (N, 32, 32, 3), or the type of another value."""
     shape = getattr(value, "shape", None)
     if not isinstance(shape, tf.TensorShape) or shape.rank is None:
         return str(value if value is None else type(value).__name__)
@@ -187,7 +187,7 @@ def _named_modules(model: tf.Module) -> dict[int, tuple[tf.Module, str]]:
 
 
 def _first_tensor(output: Any) -> tf.Tensor | None:
-    """The tensor that a module gives, or the first of several; None where there is none."""
+    """The first tensor in a module's output; None where there is none."""
     return next((part for part in tf.nest.flatten(output) if isinstance(part, tf.Tensor)), None)
 
 

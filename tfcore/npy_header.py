@@ -1,4 +1,4 @@
-"""The header of an array in NumPy's .npy format, which nobody vouches for."""
+"""Parses untrusted headers of NumPy's .npy format."""
 
 import io
 import math
@@ -7,15 +7,15 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-_MOST_BYTES = 10_000  # NumPy's own limit, which it looks at when it has read the header: up to 4 GB
-_VERSIONS = {  # how many bytes tell the length, and what reads a header with its length
+_MOST_BYTES = 10_000  # NumPy's limit; NumPy itself checks it only after reading a header of up to 4 GB
+_VERSIONS = {  # number of bytes of the length field, and the reader of the header
     b"\1\0": (2, np.lib.format.read_array_header_1_0),
     b"\2\0": (4, np.lib.format.read_array_header_2_0),
 }
 
 
 class Header(NamedTuple):
-    """The shape, dtype and order that a header claims for its array."""
+    """The contents of a header."""
 
     shape: tuple[int, ...]
     fortran_order: bool
@@ -23,17 +23,17 @@ class Header(NamedTuple):
 
     @property
     def array_bytes(self) -> int:
-        """How many bytes should follow."""
+        """The number of bytes that should follow the header."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 def read_header(stream: IO[bytes]) -> Header:
-    """The header at the start of a stream, which is then at the first byte of the array.
+    """Reads the header at the start of a stream, leaving the stream at the first byte of the array.
 
-    Nothing but the header is in memory then: compare `array_bytes` with what there is.
+    Only the header is read: compare `array_bytes` with the size of the file before reading the array.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the stream has no valid header.
     """
     start = stream.read(np.lib.format.MAGIC_LEN)
     if start[:-2] != np.lib.format.MAGIC_PREFIX or start[-2:] not in _VERSIONS:
@@ -45,9 +45,9 @@ def read_header(stream: IO[bytes]) -> Header:
         raise ValueError(f"its header claims {length} bytes, and may have {_MOST_BYTES}")
     text = stream.read(length)
     try:
-        with warnings.catch_warnings(action="ignore"):  # about escapes in the literal, and about files of Python 2
+        with warnings.catch_warnings(action="ignore"):  # about escapes in the literal and files of Python 2
             header = Header(*parse(io.BytesIO(packed + text)))
-    except Exception as error:  # NumPy takes it for a literal of Python's, and lets out whatever that ends with
+    except Exception as error:  # NumPy evaluates the header as a Python literal and raises whatever that raises
         raise ValueError(f"it has no header of an array ({type(error).__name__})") from error
     if min(header.shape, default=0) < 0:
         raise ValueError(f"its header claims the shape {list(header.shape)}")

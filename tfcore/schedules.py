@@ -1,7 +1,7 @@
-"""Learning rates as functions of the step: small frozen values that an optimizer calls once an update.
+"""Learning rates as functions of the step: frozen dataclasses that an optimizer calls once per update.
 
-`step` is everywhere the number of updates completed before this one: 0 for the first. Ratios of steps are taken in
-float64, because float32 cannot tell neighbouring steps apart past 2^24 and is coarse long before.
+`step` is always the number of updates completed before this one, 0 for the first. Ratios of steps are computed in
+float64: float32 cannot represent every step past 2^24 and is coarse well before.
 """
 
 import math
@@ -18,11 +18,11 @@ class Schedule(Protocol):
     """A learning rate as a function of the step."""
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The rate, a float32 scalar, of the update that follows `step` (int64 scalar) completed ones."""
+        """Computes the rate, a float32 scalar, of the update after `step` (int64 scalar) completed ones."""
 
 
 def _progress(step: tf.Tensor, steps: int) -> tf.Tensor:
-    """How much of `steps` is over, float64 in [0, 1]."""
+    """The completed fraction of `steps`, float64 in [0, 1]."""
     return tf.cast(tf.minimum(tf.convert_to_tensor(step, tf.int64), steps), tf.float64) / steps
 
 
@@ -45,7 +45,7 @@ class Constant:
         checks.positive("learning_rate", self.learning_rate)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:  # noqa: ARG002 - every schedule takes the step
-        """A constant: nothing is computed in the graph."""
+        """Returns a constant; nothing is computed in the graph."""
         return tf.constant(self.learning_rate, tf.float32)
 
 
@@ -60,7 +60,7 @@ class StepWise:
 
     Args:
         learning_rate: above 0.
-        boundaries: steps at which the rate changes, at least 1, each above the one before.
+        boundaries: steps at which the rate changes, at least 1, strictly ascending.
         factor: above 0; usually 0.1.
 
     Raises:
@@ -80,7 +80,7 @@ class StepWise:
             raise ConfigError(f"`boundaries` must ascend. Received {self.boundaries!r}.")
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """One look-up in a table of the rates, which were multiplied out in float64."""
+        """Looks the rate up in a table computed in float64."""
         rates = tf.constant([self.learning_rate * self.factor**n for n in range(len(self.boundaries) + 1)], tf.float32)
         passed = tf.convert_to_tensor(step, tf.int64) >= tf.constant(self.boundaries, tf.int64)
         return tf.gather(rates, tf.math.count_nonzero(passed))
@@ -113,19 +113,19 @@ class Exponential:
         checks.positive("factor", self.factor)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The formula in float64, rounded once."""
+        """Evaluates the formula in float64 and rounds once."""
         periods = tf.cast(step, tf.float64) / self.decay_steps
         return tf.cast(self.learning_rate * tf.pow(tf.constant(self.factor, tf.float64), periods), tf.float32)
 
 
 @dataclass(frozen=True)
 class Polynomial:
-    """A rate that falls to its end along a power of the remaining steps.
+    """A rate that falls to its end value as a power of the remaining steps.
 
         rate(t) = end + (learning_rate - end) · (1 - min(t, decay_steps) / decay_steps)^power
 
     Keras' `PolynomialDecay` with `cycle=False`, and PyTorch's `PolynomialLR` where the end is 0. Past `decay_steps` the
-    rate stays at its end.
+    rate stays at its end value.
 
     Args:
         learning_rate: above 0.
@@ -149,19 +149,19 @@ class Polynomial:
         checks.not_negative("end_learning_rate", self.end_learning_rate)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The formula in float64, rounded once."""
+        """Evaluates the formula in float64 and rounds once."""
         left = tf.pow(1 - _progress(step, self.decay_steps), self.power)
         return tf.cast(self.end_learning_rate + (self.learning_rate - self.end_learning_rate) * left, tf.float32)
 
 
 @dataclass(frozen=True)
 class Cosine:
-    """A rate that falls to its end along half a cosine.
+    """A rate that falls to its end value along half a cosine.
 
         rate(t) = end + (learning_rate - end) · (1 + cos(pi · min(t, decay_steps) / decay_steps)) / 2
 
-    No restarts. Keras' `CosineDecay` gives the end as a fraction `alpha` of the rate; PyTorch's `CosineAnnealingLR`
-    rises again past its last step, where this one stays at its end.
+    No restarts. Keras' `CosineDecay` takes the end value as a fraction `alpha` of the rate; PyTorch's
+    `CosineAnnealingLR` rises again past its last step, where this one stays at its end value.
 
     Args:
         learning_rate: above 0.
@@ -184,25 +184,25 @@ class Cosine:
         checks.not_negative("end_learning_rate", self.end_learning_rate)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The formula in float64, rounded once."""
+        """Evaluates the formula in float64 and rounds once."""
         left = (1 + tf.cos(math.pi * _progress(step, self.decay_steps))) / 2
         return tf.cast(self.end_learning_rate + (self.learning_rate - self.end_learning_rate) * left, tf.float32)
 
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Another schedule, scaled by a factor that rises in a straight line over the first updates.
+    """Scales another schedule by a factor that rises linearly over the first updates.
 
         rate(t) = schedule(t) · min(1, (t + 1) / warmup_steps)
 
     The first update has schedule(0) / warmup_steps, never zero. Update number warmup_steps (t = warmup_steps - 1) is
-    the first that has the whole rate of the inner schedule, so nothing jumps where they join. The inner schedule counts
-    from step 0 of the run: warming up does not postpone it, and a run of N steps takes `decay_steps` = N with or
-    without it. Over a `Constant` the rate itself is a straight line.
+    the first with the full rate of the inner schedule, so the rate is continuous there. The inner schedule counts from
+    step 0 of the run: the warm-up does not delay it, and a run of N steps uses `decay_steps` = N with or without a
+    warm-up. Over a `Constant` the rate rises linearly.
 
     Args:
-        schedule: the schedule to be scaled.
-        warmup_steps: updates until the whole rate, at least 1 (which changes nothing).
+        schedule: the schedule to scale.
+        warmup_steps: updates until the full rate, at least 1 (which has no effect).
 
     Raises:
         ConfigError: `warmup_steps` is out of range.
@@ -217,6 +217,6 @@ class WarmUp:
         checks.positive_integer("warmup_steps", self.warmup_steps)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The inner rate times the factor, which is rounded to float32 once."""
+        """Multiplies the inner rate by the factor, which is rounded to float32 once."""
         factor = _progress(tf.convert_to_tensor(step, tf.int64) + 1, self.warmup_steps)
         return self.schedule(step) * tf.cast(factor, tf.float32)

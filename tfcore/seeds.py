@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 
 def words(seed: int, *purpose: str | int, count: int = 2) -> tuple[int, ...]:
-    """`count` signed 32-bit words that depend on the seed and on every part of the purpose.
+    """Hashes the seed and all parts of the purpose to `count` signed 32-bit words.
 
     The parts are hashed (BLAKE2b) with their type and length, so ("a", "bc") and ("ab", "c") differ. The words suit
     `tf.random.stateless_*` (two of them) and `numpy.random.default_rng`.
@@ -19,13 +19,13 @@ def words(seed: int, *purpose: str | int, count: int = 2) -> tuple[int, ...]:
 
 
 def integer(seed: int, *purpose: str | int) -> int:
-    """One unsigned 64-bit integer, for `numpy.random.default_rng`."""
+    """Hashes the seed and the purpose to one unsigned 64-bit integer, for `numpy.random.default_rng`."""
     low, high = words(seed, *purpose, count=2)
     return (high % 2**32) << 32 | low % 2**32
 
 
 class Key(NamedTuple):
-    """The key of a random layer's draw: `(run seed, step, global position of the batch's first example)`.
+    """The inputs of a random layer's draw: `(run seed, step, global position of the batch's first example)`.
 
     A layer folds in its own path, so two equal layers draw differently; drawing for global positions makes the draw
     independent of how a batch is divided.

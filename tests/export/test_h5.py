@@ -73,7 +73,7 @@ def test_what_is_not_plain_is_refused(tmp_path: Path, make: Callable[[h5py.File]
     with h5py.File(tmp_path / "m.h5", "w") as file:
         make(file)
     with pytest.raises(
-        DataError, match=r"'a' (is not plain, uncompressed numbers|has not the size that its shape claims)"
+        DataError, match=r"'a' (is not contiguous, uncompressed numbers|does not have the size that its shape claims)"
     ):
         h5.read(tmp_path / "m.h5")
 

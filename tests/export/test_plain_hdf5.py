@@ -65,7 +65,7 @@ def test_a_header_that_goes_on_in_itself_takes_no_memory() -> None:
     ("data", "message"),
     [
         (SMALL[:50], "claim more bytes than it has"),
-        (b"x" + SMALL[1:], "does not start like one"),
+        (b"x" + SMALL[1:], "has no HDF5 signature"),
         (made(lambda file: file.create_dataset("a", data=1), libver="latest"), "not of version 0"),
         (replaced(SMALL, 64, 2**64 - 1), "lies beyond its end"),
         (replaced(SMALL, 64, TREE), "no header of version 1"),
@@ -76,7 +76,7 @@ def test_a_header_that_goes_on_in_itself_takes_no_memory() -> None:
         (replaced(SMALL, ENTRIES + 8, 2**32), "is too short|not found|subsection"),
         (SMALL.replace(b"name\0", b"n\xffme\0"), "can't decode"),
         (replaced(SMALL, ENTRIES + 24, 2), "is a link"),
-        (made(lambda file: file.create_group("/".join(["a" * 900] * 5))), "is no path of a variable"),
+        (made(lambda file: file.create_group("/".join(["a" * 900] * 5))), "is not a variable path"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

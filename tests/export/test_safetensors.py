@@ -60,7 +60,7 @@ def test_a_file_made_by_hand_is_read(tmp_path: Path) -> None:
         "negative",
         "backwards",
         "left over",
-        "no type of NumPy",
+        "not a NumPy type",
         "many axes",
         "metadata of numbers",
     ],

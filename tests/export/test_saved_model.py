@@ -175,5 +175,5 @@ def test_a_foreign_saved_model_is_refused(tmp_path: pathlib.Path) -> None:
     tf.saved_model.save(tf.Module(), str(tmp_path))
     assert saved_model.is_saved_model(tmp_path)
     for read in (saved_model.read, saved_model.read_weights):
-        with pytest.raises(DataError, match="is no SavedModel of tfcore"):
+        with pytest.raises(DataError, match="is not a SavedModel of tfcore"):
             read(tmp_path)

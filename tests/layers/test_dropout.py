@@ -274,7 +274,7 @@ def test_training_without_a_key_is_refused() -> None:
 
 def test_an_unknown_size_is_refused() -> None:
     traced = tf.function(dropped, autograph=False)
-    with pytest.raises(ShapeError, match=r"takes x of known sizes but for N. Received \(None, None\)"):
+    with pytest.raises(ShapeError, match=r"takes x whose dimensions are known except N. Received \(None, None\)"):
         traced.get_concrete_function(tf.TensorSpec([None, None]))
 
 

@@ -210,7 +210,7 @@ def test_layers_as_one_still_want_a_key_and_known_sizes() -> None:
     with pytest.raises(ConfigError, match="Layer 'dropout_1' draws at random: call the model with `key`"):
         without.get_concrete_function(X)
     unknown = tf.function(lambda x: model(x, training=True, key=KEY), autograph=False)
-    with pytest.raises(ShapeError, match=r"Layer 'dropout_1' takes x of known sizes but for N"):
+    with pytest.raises(ShapeError, match=r"Layer 'dropout_1' takes x whose dimensions are known except N"):
         unknown.get_concrete_function(tf.TensorSpec([None, None]))
 
 

@@ -1,1 +1,1 @@
-"""Trained models in files: one module a format, and the model that is read back."""
+"""Trained models in files, one module per format, and the loaded model."""

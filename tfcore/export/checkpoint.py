@@ -1,4 +1,4 @@
-"""Weights out of a run's checkpoint, without the program that wrote it."""
+"""Reads weights from a run's checkpoint without building the model."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ _MODEL, _AVERAGE = "model.", "optimizer.average."
 
 
 def read(folder: Path, step: int, *, average: bool = False) -> Weights:
-    """The model's variables by path.
+    """Reads the model's variables by path.
 
     Args:
         folder: the run's checkpoints.
-        step: of the checkpoint.
-        average: take the moving averages, where a variable has one.
+        step: the checkpoint's step.
+        average: read the moving average of each variable that has one.
 
     Raises:
         RunError: there is no such checkpoint, it is damaged, or it holds no averages.

@@ -1,6 +1,6 @@
-"""Weights as an .npz file, which `numpy.load` reads: one array a variable, and one of metadata.
+"""Weights as an .npz file, which `numpy.load` reads: one array per variable, and one of metadata.
 
-That one is called `__metadata__`: `json.loads(numpy.load(path)["__metadata__"].tobytes())`.
+The metadata are the array `__metadata__`: `json.loads(numpy.load(path)["__metadata__"].tobytes())`.
 """
 
 import zipfile
@@ -19,9 +19,9 @@ from tfcore.npy_header import read_header
 
 
 def write(path: Path, weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
-    """Writes the file whole or not at all. The same weights give the same bytes.
+    """Writes the file completely or not at all. The same weights give the same bytes.
 
-    `numpy.savez` would do, but that it takes the names as keywords: no variable could be called `file`.
+    `numpy.savez` takes the names as keywords, so that no variable could be called `file`.
 
     Raises:
         RunError: something is at `path` already, or it cannot be written.
@@ -34,28 +34,28 @@ def write(path: Path, weights: Mapping[str, NDArray[Any]], metadata: Mapping[str
 
 
 def read(path: Path) -> tuple[Weights, Metadata]:
-    """The weights and the metadata of a file of `write` or `numpy.savez`; the zip's checksums are compared.
+    """Reads the weights and the metadata of a file of `write` or `numpy.savez`; verifies the zip's checksums.
 
     Raises:
-        DataError: it is missing or damaged, compressed, holds anything but numbers, or claims more than it has.
+        DataError: it is missing, damaged or compressed, holds anything but numbers, or claims more bytes than it has.
     """
     with files.opened(path, "npz") as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-            raise DataError(f"{path} is compressed: what it unpacks to is not bounded. Save it with numpy.savez.")
+            raise DataError(f"{path} is compressed, so its uncompressed size is unbounded. Save it with numpy.savez.")
         if sum(member.file_size for member in members) > path.stat().st_size:
-            raise ValueError("its members claim more bytes than it has")
+            raise ValueError("its members claim more bytes than the file has")
         arrays = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
         return files.without_metadata(arrays)
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """One array, if its header claims as many bytes as there are; only then is memory taken for it."""
+    """Reads one array, after checking that its header claims as many bytes as the member has."""
     try:
         with archive.open(member) as stream:
             header = read_header(stream)
             if header.dtype.kind not in files.NUMBERS:
-                raise ValueError(f"it holds other than numbers, {header.dtype}")
+                raise ValueError(f"it holds no plain numbers but {header.dtype}")
             if stream.tell() + header.array_bytes != member.file_size:
                 raise ValueError("its header claims another size")
             data = bytearray(stream.read())

@@ -1,4 +1,4 @@
-"""A SavedModel: the model as a program of TensorFlow's own, for TF Serving and every process without tfcore."""
+"""Writes and reads SavedModels: TensorFlow programs, for TF Serving and processes without tfcore."""
 
 import os
 from collections.abc import Callable
@@ -17,17 +17,17 @@ from tfcore.modules import named_variables
 
 Model = Callable[..., tf.Tensor]  # model(images, training=False) -> logits [N, classes]
 _SIGNATURE = "serving_default"
-_ARCHITECTURE = Path("assets.extra", "architecture.json")  # the folder that SavedModel keeps for others' files
+_ARCHITECTURE = Path("assets.extra", "architecture.json")  # the folder that SavedModel reserves for additional files
 _PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
 def probabilities(model: Model, images: tf.Tensor) -> tf.Tensor:
-    """Softmax of the logits, in float32 whatever the model computes in: `[N, classes]`."""
+    """Computes the softmax of the logits in float32 for every compute type: `[N, classes]`."""
     return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
 
 
 def write(path: Path, module: Any, architecture: Architecture) -> None:
-    """Writes the folder whole or not at all.
+    """Writes the folder completely or not at all.
 
     Its signature `serving_default` takes
 
@@ -38,22 +38,22 @@ def write(path: Path, module: Any, architecture: Architecture) -> None:
         probabilities   float32 [N, classes]
         class_name      string [N], the name of the most probable class
 
-    so both have a row for each picture, as TF Serving's REST interface wants it. The architecture, with all class
-    names, lies beside the program in `assets.extra/architecture.json`.
+    so both have a row for each picture, as TF Serving's REST interface requires. The architecture, with all class
+    names, is stored in `assets.extra/architecture.json`.
 
     Args:
         path: the new folder.
         module: the model, with its weights.
-        architecture: what it is.
+        architecture: the model's architecture.
 
     Raises:
-        RunError: something is at `path` already, it cannot be written, or the model calls Python, which no other
-            process could follow.
+        RunError: `path` exists already, it cannot be written, or the model calls Python, which a SavedModel cannot
+            store.
     """
     served = tf.Module()
-    served.weights = named_variables(module)  # only these are saved, not the module: its own functions stay behind
+    served.weights = named_variables(module)  # only these are saved; saving the module would include its functions
     images = tf.TensorSpec([None, *architecture.image_shape], tf.uint8, name="images")
-    with ops.plain():  # what reads it need not have XLA
+    with ops.plain():  # readers need no XLA
         signature = tf.function(_signature(module, architecture)).get_concrete_function(images)
     _refuse_python(signature)
     with appearing(path) as scratch:
@@ -64,14 +64,14 @@ def write(path: Path, module: Any, architecture: Architecture) -> None:
 
 
 def is_saved_model(path: Path) -> bool:
-    """Whether a folder holds one."""
+    """Tells whether a folder holds a SavedModel."""
     return os.path.isfile(path / "saved_model.pb")
 
 
 def read(path: Path) -> tuple[Architecture, Model]:
-    """The architecture, and a function from uint8 images to probabilities.
+    """Reads the architecture, and a function from uint8 images to probabilities.
 
-    A SavedModel is a program: only load those that you trust. One of another maker than `write` is refused.
+    A SavedModel is a program: only load those that you trust. One that `write` did not write is refused.
 
     Raises:
         DataError: it is damaged, or not one of tfcore's.
@@ -85,7 +85,7 @@ def read(path: Path) -> tuple[Architecture, Model]:
 
 
 def read_weights(path: Path) -> Weights:
-    """The variables by path.
+    """Reads the variables by path.
 
     Raises:
         DataError: it is damaged, or not one of tfcore's.
@@ -95,7 +95,7 @@ def read_weights(path: Path) -> Weights:
 
 def _signature(module: Model, architecture: Architecture) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        # A loaded signature looks at the type only, and oneDNN's convolution ends the whole process over another rank.
+        # A loaded signature checks the dtype only, and oneDNN's convolution aborts the process for another rank.
         images = tf.ensure_shape(images, [None, *architecture.image_shape])
         rows = probabilities(module, images)
         names = tf.constant(architecture.class_names)
@@ -116,7 +116,7 @@ def _refuse_python(function: Any) -> None:
 
 
 def _loaded(path: Path) -> Any:
-    _architecture(path)  # before anything of the program is touched
+    _architecture(path)  # before any part of the program is loaded
     with files.intact(path, "SavedModel"):
         return tf.saved_model.load(str(path))
 
@@ -126,5 +126,5 @@ def _architecture(path: Path) -> Architecture:
     try:
         text = read_text(place)
     except (OSError, UnicodeDecodeError):
-        raise DataError(f"{path} is no SavedModel of tfcore: it has no readable {_ARCHITECTURE}.") from None
+        raise DataError(f"{path} is not a SavedModel of tfcore: it has no readable {_ARCHITECTURE}.") from None
     return Architecture.from_json(text, str(place))

@@ -1,4 +1,4 @@
-"""A trained model to use: pictures in, probabilities and names out."""
+"""A trained model for inference, from pictures to class probabilities and names."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,16 +15,15 @@ _BATCH_SIZE = 32
 
 
 class TrainedModel:
-    """A trained model, as `tfcore.load` returns it.
+    """A trained model, as returned by `tfcore.load`.
 
     Pictures are computed in batches of one size, the last one padded, so the result for a picture does not depend on
     the others of the call, and TensorFlow traces and compiles the model once for each dtype, at the first call.
 
     Args:
-        architecture: what the model is.
+        architecture: the model's architecture.
         compute: images `[N, H, W, C]` to float32 probabilities `[N, classes]`; is compiled.
-        module: the model itself, a `tf.Module`; None for a SavedModel, which is a program without one and takes uint8
-            only.
+        module: the model, a `tf.Module`; None for a SavedModel, which has none and takes uint8 only.
 
     Attributes:
         architecture, module: as given.
@@ -40,16 +39,16 @@ class TrainedModel:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """In the order of the probabilities."""
+        """The names of the classes, in the order of the probabilities."""
         return self.architecture.class_names
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(H, W, C) of the pictures that it takes."""
+        """(H, W, C) of the input pictures."""
         return self.architecture.image_shape
 
     def probabilities(self, images: ArrayLike) -> NDArray[np.float32]:
-        """How likely each class is.
+        """Computes the probability of each class.
 
         Args:
             images: uint8 `[N, H, W, C]`, N >= 1; or floating, on the same scale of 0 to 255.
@@ -65,7 +64,7 @@ class TrainedModel:
         return np.concatenate([self._batch(images[start : start + _BATCH_SIZE]) for start in starts])
 
     def predict(self, images: ArrayLike, top: int = 1) -> list[list[tuple[str, float]]]:
-        """For each picture the names and probabilities of its `top` most likely classes, the likeliest first.
+        """Finds the names and probabilities of each picture's `top` most probable classes, the most probable first.
 
         Raises:
             ConfigError: `top` is below 1.
@@ -83,7 +82,7 @@ class TrainedModel:
         return rows[: len(images)]
 
     def _checked(self, images: NDArray[Any]) -> NDArray[Any]:
-        """The images as uint8 or float32; raises ShapeError unless they can be meant."""
+        """Converts the images to uint8 or float32; raises ShapeError for another shape, dtype or scale."""
         if images.ndim != 4 or images.shape[1:] != self.image_shape or not len(images):
             shape = ", ".join(map(str, self.image_shape))
             raise ShapeError(

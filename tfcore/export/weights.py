@@ -1,4 +1,4 @@
-"""The formats for weights, by the ending of their files."""
+"""The formats for weights, by file extension."""
 
 from types import ModuleType
 

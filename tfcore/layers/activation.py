@@ -1,4 +1,4 @@
-"""Activations as layers, so that they have a row in the model table."""
+"""Activation functions as layers, each with a row in the model table."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 
 
 class Activation(tf.Module):
-    """An activation function; any floating dtype, which it keeps.
+    """Applies an activation function elementwise; the result has the floating dtype of the input.
 
         relu      y = max(x, 0)
         gelu      y = x · Φ(x), Φ the standard normal distribution function (Hendrycks & Gimpel 2016, arXiv 1606.08415)

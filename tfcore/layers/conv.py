@@ -1,4 +1,4 @@
-"""The convolutional layer."""
+"""The 2-D convolution layer."""
 
 import tensorflow as tf
 
@@ -12,12 +12,12 @@ PADDINGS = ("same", "valid")
 class Conv2D(tf.Module):
     """y[n, i, j, o] = sum over (a, b, c) of x[n, s·i + a - p, s·j + b - q, c] · W[a, b, c, o] + b[o]
 
-    with W `[size, size, in_channels, out_channels]`, stride s, and zeros outside of the picture. `valid` pads nothing
+    with W `[size, size, in_channels, out_channels]`, stride s, and zeros outside the picture. `valid` pads nothing
     (p = q = 0): H shrinks to ceil((H - size + 1) / s). `same` pads to ceil(H / s); an odd number of rows to pad puts
     the greater half below and to the right, as in TensorFlow and Keras, where PyTorch pads both sides alike. Like
     everywhere in deep learning this is a cross-correlation: the kernel is not flipped.
 
-    The variables are float32. The convolution is computed, and returned, in `dtype`.
+    The variables are float32; the convolution is computed and returned in `dtype`.
 
     Args:
         in_channels: length of the last axis of `x`, at least 1.
@@ -27,8 +27,8 @@ class Conv2D(tf.Module):
         seed: the run's seed.
         stride: pixels from one window to the next, both ways.
         padding: `same` or `valid`.
-        use_bias: whether b is there; where a norm follows it would have no effect.
-        initializer: of W, a name that `initializers.find` knows.
+        use_bias: whether the layer has a bias; before a BatchNorm a bias has no effect.
+        initializer: of W, a name accepted by `initializers.find`.
         dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:
@@ -72,7 +72,7 @@ class Conv2D(tf.Module):
         return y if self.biases is None else _with_biases(y, self.biases)
 
     def _check(self, shape: tf.TensorShape) -> None:
-        """Raises ShapeError unless pictures of this shape can be convolved."""
+        """Raises ShapeError unless the layer accepts inputs of this shape."""
         if shape.rank != 4 or shape[3] != self.in_channels:
             raise ShapeError(f"Layer '{self.name}' takes x of shape [N, H, W, {self.in_channels}]. Received {shape}.")
         least = min(side for side in (*shape[1:3], self.size) if side is not None)
@@ -84,12 +84,12 @@ class Conv2D(tf.Module):
 
 
 def _with_biases(y: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
-    """y + biases, in the type of y; the gradient of the biases is summed in float32.
+    """Adds the biases in the dtype of y; their gradient is summed in float32.
 
     In float32, `tf.nn.bias_add` fuses with the convolution, forward and (oneDNN) backward. In bfloat16 its gradient,
     `BiasAddGrad`, accumulates in bfloat16 wherever oneDNN does not fuse it: 131,072 numbers that sum to 13,120 gave 64.
     The gradient of a broadcast addition is `Sum`, which accumulates in float32 and rounds once, in as much time; oneDNN
-    fuses the addition with the convolution and a ReLU just as it does `BiasAdd`.
+    fuses the addition with the convolution and a ReLU as it fuses `BiasAdd`.
     """
     if y.dtype == biases.dtype:
         return tf.nn.bias_add(y, biases)

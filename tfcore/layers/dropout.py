@@ -1,4 +1,4 @@
-"""Dropout."""
+"""The dropout layer."""
 
 import tensorflow as tf
 
@@ -11,7 +11,7 @@ _WORDS_PER_BLOCK = 4
 
 
 class Dropout(tf.Module):
-    """Sets numbers to zero at random while training, and scales the others so that the mean stays.
+    """Sets random elements to zero in training and scales the others, which keeps the expected value.
 
         kept = round((1 - rate) · 2^32) / 2^32
         y = x · mask / kept, mask = 1 with probability kept, else 0        training
@@ -19,18 +19,18 @@ class Dropout(tf.Module):
 
     In bfloat16 the scale is rounded, by at most 2^-9 of it.
 
-    The mask of an example is a function of the run's seed, this layer's name and the example's place among all that the
-    run trains on, t·B + i for row i of step t. It is the same however a batch is divided, over micro-batches or
-    workers, and whenever the run is resumed; no generator keeps a state. Philox gives two words an example, and a hash
-    of them and of each number's place within the example decides over that number (`ops.dropout`).
+    The mask of an example is a function of the run's seed, this layer's name and the example's global position in
+    training, t·B + i for row i of step t. It does not depend on how a batch is divided over micro-batches or workers,
+    nor on where a run was resumed; there is no generator state. Philox gives two words per example; a hash of them and
+    of an element's index within the example decides whether the element is kept (`ops.dropout`).
 
     Args:
-        rate: share of the numbers that are dropped, 0 <= rate < 1.
-        name: the layer's path in its model; two layers draw differently.
+        rate: fraction of the elements that are dropped, 0 <= rate < 1.
+        name: the layer's path in its model; layers of different names draw different masks.
 
     Raises:
         ConfigError: the rate is out of range, or `training` without a key.
-        ShapeError: at the call, when a size other than N is unknown.
+        ShapeError: at the call, when a dimension other than N is unknown.
 
     Source: Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov 2014, JMLR 15 (scaled while training, not
         afterwards); Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
@@ -47,15 +47,15 @@ class Dropout(tf.Module):
         return ops.dropout(x, self.words(x, key), self.rate)
 
     def words(self, x: tf.Tensor, key: Key | None) -> tf.Tensor:
-        """The two random words of each example, uint32 `[N, 2]`."""
+        """Draws the two random words of each example, uint32 `[N, 2]`."""
         if key is None:
             raise ConfigError(f"Layer '{self.name}' draws at random: call the model with `key` when training.")
         if None in x.shape[1:]:
-            raise ShapeError(f"Layer '{self.name}' takes x of known sizes but for N. Received {x.shape}.")
+            raise ShapeError(f"Layer '{self.name}' takes x whose dimensions are known except N. Received {x.shape}.")
         words = tf.raw_ops.StatelessRandomUniformFullIntV2(
             shape=[tf.shape(x)[0], _WORDS_PER_BLOCK],
             key=[seeds.integer(key.seed, "dropout", self.name)],
-            counter=[tf.cast(key.position, tf.uint64), tf.zeros([], tf.uint64)],  # one block an example
+            counter=[tf.cast(key.position, tf.uint64), tf.zeros([], tf.uint64)],  # one block per example
             alg=_PHILOX,
             dtype=tf.uint32,
         )

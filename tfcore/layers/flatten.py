@@ -1,4 +1,4 @@
-"""Pictures to rows."""
+"""The flattening layer."""
 
 import math
 
@@ -9,7 +9,7 @@ from tfcore.seeds import Key
 
 
 class Flatten(tf.Module):
-    """`[N, ...]` to `[N, features]`, row by row (the last axis varies fastest)."""
+    """Reshapes `[N, ...]` to `[N, features]` in row-major order (the last axis varies fastest)."""
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key

@@ -10,16 +10,16 @@ from tfcore.seeds import Key
 class Linear(tf.Module):
     """y = x W + b, with W `[in_features, out_features]` and b `[out_features]` (zeros at the start).
 
-    The variables are float32. The product is computed, and returned, in `dtype`.
+    The variables are float32; the result is computed and returned in `dtype`.
 
     Args:
         in_features: length of the last axis of `x`, at least 1.
         out_features: length of the last axis of the result, at least 1.
         name: the layer's path in its model; the initial weights depend on it, so two layers draw differently.
         seed: the run's seed.
-        initializer: of W, a name that `initializers.find` knows.
-        max_norm: the longest that a column of W may become in training, above 0; None for any length. The layer only
-            declares it: the optimizer is what holds it (`optimizers.MaxNorm`).
+        initializer: of W, a name accepted by `initializers.find`.
+        max_norm: upper bound on the L2 norm of each column of W in training, above 0; None for no bound. The layer only
+            declares it; the optimizer applies it (`optimizers.MaxNorm`).
         dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:
@@ -56,7 +56,7 @@ class Linear(tf.Module):
         return self.of_scaled(x, 1)
 
     def of_scaled(self, x: tf.Tensor, factor: float) -> tf.Tensor:
-        """The layer's value for factor · x: it is the product that is multiplied, which is smaller than x."""
+        """Computes the layer for factor · x, multiplying the product x W, which is smaller than x."""
         x = tf.convert_to_tensor(x)
         if x.shape.rank != 2 or x.shape[1] != self.in_features:
             raise ShapeError(

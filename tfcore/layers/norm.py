@@ -1,4 +1,4 @@
-"""Batch normalisation."""
+"""The batch normalisation layer."""
 
 import tensorflow as tf
 
@@ -8,21 +8,21 @@ from tfcore.seeds import Key
 
 
 class BatchNorm(tf.Module):
-    """Scales every channel to zero mean and unit variance over the batch, then by what it learns.
+    """Normalises each channel to zero mean and unit variance over the batch, then applies a learned scale and offset.
 
         training     y = scale · (x - mean_B) / sqrt(variance_B + epsilon) + offset
                      moving_mean     ← momentum · moving_mean     + (1 - momentum) · mean_B
                      moving_variance ← momentum · moving_variance + (1 - momentum) · variance_B · m / (m - 1)
         otherwise    y = scale · (x - moving_mean) / sqrt(moving_variance + epsilon) + offset
 
-    mean_B and variance_B (biased, divided by m) are those of the m = N·H·W numbers of a channel, or m = N for rows.
+    mean_B and variance_B (biased, divided by m) are taken over the m = N·H·W elements of a channel, or m = N for rows.
 
-    Momentum is the part that stays, as in Keras; PyTorch's momentum is the part that is replaced, 1 - ours. The moving
-    variance is unbiased, as in the paper (algorithm 2, line 10), PyTorch and TensorFlow's fused op; Keras 3 keeps the
-    biased one. Micro-batches are normalised, and move the averages, one by one.
+    Momentum is the fraction of the moving average that is kept, as in Keras; PyTorch's momentum is 1 - this one. The
+    moving variance is unbiased, as in the paper (algorithm 2, line 10), PyTorch and TensorFlow's fused op; Keras 3 uses
+    the biased one. Each micro-batch is normalised by itself and updates the moving averages.
 
-    Statistics are computed in float32 whatever `dtype`, which is the type of the result. scale and offset are float32
-    parameters; moving_mean and moving_variance are not trained, and saved with the model.
+    Statistics are computed in float32 for every `dtype`; `dtype` is the type of the result. scale and offset are
+    float32 parameters; moving_mean and moving_variance are not trained, but saved with the model.
 
     Args:
         features: C, the length of the last axis of `x`, at least 1.
@@ -66,7 +66,7 @@ class BatchNorm(tf.Module):
                 f"Received {x.shape}."
             )
         x = tf.cast(x, self.dtype)
-        pictures = x if x.shape.rank == 4 else x[:, tf.newaxis, tf.newaxis, :]  # [N, H, W, C], as the op wants it
+        pictures = x if x.shape.rank == 4 else x[:, tf.newaxis, tf.newaxis, :]  # [N, H, W, C], as the op requires
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=pictures,
             scale=self.scale,
@@ -83,5 +83,5 @@ class BatchNorm(tf.Module):
 
 
 def _move(average: tf.Variable, value: tf.Tensor, part: float) -> None:
-    """Replaces a part of a moving average."""
+    """Updates a moving average: average ← (1 - part) · average + part · value."""
     average.assign_add((value - average) * part)

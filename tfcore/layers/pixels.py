@@ -1,4 +1,4 @@
-"""The first layer of every model: from bytes on the 0-255 scale to what the network computes with."""
+"""The first layer of every model: scales pictures from 0-255 to the network's input."""
 
 import numpy as np
 import tensorflow as tf
@@ -11,12 +11,12 @@ SCALINGS = ("unit", "raw", "centered", "standardized")
 
 
 class Pixels(tf.Module):
-    """Scales pictures: uint8, or a floating type on the same 0-255 scale (mixed or averaged pictures).
+    """Scales pictures of uint8, or of a floating type on the same 0-255 scale (mixed or averaged pictures).
 
         unit          y = x / 255
         raw           y = x
         centered      y = x - mean            mean: the average training picture, [H, W, C]
-        standardized  y = (x - mean) / std    mean, std: one number a channel, [C]
+        standardized  y = (x - mean) / std    mean, std: one number per channel, [C]
 
     The statistics are part of the model: saved with it and exported, but not counted as parameters.
 
@@ -24,10 +24,10 @@ class Pixels(tf.Module):
         scaling: one of the four names.
         mean: float32, for `centered` and `standardized` only.
         std: float32, above zero, for `standardized` only.
-        dtype: type of the result. Statistics are subtracted in float32, and rounded once.
+        dtype: type of the result. The scaling is computed in float32 and rounded once.
 
     Raises:
-        ConfigError: an unknown scaling, or statistics that it lacks or does not take.
+        ConfigError: an unknown scaling, missing statistics, or statistics that the scaling does not use.
     """
 
     counts_as_parameters = False
@@ -52,7 +52,7 @@ class Pixels(tf.Module):
 
     @property
     def factor(self) -> float | None:
-        """The factor of `unit` and `raw`; None for the scalings that do more."""
+        """The constant factor of `unit` and `raw`; None for the other scalings."""
         return {"unit": 1 / 255, "raw": 1.0}.get(self.scaling)
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
@@ -68,7 +68,7 @@ class Pixels(tf.Module):
 
 
 def _statistics_match(scaling: str, mean: np.ndarray | None, std: np.ndarray | None) -> None:
-    """Raises ConfigError unless exactly the statistics that `scaling` uses are there."""
+    """Raises ConfigError unless exactly the statistics that `scaling` uses were given."""
     wanted = {"mean": scaling in ("centered", "standardized"), "std": scaling == "standardized"}
     for name, value in {"mean": mean, "std": std}.items():
         if wanted[name] and value is None:

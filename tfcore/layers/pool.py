@@ -1,4 +1,4 @@
-"""Pooling: windows of a picture to one number each, channel by channel."""
+"""Pooling layers, which reduce windows of a picture to one number per channel."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ def _largest(x: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _mean(x: tf.Tensor, size: int) -> tf.Tensor:
-    """In float32 whatever the type of x: in bfloat16 a window of 32×32 adds up to half of its sum."""
+    """Averages in float32 for every dtype of x: accumulated in bfloat16, a 32×32 window is off by a factor of 2."""
     return tf.cast(tf.nn.avg_pool2d(tf.cast(x, tf.float32), size, size, "VALID"), x.dtype)
 
 
@@ -23,7 +23,7 @@ def _sum(x: tf.Tensor, size: int) -> tf.Tensor:
 
 
 class _Pool(tf.Module):
-    """Windows of `size`×`size` pixels side by side; rows and columns left over at the end are dropped."""
+    """Reduces non-overlapping windows of `size`×`size` pixels; rows and columns left over at the end are dropped."""
 
     def __init__(self, size: int, of_windows: Callable[[tf.Tensor, int], tf.Tensor]) -> None:
         checks.positive_integer("size", size)
@@ -42,9 +42,9 @@ class _Pool(tf.Module):
 
 
 class MaxPool(_Pool):
-    """y = the largest of each window: `[N, H, W, C]` to `[N, H // size, W // size, C]`.
+    """y = the maximum of each window: `[N, H, W, C]` to `[N, H // size, W // size, C]`.
 
-    The windows lie side by side; rows and columns left over at the end are dropped.
+    The windows do not overlap; rows and columns left over at the end are dropped.
 
     Args:
         size: height and width of the windows, in pixels, at least 1.
@@ -59,21 +59,21 @@ class MaxPool(_Pool):
 
 
 class AveragePool(_Pool):
-    """y = the mean of each window; else as `MaxPool`."""
+    """y = the mean of each window; otherwise like `MaxPool`."""
 
     def __init__(self, size: int = 2) -> None:
         super().__init__(size, _mean)
 
 
 class SumPool(_Pool):
-    """y = the sum of each window; else as `MaxPool`."""
+    """y = the sum of each window; otherwise like `MaxPool`."""
 
     def __init__(self, size: int = 2) -> None:
         super().__init__(size, _sum)
 
 
 class GlobalAveragePool(tf.Module):
-    """y = the mean over the whole picture, channel by channel: `[N, H, W, C]` to `[N, C]`.
+    """y = the mean of each channel over the whole picture: `[N, H, W, C]` to `[N, C]`.
 
     Raises:
         ShapeError: when `x` is not `[N, H, W, C]`.

@@ -1,4 +1,4 @@
-"""One layer after the other."""
+"""A chain of layers."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,14 +16,13 @@ Layer = Callable[..., tf.Tensor]
 
 
 class Sequential(tf.Module):
-    """Calls its layers in the order given. Each is an attribute under its name, so paths read `hidden_1.weights`.
+    """Calls its layers in the given order. Each is an attribute of its name, so paths read `hidden_1.weights`.
 
-    In training, a ReLU and a dropout after it are one pass over memory, and a max pool between them comes first: the
-    largest of numbers is positive where it was so after the ReLU. The result is the same, but for the rounding of a
-    product.
+    In training, a ReLU followed by a dropout is computed in one pass over memory. A max pool between them is moved
+    before both, since max(relu(x)) = relu(max(x)). The result is the same except for the rounding of a product.
 
     Raises:
-        ConfigError: a name that is taken by an attribute of `tf.Module`.
+        ConfigError: a layer has the name of an attribute of `tf.Module`.
     """
 
     def __init__(self, layers: Mapping[str, tf.Module], *, name: str | None = None) -> None:
@@ -42,7 +41,7 @@ class Sequential(tf.Module):
 
 
 def _fused(layers: list[Layer]) -> Iterator[Layer]:
-    """The layers, with each `ReLU, [max pool,] dropout` replaced by `[max pool,] ReLU and dropout in one pass`."""
+    """Replaces each `ReLU, [max pool,] dropout` by `[max pool,] ReLU and dropout in one pass`."""
     while layers:
         match layers:
             case [Activation(function="relu"), Dropout() as dropout, *layers] if dropout.rate:
@@ -56,7 +55,7 @@ def _fused(layers: list[Layer]) -> Iterator[Layer]:
 
 @dataclass(frozen=True)
 class _ReluDropout:
-    """A ReLU and the dropout after it, in training."""
+    """Computes a ReLU and the dropout after it in one pass, in training."""
 
     dropout: Dropout
 

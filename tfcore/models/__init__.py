@@ -1,4 +1,4 @@
-"""Models, one file each: pictures `[N, H, W, C]` in, logits `[N, classes]` out."""
+"""Models, one file each, from pictures `[N, H, W, C]` to logits `[N, classes]`."""
 
 from tfcore.models.cifar_cnn import CifarCnn
 from tfcore.models.mlp import Mlp

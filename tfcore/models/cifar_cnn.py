@@ -10,27 +10,27 @@ from tfcore.models.sizes import dropout_rates, some_filters
 
 
 class CifarCnn(Sequential):
-    """Blocks of convolution, activation, pool, dropout and batch normalisation, then the same of linear layers.
+    """Blocks of convolution, activation, pool, dropout and batch normalisation, then blocks of linear layers.
 
-        block i of n      3×3 `same` convolution → activation → [2×2 pool, but in the first and last] → dropout → norm
+        block i of n      3×3 `same` convolution → activation → [2×2 pool, not in the first and last] → dropout → norm
         flatten → dropout
         hidden layer j    linear, max-norm → activation → dropout → norm
         logits            linear
 
-    With its defaults on 32×32×3 pictures and 10 classes it has 2,264,458 parameters, 1,344 of them not trained.
+    For 32×32×3 pictures and 10 classes the defaults give 2,264,458 parameters, 1,344 of them not trained.
 
     Args:
         image_shape: (H, W, C).
         classes: number of classes.
         pixels: the scaling layer; its result must have the dtype of the model.
         seed: the run's seed.
-        filters: of each convolution, from the pixels up; at least one.
-        hidden: units of each hidden linear layer; may be none.
-        dropout: rates after the convolutions and after the linear layers; one number stands for both.
+        filters: number of filters of each convolution, first layer first; at least one convolution.
+        hidden: units of each hidden linear layer; may be empty.
+        dropout: rates after the convolutions and after the linear layers; one number sets both.
         activation: a name in `layers.activation.ACTIVATIONS`.
         pooling: max, average or sum.
-        max_norm: longest column of the hidden layers' weights.
-        initializer: of all weights, a name that `initializers.find` knows. Biases start at zero.
+        max_norm: upper bound on the L2 norm of each column of the hidden layers' weights.
+        initializer: of all weights, a name accepted by `initializers.find`. Biases start at zero.
         dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:

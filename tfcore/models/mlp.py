@@ -1,4 +1,4 @@
-"""The multi-layer perceptron."""
+"""The multilayer perceptron."""
 
 import math
 
@@ -16,13 +16,13 @@ class Mlp(Sequential):
         classes: number of classes.
         pixels: the scaling layer; its result must have the dtype of the model.
         seed: the run's seed.
-        hidden: units of each hidden layer, from the pixels up.
+        hidden: units of each hidden layer, first layer first.
         activation: a name in `layers.activation.ACTIVATIONS`.
-        initializer: of every weight matrix, a name that `initializers.find` knows.
+        initializer: of every weight matrix, a name accepted by `initializers.find`.
         dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:
-        ConfigError: a hidden layer of less than one unit, an unknown activation or initializer.
+        ConfigError: a hidden layer with fewer than one unit, an unknown activation or initializer.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A convolutional network for small grey pictures."""
+"""A convolutional network for small greyscale pictures."""
 
 import tensorflow as tf
 
@@ -10,7 +10,7 @@ from tfcore.models.sizes import dropout_rates, some_filters
 
 
 class MnistCnn(Sequential):
-    """Convolutions, one pool, linear layers, and dropout before each of the two kinds ends.
+    """Convolutions, one pool, linear layers, and dropout after the pool and before the logits.
 
         3×3 `valid` convolution → activation, for each of `filters`
         2×2 pool → dropout → flatten
@@ -22,12 +22,12 @@ class MnistCnn(Sequential):
         classes: number of classes.
         pixels: the scaling layer; its result must have the dtype of the model.
         seed: the run's seed.
-        filters: of each convolution, from the pixels up; at least one.
-        hidden: units of each hidden linear layer; may be none.
-        dropout: rates after the pool and before the logits; one number stands for both.
+        filters: number of filters of each convolution, first layer first; at least one convolution.
+        hidden: units of each hidden linear layer; may be empty.
+        dropout: rates after the pool and before the logits; one number sets both.
         activation: a name in `layers.activation.ACTIVATIONS`.
         pooling: max, average or sum.
-        initializer: of all weights, a name that `initializers.find` knows. Biases start at zero.
+        initializer: of all weights, a name accepted by `initializers.find`. Biases start at zero.
         dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:

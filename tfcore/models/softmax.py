@@ -10,15 +10,15 @@ from tfcore.seeds import Key
 
 
 class Softmax(tf.Module):
-    """logits = flatten(pixels(x)) W + b, the multinomial logistic regression.
+    """logits = flatten(pixels(x)) W + b, multinomial logistic regression.
 
     Args:
         image_shape: (H, W, C).
         classes: number of classes.
         pixels: the scaling layer; its result must have the dtype of the model.
         seed: the run's seed.
-        initializer: `zeros` (the loss is convex: any start leads to the same weights) or another name
-            that `initializers.find` knows.
+        initializer: `zeros` (the loss is convex, so every initial value leads to the same optimum) or another name
+            accepted by `initializers.find`.
         dtype: compute type, tf.float32 or tf.bfloat16.
     """
 
@@ -39,9 +39,9 @@ class Softmax(tf.Module):
         self.logits = Linear(features, classes, name="logits", seed=seed, initializer=initializer, dtype=dtype)
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
-        """Logits `[N, classes]` in the compute type, of pictures `[N, H, W, C]`."""
+        """Computes logits `[N, classes]` in the compute type from pictures `[N, H, W, C]`."""
         if training and ops.enabled() and self.pixels.factor is not None:
-            # One pass over the pictures less: the logits are a hundredth of their size.
+            # Scaling the logits, a hundredth of the size of the pictures, saves one pass over the pictures.
             return self.logits.of_scaled(self.flatten(x, training=training), self.pixels.factor)
         x = self.pixels(x, training=training, key=key)
         x = self.flatten(x, training=training, key=key)

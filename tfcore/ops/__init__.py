@@ -1,4 +1,4 @@
-"""Fast paths: the same functions as plain TensorFlow's, in less time."""
+"""Faster implementations of TensorFlow functions, with the plain ones as references."""
 
 from tfcore.ops.activations import gelu, silu
 from tfcore.ops.dropout import dropout, relu_dropout

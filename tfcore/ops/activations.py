@@ -1,4 +1,4 @@
-"""GELU and SiLU in one pass forward and one backward."""
+"""GELU and SiLU, each as one kernel forward and one backward."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Function = Callable[[tf.Tensor], tf.Tensor]
 
 
 def _one_pass(function: Function, derivative: Function) -> Function:
-    """`function` with its gradient, each fused and computed in float32; the gradient starts again from x."""
+    """`function` and its gradient as one float32 kernel each; the gradient is recomputed from x."""
 
     @fused
     def forward(x: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Dropout with a mask that is worked out from the place of each number, and again in the backward pass."""
+"""Dropout with a mask hashed from each element's index, and recomputed in the backward pass."""
 
 import math
 from typing import Any
@@ -7,18 +7,18 @@ import tensorflow as tf
 
 from tfcore.ops.fused import fused, with_gradient
 
-LEVELS = 2**32  # of a random number
+LEVELS = 2**32  # number of values of a random word
 
 
 def kept_levels(rate: float) -> int:
-    """How many of `LEVELS` keep what they decide over: at least one, and all of them where the rate rounds to 0."""
+    """The number of hash values that keep an element: at least 1, and all `LEVELS` where the rate rounds to 0."""
     return max(1, round((1 - rate) * LEVELS))
 
 
 def dropout(x: tf.Tensor, words: tf.Tensor, rate: float) -> tf.Tensor:
-    """y = x · LEVELS / kept_levels where hash(place) < kept_levels, else 0.
+    """y = x · LEVELS / kept_levels where hash(index) < kept_levels, else 0.
 
-    The hash of a number's place e within its example, from two random words a and b of the example:
+    The hash of an element's index e within its example, from the example's two random words a and b:
 
         h = e · 0x9E3779B1 + a
         h = (h ^ h >> 16) · 0x7FEB352D ^ b
@@ -26,19 +26,19 @@ def dropout(x: tf.Tensor, words: tf.Tensor, rate: float) -> tf.Tensor:
         h ^ h >> 16                                     all modulo 2^32
 
     Args:
-        x: [N, …], any floating dtype; sizes but N known.
+        x: [N, …], any floating dtype; every dimension except N is known.
         words: uint32 [N, 2].
-        rate: share that is dropped, 0 <= rate < 1.
+        rate: fraction that is dropped, 0 <= rate < 1.
 
     Source of the constants: Knuth, The Art of Computer Programming, 6.4 (the multiplier, made odd) and Wellons'
-        `lowbias32`, https://nullprogram.com/blog/2018/07/31, whose rounds these are.
+        `lowbias32`, https://nullprogram.com/blog/2018/07/31, whose rounds are used here.
     """
     kept = kept_levels(rate)
     return _dropped(x, words, kept) if kept < LEVELS else x
 
 
 def relu_dropout(x: tf.Tensor, words: tf.Tensor, rate: float) -> tf.Tensor:
-    """dropout(relu(x)), forward and backward in one pass each; arguments as for `dropout`."""
+    """dropout(relu(x)), in one pass forward and one backward; arguments as for `dropout`."""
     kept = kept_levels(rate)
     return _dropped_where_active(x, words, kept) if kept < LEVELS else tf.nn.relu(x)
 
@@ -58,16 +58,16 @@ def _dropped_where_active(x: tf.Tensor, words: tf.Tensor, kept: int) -> Any:
 
 @fused
 def _masked(values: tf.Tensor, words: tf.Tensor, kept: int) -> tf.Tensor:
-    """The values scaled where they are kept, else 0."""
+    """Scales the kept values and sets the others to 0."""
     return _scaled_where(_is_kept(words, values.shape, kept), values, kept)
 
 
 @fused
 def _masked_where_active(values: tf.Tensor, words: tf.Tensor, x: tf.Tensor, kept: int) -> tf.Tensor:
-    """The values scaled where they are kept and x is above 0, else 0.
+    """Scales the values that are kept and whose x is above 0, and sets the others to 0.
 
-    What is not a number passes too, so that weights which have diverged show in the loss: NaN, and the lowest number,
-    which is what max pooling makes of a window of NaN.
+    NaN passes, and so does the dtype's lowest value, which is max pooling's result for a window of NaN: otherwise the
+    loss of a model whose weights have diverged could stay finite.
     """
     active = tf.logical_or(tf.logical_not(x <= 0), x <= x.dtype.min)
     return _scaled_where(tf.logical_and(_is_kept(words, values.shape, kept), active), values, kept)
@@ -78,7 +78,7 @@ def _scaled_where(passed: tf.Tensor, values: tf.Tensor, kept: int) -> tf.Tensor:
 
 
 def _is_kept(words: tf.Tensor, shape: tf.TensorShape, kept: int) -> tf.Tensor:
-    """bool [N, …]: whether the hash of each place is below `kept`."""
+    """Tells whether the hash of each index is below `kept`, bool [N, …]."""
     place = tf.cast(tf.reshape(tf.range(math.prod(shape[1:])), [1, *shape[1:]]), tf.uint32)
     a, b = (tf.reshape(words[:, word], [-1, *[1] * (len(shape) - 1)]) for word in (0, 1))
     h = place * _u32(0x9E3779B1) + a

@@ -1,4 +1,4 @@
-"""Chains of elementwise ops as one kernel each, and the switch that turns that off."""
+"""Compiles chains of elementwise ops to one kernel each, and the switch that turns this off."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ _enabled = ContextVar("_enabled", default=True)
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """While it lasts, what is traced is traced in its plain form: as exports are, and the references of the tests."""
+    """Traces functions in their plain form inside the context, for exports and as the reference in tests."""
     token = _enabled.set(False)
     try:
         yield
@@ -22,39 +22,39 @@ def plain() -> Iterator[None]:
 
 
 def enabled() -> bool:
-    """Whether graphs that are traced now take the fast paths."""
+    """Tells whether a graph traced now uses the fast paths."""
     return _enabled.get() and not tf.executing_eagerly()
 
 
 def kernel(function: Callable[..., Any], *specs: Any) -> Callable[..., Any]:
-    """`function` compiled by XLA for arguments of these specs; it outlives the graph that asks for it."""
+    """Compiles `function` with XLA for arguments of these specs; the result outlives the graph being traced."""
     with tf.init_scope():
         return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
 
 
 def fused(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """`function`, compiled by XLA inside the graph that is being traced.
+    """Compiles `function` with XLA inside the graph that is being traced.
 
-    XLA makes one pass of a chain of elementwise ops. Unfused, each op writes its result to memory, and TensorFlow's
-    bfloat16 ones cost as much as a whole chain. Kernels are compiled by shape and kept as long as the process, so a
-    call is left plain where it is eager, where a size is unknown, and under `plain`.
+    XLA computes a chain of elementwise ops in one pass. Unfused, each op writes its result to memory, and one bfloat16
+    op of TensorFlow costs as much as the whole chain. Kernels are compiled per shape and kept for the life of the
+    process, so a call stays plain where it is eager, where a dimension is unknown, and under `plain`.
 
     Args:
-        function: pure; takes tensors, then numbers that are constants to the compiler. A caller gives the gradient.
+        function: pure; takes tensors, then numbers that are constants to the compiler. The caller defines the gradient.
     """
     return _by_shape(function, plain=lambda bound: bound, shaped=kernel, needs_sizes=True)
 
 
 def with_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
-    """`tf.custom_gradient(function)`, traced once for each shape.
+    """Applies `tf.custom_gradient` to `function`, traced once for each shape.
 
-    TensorFlow never forgets a trace of `tf.custom_gradient`, nor the graph in which it was made. Here that is a small
-    one; else it would be the training step, with the weights of every run of a process. Eager calls, which leave
-    nothing, and those under `plain` are as TensorFlow has them.
+    TensorFlow never frees a trace of `tf.custom_gradient`, nor the graph it was traced in. A small graph of its own is
+    used here; otherwise the training step would stay in memory, with the weights of every run of the process. Eager
+    calls, which leave nothing in memory, and calls under `plain` use `tf.custom_gradient` directly.
 
     Args:
-        function: pure; takes tensors, then numbers. Gives the result, and a function from the upstream gradient to the
-            gradients of all tensors.
+        function: pure; takes tensors, then numbers. Returns the result, and a function from the upstream gradient to
+            the gradients of all tensors.
     """
 
     def trace(bound: Callable[..., Any], *specs: Any) -> Callable[..., tf.Tensor]:
@@ -67,9 +67,9 @@ def with_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
 def _by_shape(
     function: Callable[..., Any], *, plain: Callable[..., Any], shaped: Callable[..., Any], needs_sizes: bool
 ) -> Callable[..., tf.Tensor]:
-    """`shaped(function, *specs)`, made once for each shape, where fast paths can be taken; else `plain(function)`.
+    """Calls `shaped(function, *specs)`, made once for each shape, where fast paths apply; else `plain(function)`.
 
-    The `function` that those two are given takes the tensors only.
+    Both receive a `function` of the tensors only, with the constants bound.
     """
 
     def bound(constants: tuple[Any, ...]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""The matrix product, with a quicker gradient for weights of few columns."""
+"""The matrix product, with a faster gradient for weights of few columns."""
 
 import tensorflow as tf
 
@@ -10,9 +10,9 @@ _FEW_COLUMNS = 16
 def product(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """x W, like `tf.matmul(x, weights)`.
 
-    Where W has few columns, such as one a class, its gradient is (ȳᵀ x)ᵀ in place of xᵀ ȳ: the same sums, but a CPU's
-    matrix product is much quicker at a wide result than at a narrow one. Of 3,072 features and 10 classes it takes
-    three quarters of the time, the transposition included.
+    Where W has few columns, such as one per class, its gradient is computed as (ȳᵀ x)ᵀ instead of xᵀ ȳ: the same sums,
+    but on a CPU a wide result is much faster than a narrow one. For 3,072 features and 10 classes it takes three
+    quarters of the time, including the transposition.
 
     Args:
         x: `[N, K]`, float32 or bfloat16.
@@ -23,5 +23,5 @@ def product(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """
     if not enabled() or weights.shape[1] > _FEW_COLUMNS:
         return tf.matmul(x, weights)
-    # TensorFlow's gradient of this is the one above; forward, its graph optimizer cancels the two transpositions.
+    # TensorFlow derives the gradient above from this form; forward, its graph optimizer cancels the transpositions.
     return tf.matmul(x, tf.transpose(weights), transpose_b=True)
