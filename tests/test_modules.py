@@ -9,7 +9,7 @@ from tfcore.layers import Activation, Flatten, Linear, Pixels, Sequential
 from tfcore.modules import (
     BrokenModelError,
     LayerRow,
-    layer_table,
+    outline,
     max_norms,
     named_parameters,
     named_variables,
@@ -142,7 +142,7 @@ def test_a_limit_of_weights_that_are_not_trained_is_left_out() -> None:
 def test_the_table_of_softmax() -> None:
     std = np.ones(3, np.float32)
     model = models.Softmax(CIFAR, 10, pixels=Pixels("standardized", mean=std, std=std), seed=0)
-    assert layer_table(model, CIFAR) == [
+    assert outline(model, CIFAR).layers == [
         LayerRow("pixels", "Pixels", (None, 32, 32, 3), 0, 0),
         LayerRow("flatten", "Flatten", (None, 3072), 0, 0),
         LayerRow("logits", "Linear", (None, 10), 30730, 0),
@@ -150,7 +150,7 @@ def test_the_table_of_softmax() -> None:
 
 
 def test_the_table_of_an_mlp_is_in_the_order_of_calls() -> None:
-    rows = layer_table(mlp((7, 5)), CIFAR)
+    rows = outline(mlp((7, 5)), CIFAR).layers
     assert [(row.path, row.output_shape[1:], row.parameters) for row in rows] == [
         ("pixels", CIFAR, 0),
         ("flatten", (3072,), 0),
@@ -163,7 +163,7 @@ def test_the_table_of_an_mlp_is_in_the_order_of_calls() -> None:
 
 
 def test_a_model_that_owns_variables_has_a_row_for_them_alone() -> None:
-    rows = {row.path: row for row in layer_table(Handmade(), (2, 2, 3))}
+    rows = {row.path: row for row in outline(Handmade(), (2, 2, 3)).layers}
     assert rows == {
         "head": LayerRow("head", "Linear", (None, 2), 12, 0),
         "handmade": LayerRow("handmade", "Handmade", (None, 2), 60, 1),
@@ -172,7 +172,7 @@ def test_a_model_that_owns_variables_has_a_row_for_them_alone() -> None:
 
 
 def test_a_model_without_layers_is_one_row() -> None:
-    assert layer_table(Unshared(), (2, 2, 3)) == [LayerRow("unshared", "Unshared", (None, 2, 2, 3), 3, 0)]
+    assert outline(Unshared(), (2, 2, 3)).layers == [LayerRow("unshared", "Unshared", (None, 2, 2, 3), 3, 0)]
 
 
 def test_a_layer_called_twice_has_one_row_with_its_first_result() -> None:
@@ -185,7 +185,7 @@ def test_a_layer_called_twice_has_one_row_with_its_first_result() -> None:
             x = self.relu(tf.cast(x, tf.float32), training=training)
             return self.relu(tf.reshape(x, [-1, 12]), training=training)
 
-    assert layer_table(Twice(), (2, 2, 3)) == [LayerRow("relu", "Activation", (None, 2, 2, 3), 0, 0)]
+    assert outline(Twice(), (2, 2, 3)).layers == [LayerRow("relu", "Activation", (None, 2, 2, 3), 0, 0)]
 
 
 CLASSES = [Handmade, Handmade.Settings, Broken, *vars(models).values(), *vars(layers).values()]
@@ -194,14 +194,14 @@ CALLS = {cls: vars(cls).get("__call__") for cls in CLASSES if isinstance(cls, ty
 
 
 def test_the_table_leaves_classes_as_they_were() -> None:
-    layer_table(mlp(), CIFAR)
-    layer_table(Handmade(), (2, 2, 3))
+    outline(mlp(), CIFAR).layers
+    outline(Handmade(), (2, 2, 3)).layers
     assert {cls: vars(cls).get("__call__") for cls in CALLS} == CALLS
 
 
 def test_the_table_leaves_classes_as_they_were_after_an_error() -> None:
     with pytest.raises(ValueError, match="broken"):
-        layer_table(Broken({"pixels": Pixels("unit")}), CIFAR)
+        outline(Broken({"pixels": Pixels("unit")}), CIFAR).layers
     assert {cls: vars(cls).get("__call__") for cls in CALLS} == CALLS
 
 
@@ -221,7 +221,7 @@ class Picky(tf.Module):
 
 def test_the_layer_that_breaks_is_named_with_its_input_and_those_before() -> None:
     with pytest.raises(BrokenModelError, match=r"breaks in head \(Linear\), which was given \(N, 2\): ") as caught:
-        layer_table(Picky(), (2, 2, 3))
+        outline(Picky(), (2, 2, 3)).layers
     assert [row.path for row in caught.value.rows] == ["flatten"]
     assert "takes x of shape [N, " in str(caught.value)
 
@@ -229,17 +229,17 @@ def test_the_layer_that_breaks_is_named_with_its_input_and_those_before() -> Non
 def test_a_model_that_breaks_by_itself_is_named() -> None:
     words = r"breaks in picky \(Picky\), which was given \(N, 2, 2, 3\): KeyError: 'a'"
     with pytest.raises(BrokenModelError, match=words) as caught:
-        layer_table(Picky(KeyError("a")), (2, 2, 3))
+        outline(Picky(KeyError("a")), (2, 2, 3)).layers
     assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_in_training_a_model_gets_a_key() -> None:
     with pytest.raises(BrokenModelError, match="unexpected keyword argument 'key'"):
-        layer_table(Picky(), (2, 2, 3), training=True)
-    assert layer_table(mlp(), CIFAR, training=True, classes=10) == layer_table(mlp(), CIFAR)
+        outline(Picky(), (2, 2, 3), training=True).layers
+    assert outline(mlp(), CIFAR, training=True, classes=10).layers == outline(mlp(), CIFAR).layers
 
 
 def test_logits_for_another_number_of_classes_are_refused() -> None:
     with pytest.raises(BrokenModelError, match=r"must return logits \[N, 7\].* Received \(N, 10\)\.") as caught:
-        layer_table(mlp(), CIFAR, classes=7)
+        outline(mlp(), CIFAR, classes=7).layers
     assert caught.value.rows[-1].path == "logits"

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfcore.layers import Linear
-from tfcore.modules import graph, layer_table, outputs
+from tfcore.modules import graph, outline, outputs
 from tfcore.seeds import Key
 
 
@@ -56,7 +56,7 @@ class Compiled(Odd):
 
 @pytest.mark.parametrize("cls", [Odd, Compiled])
 def test_parts_that_look_like_none_of_ours_are_in_the_table_and_in_the_graph(cls: type[Odd]) -> None:
-    rows = {row.path: (row.output_shape, row.parameters) for row in layer_table(cls(), (2, 2, 3))}
+    rows = {row.path: (row.output_shape, row.parameters) for row in outline(cls(), (2, 2, 3)).layers}
     assert rows == {
         "_narrow": ((None, 2), 65),
         "pair": ((), 2),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from tfcore.modules import layer_table, outputs
+from tfcore.modules import outline, outputs
 from tfcore.recorded_calls import recorded_calls
 
 
@@ -74,7 +74,7 @@ def test_threads_that_record_the_same_classes_do_not_mix() -> None:
         net = Net()
         start.wait()
         for _ in range(10):
-            rows = layer_table(net, (2, 2, 1))
+            rows = outline(net, (2, 2, 1)).layers
             found = outputs(net, tf.fill([1, 2, 2, 1], tf.constant(number, tf.uint8)))
             if [row.path for row in rows] != ["first", "second"]:
                 problems.append(f"rows {rows}")

@@ -64,7 +64,7 @@ def train(
         if has_ended(folder, config):
             return {**folder.read_result(), "run_dir": str(path)}
         importing.import_tensorflow()
-        config = runtime.set_up_if_possible(config)
+        runtime.set_up(config)
         from tfcore.run.session import Session
         from tfcore.terminal import tables
 

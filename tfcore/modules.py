@@ -1,12 +1,13 @@
 """The variables and layers of a `tf.Module` by attribute path, which does not depend on attribute order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
 
 from tfcore import checks
 from tfcore.errors import ConfigError
+from tfcore.graphs import Product, products
 from tfcore.recorded_calls import Calls, recorded_calls
 from tfcore.seeds import Key
 
@@ -54,6 +55,7 @@ class LayerRow:
     output_shape: tuple[int | None, ...]
     trainable: int
     non_trainable: int
+    dtype: str = field(default="float32", compare=False)  # of the output
 
     @property
     def parameters(self) -> int:
@@ -69,10 +71,18 @@ class BrokenModelError(ConfigError):
         self.rows = rows
 
 
-def layer_table(
+@dataclass(frozen=True)
+class Outline:
+    """The layers of a model in the order of their first calls, and its products."""
+
+    layers: list[LayerRow]
+    products: list[Product]
+
+
+def outline(
     model: tf.Module, image_shape: tuple[int, int, int], *, classes: int | None = None, training: bool = False
-) -> list[LayerRow]:
-    """Lists the layers in the order of their first calls: modules without submodules, or with variables of their own.
+) -> Outline:
+    """Lists the products and the layers: modules without submodules, or with variables of their own.
 
     Traces the model on a symbolic batch, so it works for every model that TensorFlow can trace.
 
@@ -91,17 +101,17 @@ def layer_table(
     with recorded_calls(paths) as calls:
         try:
             run = tf.function(lambda x: model(x, training=training, **key), autograph=False)
-            logits = run.get_concrete_function(images).structured_outputs
+            traced = run.get_concrete_function(images)
         except Exception as error:
             module, given = calls.broken[0] if calls.broken else (model, images)
             where = f"{paths[id(module)][1]} ({type(module).__name__}), which was given {_shown(given)}"
             raise BrokenModelError(f"The model breaks in {where}: {checks.told(error)}", _rows(calls)) from error
-    rows = _rows(calls)
+    rows, logits = _rows(calls), traced.structured_outputs
     if classes is not None and not tf.TensorShape([None, classes]).is_compatible_with(getattr(logits, "shape", [])):
         raise BrokenModelError(
             f"The model must return logits [N, {classes}], one for each class. Received {_shown(logits)}.", rows
         )
-    return rows
+    return Outline(rows, products(traced.graph.outputs))
 
 
 def _rows(calls: Calls) -> list[LayerRow]:
@@ -201,4 +211,5 @@ def _row(module: tf.Module, path: str, output: Any) -> LayerRow | None:
     rest = sum(variable.shape.num_elements() for variable in counted if not variable.trainable)
     tensor = _first_tensor(output)
     shape = () if tensor is None or tensor.shape.rank is None else tuple(tensor.shape)
-    return LayerRow(path, type(module).__name__, shape, trainable, rest)
+    dtype = "" if tensor is None else tensor.dtype.name
+    return LayerRow(path, type(module).__name__, shape, trainable, rest, dtype)

@@ -16,7 +16,7 @@ from tfcore.layers import Pixels
 from tfcore.look import drawing, model_sheets
 from tfcore.look.drawing import GAP_PIXELS, LINE_PIXELS, MARGIN_PIXELS
 from tfcore.models import Mlp
-from tfcore.modules import layer_table
+from tfcore.modules import outline
 from tfcore.use import loading
 
 TOP = MARGIN_PIXELS + LINE_PIXELS  # of the first row of tiles
@@ -220,7 +220,7 @@ def test_the_weights_of_softmax_are_pictures_of_the_classes(
 
 def test_only_the_first_layer_can_be_on_the_pixels() -> None:
     model = Mlp((8, 6, 1), 4, pixels=Pixels(), seed=0, hidden=(5, 48))  # 48 is the number of pixels, too
-    found = model_sheets._all_filters(model, (8, 6, 1), layer_table(model, (8, 6, 1)))
+    found = model_sheets._all_filters(model, (8, 6, 1), outline(model, (8, 6, 1)).layers)
     assert list(found) == ["hidden_1"]
     np.testing.assert_array_equal(found["hidden_1"][3, :, :, 0], model.hidden_1.weights.numpy()[:, 3].reshape(8, 6))
 

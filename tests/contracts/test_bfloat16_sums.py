@@ -45,7 +45,7 @@ def gradients(layer: tf.Module, variables: list[tf.Variable]) -> Callable[..., l
 @each_mode
 @pytest.mark.parametrize("activation", [None, tf.nn.relu])
 def test_conv2d_biases(mode: str, activation: Callable[[tf.Tensor], tf.Tensor] | None) -> None:
-    layer = Conv2D(2, 2, 3, name="conv", seed=0, dtype=tf.bfloat16)
+    layer = Conv2D(2, 2, 3, name="conv", seed=0)
     layer.biases.assign([30.0, 30.0])  # above all that the weights give, so that a ReLU passes everything
 
     def call(x: tf.Tensor, *, training: bool) -> tf.Tensor:
@@ -58,7 +58,7 @@ def test_conv2d_biases(mode: str, activation: Callable[[tf.Tensor], tf.Tensor] |
 
 @each_mode
 def test_linear_biases(mode: str) -> None:
-    layer = Linear(2, 2, name="linear", seed=0, dtype=tf.bfloat16)
+    layer = Linear(2, 2, name="linear", seed=0)
     rows, upstream = (tf.reshape(tensor, [COUNT, 2]) for tensor in (IMAGES, UPSTREAM))
     found = in_mode(gradients(layer, [layer.biases, layer.weights]), mode, rows, upstream)
     np.testing.assert_allclose(found[0], float64(upstream).sum(0), rtol=ROUNDED_ONCE)
@@ -67,7 +67,7 @@ def test_linear_biases(mode: str) -> None:
 
 @each_mode
 def test_batch_norm_statistics_scale_and_offset(mode: str) -> None:
-    layer = BatchNorm(2, name="norm", dtype=tf.bfloat16, momentum=0.0)
+    layer = BatchNorm(2, name="norm", momentum=0.0)
     scale, offset = in_mode(gradients(layer, [layer.scale, layer.offset]), mode, IMAGES, UPSTREAM)
     x, upstream = float64(IMAGES), float64(UPSTREAM)
     mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))

@@ -41,44 +41,44 @@ PICTURE = (4, 5, 3)
 class Case:
     """Constructor of a layer for a compute type, and its input."""
 
-    make: Callable[[tf.DType], tf.Module]
+    make: Callable[[tf.DType], tf.Module]  # of the dtype of pictures behind a `Pixels`
     shape: tuple[int, ...]  # of one example
     takes_bytes: bool = False  # uint8 pictures instead of the compute type
     draws: bool = False  # at random when training, so it needs a key
     mixes: bool = False  # when training, an example's result depends on the others of its batch
 
 
-def linear(dtype: tf.DType, name: str = "linear", in_features: int = 6, out_features: int = 4) -> Linear:
-    return Linear(in_features, out_features, name=name, seed=0, dtype=dtype)
+def linear(name: str = "linear", in_features: int = 6, out_features: int = 4) -> Linear:
+    return Linear(in_features, out_features, name=name, seed=0)
 
 
-def conv(dtype: tf.DType, **arguments: Any) -> Conv2D:
-    return Conv2D(3, 4, 3, name="conv", seed=0, dtype=dtype, **arguments)
+def conv(**arguments: Any) -> Conv2D:
+    return Conv2D(3, 4, 3, name="conv", seed=0, **arguments)
 
 
-def norm(dtype: tf.DType) -> BatchNorm:
-    return BatchNorm(3, name="norm", dtype=dtype)
+def norm() -> BatchNorm:
+    return BatchNorm(3, name="norm")
 
 
 def sequential(dtype: tf.DType, dropout: float = 0.0) -> Sequential:
-    hidden = {"first": linear(dtype, "first", 60, 6), "relu": Activation("relu"), "dropout": Dropout(dropout, name="d")}
-    return Sequential({"pixels": Pixels(dtype=dtype), "flatten": Flatten(), **hidden, "last": linear(dtype, "last")})
+    hidden = {"first": linear("first", 60, 6), "relu": Activation("relu"), "dropout": Dropout(dropout, name="d")}
+    return Sequential({"pixels": Pixels(dtype=dtype), "flatten": Flatten(), **hidden, "last": linear("last")})
 
 
 CASES = {
     **{f"Activation-{name}": Case(lambda _, name=name: Activation(name), PICTURE) for name in ACTIVATIONS},
     "AveragePool": Case(lambda _: AveragePool(2), PICTURE),
-    "BatchNorm-pictures": Case(norm, PICTURE, mixes=True),
-    "BatchNorm-rows": Case(norm, (3,), mixes=True),
-    "Conv2D-same": Case(conv, PICTURE),
-    "Conv2D-valid": Case(lambda dtype: conv(dtype, padding="valid"), PICTURE),
-    "Conv2D-strided": Case(lambda dtype: conv(dtype, stride=2), PICTURE),
-    "Conv2D-without_bias": Case(lambda dtype: conv(dtype, use_bias=False), PICTURE),
+    "BatchNorm-pictures": Case(lambda _: norm(), PICTURE, mixes=True),
+    "BatchNorm-rows": Case(lambda _: norm(), (3,), mixes=True),
+    "Conv2D-same": Case(lambda _: conv(), PICTURE),
+    "Conv2D-valid": Case(lambda _: conv(padding="valid"), PICTURE),
+    "Conv2D-strided": Case(lambda _: conv(stride=2), PICTURE),
+    "Conv2D-without_bias": Case(lambda _: conv(use_bias=False), PICTURE),
     "Dropout-pictures": Case(lambda _: Dropout(0.25, name="dropout"), PICTURE, draws=True),
     "Dropout-rows": Case(lambda _: Dropout(0.5, name="dropout"), (11,), draws=True),
     "Flatten": Case(lambda _: Flatten(), PICTURE),
     "GlobalAveragePool": Case(lambda _: GlobalAveragePool(), PICTURE),
-    "Linear": Case(linear, (6,)),
+    "Linear": Case(lambda _: linear(), (6,)),
     "MaxPool": Case(lambda _: MaxPool(2), PICTURE),
     "Pixels-unit": Case(lambda dtype: Pixels("unit", dtype=dtype), PICTURE, takes_bytes=True),
     "Pixels-raw": Case(lambda dtype: Pixels("raw", dtype=dtype), PICTURE, takes_bytes=True),

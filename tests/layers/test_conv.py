@@ -54,8 +54,8 @@ def close(result: Any, expected: np.ndarray, tolerance: float = 2e-6) -> None:
 @each_form
 @pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 2e-6), (tf.bfloat16, 1e-2)])
 def test_values(size: int, stride: int, padding: str, dtype: tf.DType, tolerance: float) -> None:
-    layer = conv(size, stride=stride, padding=padding, dtype=dtype)
-    result = layer(tf.constant(X, tf.float32), training=False)
+    layer, x = conv(size, stride=stride, padding=padding), tf.cast(X, dtype)
+    result = layer(x, training=False)
     assert result.dtype == dtype
     close(result, reference.conv2d(X, layer.weights.numpy(), layer.biases.numpy(), stride, padding), tolerance)
 
@@ -87,16 +87,16 @@ def test_compiled_bfloat16_sums_the_gradients_of_many_pixels_in_float32() -> Non
     # 32 768 numbers of one sign for each bias: a sum kept in bfloat16 would stop growing at a few hundred.
     x = tf.cast(np.random.default_rng(1).uniform(size=(32, 32, 32, 3)), tf.bfloat16)
     gradients = {}
+    layer = conv()
+
+    @tf.function
+    def step(x: tf.Tensor) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.cast(tf.nn.relu(layer(x, training=True)), tf.float32))
+        return tape.gradient(loss, [layer.weights, layer.biases])
+
     for dtype in (tf.float32, tf.bfloat16):
-        layer = conv(dtype=dtype)
-
-        @tf.function
-        def step(layer: Conv2D = layer) -> Any:
-            with tf.GradientTape() as tape:
-                loss = tf.reduce_sum(tf.cast(tf.nn.relu(layer(x, training=True)), tf.float32))
-            return tape.gradient(loss, [layer.weights, layer.biases])
-
-        gradients[dtype] = step()
+        gradients[dtype] = step(tf.cast(x, dtype))
     # Where the processor does not multiply bfloat16, TensorFlow adds up blocks of a filter gradient in bfloat16.
     is_native = resolved(RunConfig(model="cifar_cnn")).precision == "bfloat16"
     (weights, biases), expected = gradients[tf.bfloat16], gradients[tf.float32]

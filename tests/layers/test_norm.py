@@ -62,7 +62,7 @@ def close(result: Any, expected: Any, tolerance: float = 1e-5) -> None:
 @pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 2e-6), (tf.bfloat16, 1e-2)])
 def test_values_when_training(x: np.ndarray, dtype: tf.DType, tolerance: float) -> None:
     x = tf.cast(x, dtype)
-    result = norm(dtype=dtype)(x, training=True)
+    result = norm()(x, training=True)
     assert result.dtype == dtype
     close(result, reference.batch_norm(tf.cast(x, tf.float64).numpy(), SCALE, OFFSET, EPSILON), tolerance)
 
@@ -70,7 +70,7 @@ def test_values_when_training(x: np.ndarray, dtype: tf.DType, tolerance: float) 
 @each_input
 @pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 2e-6), (tf.bfloat16, 1e-2)])
 def test_values_otherwise(x: np.ndarray, dtype: tf.DType, tolerance: float) -> None:
-    layer = norm(dtype=dtype)
+    layer = norm()
     x = tf.cast(x, dtype)
     result = layer(x, training=False)
     expected = SCALE * (tf.cast(x, tf.float64).numpy() - MEAN) / np.sqrt(VARIANCE + EPSILON) + OFFSET
@@ -152,9 +152,9 @@ def test_keras_moves_the_biased_variance(x: np.ndarray) -> None:
 def test_the_moving_averages_are_those_of_float32_in_bfloat16() -> None:
     # Every statistic is far from what bfloat16 can hold: three digits of 1000 leave no variance of 1.
     x = tf.cast(1000 + 8 * RNG.integers(0, 2, (64, 4, 4, 6)), tf.bfloat16)
-    layers = [norm(dtype=dtype) for dtype in (tf.bfloat16, tf.float32)]
-    for layer in layers:
-        layer(x, training=True)
+    layers = [norm(), norm()]
+    for layer, dtype in zip(layers, (tf.bfloat16, tf.float32), strict=True):
+        layer(tf.cast(x, dtype), training=True)
     close(layers[0].moving_mean, layers[1].moving_mean, 1e-6)
     close(layers[0].moving_variance, layers[1].moving_variance, 1e-4)
     assert all(variable.dtype == tf.float32 for variable in layers[0].variables)

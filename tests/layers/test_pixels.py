@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfcore.errors import ConfigError
 from tfcore.layers import Pixels
-from tfcore.modules import layer_table, named_parameters, named_variables
+from tfcore.modules import outline, named_parameters, named_variables
 
 RNG = np.random.default_rng(0)
 SHAPE = (4, 5, 3)
@@ -70,7 +70,7 @@ def test_statistics_are_saved_but_are_no_parameters(scaling: str, tmp_path: path
     layer = pixels(scaling)
     assert set(named_variables(layer)) == set(STATISTICS[scaling])
     assert named_parameters(layer) == {}
-    assert layer_table(layer, SHAPE)[0].parameters == 0
+    assert outline(layer, SHAPE).layers[0].parameters == 0
     path = tf.train.Checkpoint(pixels=layer).write(str(tmp_path / "pixels"))
     saved = tf.train.load_checkpoint(path)
     for name, value in STATISTICS[scaling].items():

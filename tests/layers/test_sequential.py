@@ -232,7 +232,7 @@ def test_the_gradients_of_a_network_are_those_of_its_plain_form(
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         return tape.gradient(loss, named_parameters(model)) | {"loss": loss}
 
-    settings = {"filters": (4, 8, 8), "hidden": (16,), "activation": activation, "seed": 0, "dtype": dtype}
+    settings = {"filters": (4, 8, 8), "hidden": (16,), "activation": activation, "seed": 0}
     model = CifarCnn((13, 12, 3), 10, pixels=Pixels(dtype=dtype), **settings)
     fast = tf.function(step).get_concrete_function(images)
     with ops.plain():

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfcore.architecture import Architecture
 from tfcore.layers import Conv2D
 from tfcore.look import model_sheets
-from tfcore.modules import layer_table
+from tfcore.modules import outline
 
 PLAN = Architecture("own", (8, 8, 3), ("cat", "dog"), "unit")
 
@@ -33,12 +33,12 @@ class Net(tf.Module):
 
 
 def test_a_model_without_a_layer_that_is_called_has_no_filters() -> None:
-    assert model_sheets.filters(Net(None), PLAN, layer_table(Net(None), PLAN.image_shape)) is None
+    assert model_sheets.filters(Net(None), PLAN, outline(Net(None), PLAN.image_shape).layers) is None
 
 
 def test_filters_that_are_no_classes_are_numbered() -> None:
     net = Net(Conv2D(3, 5, 3, name="conv", seed=0))
-    drawn = model_sheets.filters(net, PLAN, layer_table(net, PLAN.image_shape))
+    drawn = model_sheets.filters(net, PLAN, outline(net, PLAN.image_shape).layers)
     assert drawn is not None
     assert drawn.title == "conv of own: 5 filters of 3x3x3"
 

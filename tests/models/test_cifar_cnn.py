@@ -11,7 +11,7 @@ from tfcore.layers import Dropout, Pixels
 from tfcore.layers.activation import ACTIVATIONS
 from tfcore.layers.pool import POOLS
 from tfcore.models import CifarCnn
-from tfcore.modules import LayerRow, layer_table, max_norms, named_parameters, named_variables
+from tfcore.modules import LayerRow, outline, max_norms, named_parameters, named_variables
 
 CIFAR, SMALL = (32, 32, 3), (12, 9, 3)  # of odd width, so that pools leave a column over
 
@@ -63,7 +63,7 @@ def test_the_layers_of_the_default_are_in_the_order_documented() -> None:
             LayerRow(f"hidden_norm_{number}", "BatchNorm", (None, units), 2 * units, 2 * units),
         ]
 
-    rows = layer_table(build(), CIFAR)
+    rows = outline(build(), CIFAR).layers
     assert rows == [
         LayerRow("pixels", "Pixels", (None, 32, 32, 3), 0, 0),
         *block(1, 32, 32, 896, pooled=False),
@@ -138,7 +138,7 @@ def test_pictures_too_small_for_the_pools_are_refused(
 
 
 def test_the_smallest_pictures_pass() -> None:
-    rows = layer_table(build((4, 5, 1), filters=(2,) * 4, hidden=()), (4, 5, 1))
+    rows = outline(build((4, 5, 1), filters=(2,) * 4, hidden=()), (4, 5, 1)).layers
     assert {row.path: row.output_shape for row in rows}["flatten"] == (None, 2)
 
 

@@ -21,7 +21,7 @@ each_hidden = pytest.mark.parametrize("hidden", [(), (120,), (50, 50), (9, 8, 7)
 
 def mlp(hidden: tuple[int, ...], *, dtype: tf.DType = tf.float32, activation: str = "relu") -> Mlp:
     """With all its parameters away from zero."""
-    model = Mlp(MNIST, 10, pixels=Pixels(dtype=dtype), seed=0, hidden=hidden, dtype=dtype, activation=activation)
+    model = Mlp(MNIST, 10, pixels=Pixels(dtype=dtype), seed=0, hidden=hidden, activation=activation)
     rng = np.random.default_rng(1)
     for variable in named_parameters(model).values():
         variable.assign_add(rng.normal(scale=0.05, size=variable.shape))

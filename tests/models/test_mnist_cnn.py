@@ -11,7 +11,7 @@ from tfcore.layers import Dropout, Pixels
 from tfcore.layers.activation import ACTIVATIONS
 from tfcore.layers.pool import POOLS
 from tfcore.models import MnistCnn
-from tfcore.modules import LayerRow, layer_table, max_norms, named_parameters
+from tfcore.modules import LayerRow, outline, max_norms, named_parameters
 
 MNIST, SMALL = (28, 28, 1), (12, 9, 2)  # of odd width, so that the pool leaves a column over
 
@@ -34,7 +34,7 @@ def build(image_shape: tuple[int, int, int] = MNIST, **sizes: Any) -> MnistCnn:
 
 
 def test_the_layers_of_the_default_are_in_the_order_documented() -> None:
-    rows = layer_table(build(), MNIST)
+    rows = outline(build(), MNIST).layers
     assert rows == [
         LayerRow("pixels", "Pixels", (None, 28, 28, 1), 0, 0),
         LayerRow("conv_1", "Conv2D", (None, 26, 26, 32), 320, 0),
@@ -101,7 +101,7 @@ def test_pictures_too_small_for_the_convolutions_are_refused(
 
 
 def test_the_smallest_pictures_pass() -> None:
-    rows = layer_table(build((6, 7, 1), filters=(2, 2), hidden=()), (6, 7, 1))
+    rows = outline(build((6, 7, 1), filters=(2, 2), hidden=()), (6, 7, 1)).layers
     assert {row.path: row.output_shape for row in rows}["flatten"] == (None, 2)
 
 

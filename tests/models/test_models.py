@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfcore import models, ops
 from tfcore.errors import ConfigError
 from tfcore.layers import Pixels
-from tfcore.modules import layer_table, named_parameters, named_variables
+from tfcore.modules import outline, named_parameters, named_variables
 from tfcore.seeds import Key
 
 CIFAR, MNIST = (32, 32, 3), (28, 28, 1)
@@ -72,7 +72,7 @@ each_dtype = pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16], ids=lam
 
 def build(case: Case, *, seed: int = 0, dtype: tf.DType = tf.float32, **sizes: Any) -> tf.Module:
     pixels = Pixels("unit", dtype=dtype)
-    return case.model(case.image_shape, 10, pixels=pixels, seed=seed, dtype=dtype, **(case.sizes | sizes))
+    return case.model(case.image_shape, 10, pixels=pixels, seed=seed, **(case.sizes | sizes))
 
 
 def images(case: Case, count: int = 6) -> np.ndarray:
@@ -106,7 +106,7 @@ def test_number_of_parameters(case: Case) -> None:
     assert sum(variable.shape.num_elements() for variable in parameters.values()) == case.trainable
     # Scaled to 0..1, pictures need no statistics: what is not trained is the norms' averages.
     assert sum(v.shape.num_elements() for v in variables.values()) == case.trainable + case.non_trainable
-    rows = layer_table(model, case.image_shape)
+    rows = outline(model, case.image_shape).layers
     assert sum(row.trainable for row in rows) == case.trainable
     assert sum(row.non_trainable for row in rows) == case.non_trainable
     assert rows[0].path == "pixels"

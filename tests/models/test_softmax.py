@@ -23,7 +23,7 @@ def test_it_starts_from_zeros() -> None:
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 2e-6), (tf.bfloat16, 3e-2)])
 def test_logits(dtype: tf.DType, tolerance: float, training: bool) -> None:
-    model = Softmax(CIFAR, 10, pixels=Pixels(dtype=dtype), seed=0, initializer="he_normal", dtype=dtype)
+    model = Softmax(CIFAR, 10, pixels=Pixels(dtype=dtype), seed=0, initializer="he_normal")
     model.logits.biases.assign(np.linspace(-1, 1, 10))
     expected = reference.mlp(IMAGES, [(model.logits.weights.numpy(), model.logits.biases.numpy())])
     logits = tf.cast(model(tf.constant(IMAGES), training=training), tf.float64)

@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfcore import machine
+from tfcore import graphs, machine
 from tfcore.bench import machine_limits
 from tfcore.build.optimizer import build_step
 from tfcore.data.batches import TrainingBatches
 from tfcore.run.parts import Parts
 from tfcore.run.session import Session
-from tfcore.training import flops
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.loop import Loop
 from tfcore.training.run_log import RunLog
@@ -192,7 +191,7 @@ def _flops(parts: Parts) -> int:
     labels = tf.TensorSpec([parts.config.batch_size], tf.int32)
     # Micro-batches do the same work in a loop, whose turns a graph does not tell.
     step = build_step(replace(parts.config, microbatches=1), parts.model, parts.total_steps)
-    return flops.count(tf.function(step.__call__, autograph=False).get_concrete_function(images, labels))
+    return graphs.flops(tf.function(step.__call__, autograph=False).get_concrete_function(images, labels))
 
 
 def _rate(work: Callable[[int], Any], secs: float) -> Rate:

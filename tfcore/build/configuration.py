@@ -1,22 +1,27 @@
-"""Makes the configuration of a run: merges flags, reads run folders, and makes the automatic choices."""
+"""Makes the configuration of a run: merges flags, reads run folders, and fills in defaults."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tfcore.build import registry, runtime
+from tfcore.build import registry
 from tfcore.build.tables import OPTIMIZERS
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, RunError
 
 DEFAULT_EPOCHS = 10.0
+AUTOMATIC = {"precision": "auto", "xla": "auto", "intra_op_threads": 0, "inter_op_threads": 0}
 
 
 def with_given(given: Mapping[str, Any], base: RunConfig | None = None) -> RunConfig:
-    """Returns `base`, by default the default configuration, with the given settings."""
+    """Returns `base`, by default the default configuration, with the given settings.
+
+    Where a setting is given as automatic, the choice of `base` stands.
+    """
     if base is None:
         return RunConfig(**given)
+    given = {name: value for name, value in given.items() if value != AUTOMATIC.get(name)}
     length = {"steps": None, "epochs": None} if given.keys() & {"steps", "epochs"} else {}
     return replace(base, **{**length, **given})
 
@@ -36,7 +41,7 @@ def of_run(folder: Path) -> RunConfig:
 
 
 def resolve(config: RunConfig) -> RunConfig:
-    """Returns `config` with every automatic choice made, by fixed rules over the configuration and the machine."""
+    """Returns `config` with its length and learning rate; `build_parts` makes the choices that depend on the model."""
     length = config.epochs if config.epochs is not None or config.steps is not None else DEFAULT_EPOCHS
     rate = config.learning_rate or registry.learning_rate(config.optimizer, OPTIMIZERS)
-    return runtime.resolved(replace(config, epochs=length, learning_rate=rate))
+    return replace(config, epochs=length, learning_rate=rate)

@@ -1,58 +1,83 @@
-"""Chooses threads, precision and XLA by fixed rules over model, data set and machine, and applies them."""
+"""Chooses threads, precision and XLA by fixed rules over the model's workload and the machine, and applies them."""
 
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from tfcore.build.workload import Workload
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
 
-# Their ops take microseconds: passing them between threads costs more than the work.
-_SMALL_OPS = ("softmax", "mlp")
-# A few dozen small ops per step, which XLA fuses into a few kernels: a fifth faster on images of 784 numbers. Slower on
-# images of 3,072 and for softmax, because of their large matrix product, and far slower for convolutions on a CPU.
-_XLA_PAYS = ("mlp",)
-_SMALL_PICTURES = ("mnist", "fashion_mnist", "kmnist")
-# Models dominated by convolutions; for a sequence of matrix products the casts cost as much as they gain.
-_BFLOAT16_PAYS = ("mnist_cnn", "cifar_cnn")
+# Rules over the forward pass of one training batch, in floating-point operations. `tfcore benchmark --try_all` compares
+# what they choose with everything else that could be chosen.
+_ONE_THREAD_FLOPS = 40e6  # below, passing an op between threads costs more than it gains
+_XLA_FLOPS = 16e6  # of the largest product; above, XLA's products on a CPU are slower than TensorFlow's
+_BFLOAT16_FLOPS = 200e6  # of the largest product; below, the casts cost more than a bfloat16 product gains
 _process: dict[str, bool] = {}  # choices of the first run, which hold for the whole process
 _AMPERE = 8.0  # compute capability of the first GPUs that multiply bfloat16
 
 
-def resolved(config: RunConfig) -> RunConfig:
-    """Returns `config` with threads, precision and XLA chosen where they are automatic."""
-    small = int(config.model in _SMALL_OPS)
+def chosen(config: RunConfig, workload: Workload | None) -> RunConfig:
+    """Returns `config` with threads, precision and XLA chosen where they are automatic.
+
+    Args:
+        config: the settings of the run.
+        workload: what the model computes for a batch; None if unknown, which TensorFlow's defaults suit best.
+    """
+    small = int(workload is not None and not workload.convolutions and workload.flops <= _ONE_THREAD_FLOPS)
     return replace(
         config,
-        precision=_precision(config.model) if config.precision == "auto" else config.precision,
-        xla=_xla(config) if config.xla == "auto" else config.xla,
+        precision=_precision(workload) if config.precision == "auto" else config.precision,
+        xla=_xla(workload) if config.xla == "auto" else config.xla,
         intra_op_threads=config.intra_op_threads or small,
         inter_op_threads=config.inter_op_threads or small,
     )
 
 
-def _precision(model: str) -> str:
-    return "bfloat16" if model in _BFLOAT16_PAYS and _bfloat16_unit() else "float32"
+def _precision(workload: Workload | None) -> str:
+    return "float32" if why_not_bfloat16(workload) else "bfloat16"
 
 
-def _xla(config: RunConfig) -> str:
-    pays = config.model in _XLA_PAYS and config.dataset in _SMALL_PICTURES
-    return "on" if has_gpu() or pays else "off"
+def why_precision(given: str, config: RunConfig, workload: Workload | None) -> str:
+    """Returns the reason for the precision of a run.
 
-
-def why_precision(config: RunConfig) -> str:
-    """Returns the reason for the precision of a run."""
-    unit = _bfloat16_unit()
+    Args:
+        given: the precision before the choice, such as `auto`.
+        config: after the choice.
+        workload: as for `chosen`.
+    """
     if config.precision == "bfloat16":
-        return f"{unit} multiplies it natively" if unit else "asked for; nothing here multiplies it natively"
-    if config.model not in _BFLOAT16_PAYS:
-        return f"{config.model} gains nothing from bfloat16"
-    return "asked for" if unit else "nothing here multiplies bfloat16 natively"
+        unit = bfloat16_unit()
+        return f"{unit} multiplies it natively" if unit else "as configured; nothing here multiplies it natively"
+    return why_not_bfloat16(workload) if given == "auto" else "as configured"
 
 
-def _bfloat16_unit() -> str | None:
+def why_not_bfloat16(workload: Workload | None) -> str:
+    """Returns the reason against bfloat16 as the automatic choice; "" for none."""
+    if not bfloat16_unit():
+        return "nothing here multiplies bfloat16 natively"
+    if workload is None:
+        return "the model could not be traced"
+    if workload.refusal:
+        return f"the model does not compute in bfloat16: {workload.refusal}"
+    if not workload.convolutions and workload.largest < _BFLOAT16_FLOPS:
+        return "its products are too small to gain from bfloat16"
+    return ""
+
+
+def _xla(workload: Workload | None) -> str:
+    """XLA fuses the many small ops of a chain of small products; its convolutions on a CPU are far slower."""
+    if has_gpu():
+        return "on"
+    if workload is None or workload.convolutions or len(workload.products) < 2:
+        return "off"
+    return "on" if workload.largest <= _XLA_FLOPS else "off"
+
+
+def bfloat16_unit() -> str | None:
     """Names the hardware that multiplies bfloat16 matrices natively; None without any."""
     if has_gpu():
         return "this GPU" if _compute_capability() >= _AMPERE else None
@@ -78,7 +103,7 @@ def _compute_capability() -> float:
 
 
 def set_up(config: RunConfig) -> None:
-    """Applies thread counts (0: TensorFlow's default), determinism, and memory growth on GPUs.
+    """Applies determinism, and memory growth on GPUs.
 
     Must be called before TensorFlow's first op.
 
@@ -101,20 +126,23 @@ def set_up(config: RunConfig) -> None:
         )
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, enable=True)
-    tf.config.threading.set_intra_op_parallelism_threads(config.intra_op_threads)
-    tf.config.threading.set_inter_op_parallelism_threads(config.inter_op_threads)
+    with suppress(RuntimeError):  # an earlier run of this process has set it
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, enable=True)
 
 
-def set_up_if_possible(config: RunConfig) -> RunConfig:
-    """Applies `set_up` if TensorFlow has run no op yet; else returns `config` with the current thread counts."""
-    import tensorflow as tf
+def set_threads(config: RunConfig) -> RunConfig:
+    """Sets the numbers of threads (0: TensorFlow's default) and returns `config` with those in force.
 
-    try:
-        set_up(config)
-    except RuntimeError:
-        threading = tf.config.threading
-        intra, inter = threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()
-        return replace(config, intra_op_threads=intra, inter_op_threads=inter)
-    return config
+    Once TensorFlow has run an op its threads stay as they are.
+    """
+    from tensorflow.config import threading
+
+    with suppress(RuntimeError):
+        threading.set_intra_op_parallelism_threads(config.intra_op_threads)
+        threading.set_inter_op_parallelism_threads(config.inter_op_threads)
+    return replace(
+        config,
+        intra_op_threads=threading.get_intra_op_parallelism_threads(),
+        inter_op_threads=threading.get_inter_op_parallelism_threads(),
+    )

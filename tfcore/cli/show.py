@@ -118,9 +118,9 @@ def _filters(options: dict[str, Any]) -> Drawn:
     """Draws the filters of a layer."""
     run_dir = Path(options["run_dir"])
     trained = _load(run_dir)
-    from tfcore.modules import layer_table
+    from tfcore.modules import outline
 
-    layers = layer_table(trained.module, trained.architecture.image_shape)
+    layers = outline(trained.module, trained.architecture.image_shape).layers
     drawn = model_sheets.filters(trained.module, trained.architecture, layers, options["layer"])
     if drawn is None:
         raise ConfigError(f"The model in {run_dir} has no convolution, and no linear layer on the pixels.")

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfcore import checks, initializers, seeds
 from tfcore.errors import ShapeError
+from tfcore.layers.inputs import floating
 from tfcore.seeds import Key
 
 PADDINGS = ("same", "valid")
@@ -17,7 +18,7 @@ class Conv2D(tf.Module):
     the greater half below and to the right, as in TensorFlow and Keras, where PyTorch pads both sides alike. Like
     everywhere in deep learning this is a cross-correlation: the kernel is not flipped.
 
-    The variables are float32; the convolution is computed and returned in `dtype`.
+    The variables are float32; the convolution is computed and returned in the dtype of x.
 
     Args:
         in_channels: length of the last axis of `x`, at least 1.
@@ -29,11 +30,11 @@ class Conv2D(tf.Module):
         padding: `same` or `valid`.
         use_bias: whether the layer has a bias; before a BatchNorm a bias has no effect.
         initializer: of W, a name accepted by `initializers.find`.
-        dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:
         ConfigError: a size below 1, an unknown padding or initializer.
-        ShapeError: at the call, when `x` is not `[N, H, W, in_channels]` or, with `valid`, smaller than the filters.
+        ShapeError: at the call, when `x` is not floating-point `[N, H, W, in_channels]` or, with `valid`, smaller than
+            the filters.
     """
 
     def __init__(
@@ -48,7 +49,6 @@ class Conv2D(tf.Module):
         padding: str = "same",
         use_bias: bool = True,
         initializer: str = "glorot_uniform",
-        dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__(name=name)
         sizes = {"in_channels": in_channels, "out_channels": out_channels, "size": size, "stride": stride}
@@ -58,17 +58,15 @@ class Conv2D(tf.Module):
         draw = initializers.find(initializer)
         self.in_channels, self.size = in_channels, size
         self.stride, self.padding = stride, padding
-        self.dtype = dtype
         first, second = seeds.words(seed, "initial value", f"{name}.weights")
         self.weights = tf.Variable(draw((size, size, in_channels, out_channels), (first, second)), name="weights")
         self.biases = tf.Variable(tf.zeros([out_channels]), name="biases") if use_bias else None
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
-        x = tf.convert_to_tensor(x)
+        x = floating(x, self.name)
         self._check(x.shape)
-        weights = tf.cast(self.weights, self.dtype)
-        y = tf.nn.conv2d(tf.cast(x, self.dtype), weights, strides=self.stride, padding=self.padding.upper())
+        y = tf.nn.conv2d(x, tf.cast(self.weights, x.dtype), strides=self.stride, padding=self.padding.upper())
         return y if self.biases is None else _with_biases(y, self.biases)
 
     def _check(self, shape: tf.TensorShape) -> None:

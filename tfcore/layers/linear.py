@@ -4,13 +4,14 @@ import tensorflow as tf
 
 from tfcore import checks, initializers, ops, seeds
 from tfcore.errors import ShapeError
+from tfcore.layers.inputs import floating
 from tfcore.seeds import Key
 
 
 class Linear(tf.Module):
     """y = x W + b, with W `[in_features, out_features]` and b `[out_features]` (zeros at the start).
 
-    The variables are float32; the result is computed and returned in `dtype`.
+    The variables are float32; the result is computed and returned in the dtype of x.
 
     Args:
         in_features: length of the last axis of `x`, at least 1.
@@ -20,11 +21,10 @@ class Linear(tf.Module):
         initializer: of W, a name accepted by `initializers.find`.
         max_norm: upper bound on the L2 norm of each column of W in training, above 0; None for no bound. The layer only
             declares it; the optimizer applies it (`optimizers.MaxNorm`).
-        dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:
         ConfigError: a size below 1, an unknown initializer, or a norm that is not above 0.
-        ShapeError: at the call, when `x` is not `[N, in_features]`.
+        ShapeError: at the call, when `x` is not floating-point `[N, in_features]`.
     """
 
     def __init__(
@@ -36,7 +36,6 @@ class Linear(tf.Module):
         seed: int,
         initializer: str = "glorot_uniform",
         max_norm: float | None = None,
-        dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__(name=name)
         checks.positive_integer("in_features", in_features)
@@ -46,7 +45,6 @@ class Linear(tf.Module):
         draw = initializers.find(initializer)
         self.in_features = in_features
         self.max_norm = max_norm
-        self.dtype = dtype
         first, second = seeds.words(seed, "initial value", f"{name}.weights")
         self.weights = tf.Variable(draw((in_features, out_features), (first, second)), name="weights")
         self.biases = tf.Variable(tf.zeros([out_features]), name="biases")
@@ -57,11 +55,11 @@ class Linear(tf.Module):
 
     def of_scaled(self, x: tf.Tensor, factor: float) -> tf.Tensor:
         """Computes the layer for factor · x, multiplying the product x W, which is smaller than x."""
-        x = tf.convert_to_tensor(x)
+        x = floating(x, self.name)
         if x.shape.rank != 2 or x.shape[1] != self.in_features:
             raise ShapeError(
                 f"Layer '{self.name}' takes x of shape [N, {self.in_features}]. Received {x.shape}. "
                 "For pictures, put layers.Flatten() first."
             )
-        product = ops.product(tf.cast(x, self.dtype), tf.cast(self.weights, self.dtype))
-        return (product if factor == 1 else product * factor) + tf.cast(self.biases, self.dtype)
+        product = ops.product(x, tf.cast(self.weights, x.dtype))
+        return (product if factor == 1 else product * factor) + tf.cast(self.biases, x.dtype)

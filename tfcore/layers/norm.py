@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.errors import ShapeError
+from tfcore.layers.inputs import floating
 from tfcore.seeds import Key
 
 
@@ -21,19 +22,18 @@ class BatchNorm(tf.Module):
     moving variance is unbiased, as in the paper (algorithm 2, line 10), PyTorch and TensorFlow's fused op; Keras 3 uses
     the biased one. Each micro-batch is normalised by itself and updates the moving averages.
 
-    Statistics are computed in float32 for every `dtype`; `dtype` is the type of the result. scale and offset are
-    float32 parameters; moving_mean and moving_variance are not trained, but saved with the model.
+    The result has the dtype of x; statistics are computed in float32 for every dtype. scale and offset are float32
+    parameters; moving_mean and moving_variance are not trained, but saved with the model.
 
     Args:
         features: C, the length of the last axis of `x`, at least 1.
         name: the layer's path in its model.
         momentum: 0 <= momentum < 1.
         epsilon: above 0.
-        dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:
         ConfigError: an argument is out of range.
-        ShapeError: at the call, when `x` is neither `[N, H, W, C]` nor `[N, C]`.
+        ShapeError: at the call, when `x` is not floating-point `[N, H, W, C]` or `[N, C]`.
 
     Source: Ioffe & Szegedy 2015, arXiv 1502.03167, algorithms 1 and 2.
     """
@@ -45,13 +45,12 @@ class BatchNorm(tf.Module):
         name: str,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
-        dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__(name=name)
         checks.positive_integer("features", features)
         checks.below_one("momentum", momentum)
         checks.positive("epsilon", epsilon)
-        self.features, self.momentum, self.epsilon, self.dtype = features, momentum, epsilon, dtype
+        self.features, self.momentum, self.epsilon = features, momentum, epsilon
         self.scale = tf.Variable(tf.ones([features]), name="scale")
         self.offset = tf.Variable(tf.zeros([features]), name="offset")
         self.moving_mean = tf.Variable(tf.zeros([features]), trainable=False, name="moving_mean")
@@ -59,13 +58,12 @@ class BatchNorm(tf.Module):
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del key
-        x = tf.convert_to_tensor(x)
+        x = floating(x, self.name)
         if x.shape.rank not in (2, 4) or x.shape[-1] != self.features:
             raise ShapeError(
                 f"Layer '{self.name}' takes x of shape [N, H, W, {self.features}] or [N, {self.features}]. "
                 f"Received {x.shape}."
             )
-        x = tf.cast(x, self.dtype)
         pictures = x if x.shape.rank == 4 else x[:, tf.newaxis, tf.newaxis, :]  # [N, H, W, C], as the op requires
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=pictures,

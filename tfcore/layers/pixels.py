@@ -24,7 +24,8 @@ class Pixels(tf.Module):
         scaling: one of the four names.
         mean: float32, for `centered` and `standardized` only.
         std: float32, above zero, for `standardized` only.
-        dtype: type of the result. The scaling is computed in float32 and rounded once.
+        dtype: type of the result, in which all later layers compute. The scaling is computed in float32 and rounded
+            once.
 
     Raises:
         ConfigError: an unknown scaling, missing statistics, or statistics that the scaling does not use.

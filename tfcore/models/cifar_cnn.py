@@ -22,7 +22,7 @@ class CifarCnn(Sequential):
     Args:
         image_shape: (H, W, C).
         classes: number of classes.
-        pixels: the scaling layer; its result must have the dtype of the model.
+        pixels: the scaling layer; all layers compute in the dtype of its result.
         seed: the run's seed.
         filters: number of filters of each convolution, first layer first; at least one convolution.
         hidden: units of each hidden linear layer; may be empty.
@@ -31,7 +31,6 @@ class CifarCnn(Sequential):
         pooling: max, average or sum.
         max_norm: upper bound on the L2 norm of each column of the hidden layers' weights.
         initializer: of all weights, a name accepted by `initializers.find`. Biases start at zero.
-        dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:
         ConfigError: an argument is out of range, or the pictures are too small for so many pools.
@@ -51,12 +50,11 @@ class CifarCnn(Sequential):
         pooling: str = "max",
         max_norm: float = 3.0,
         initializer: str = "glorot_uniform",
-        dtype: tf.DType = tf.float32,
     ) -> None:
         some_filters(filters)
         checks.one_of("pooling", pooling, tuple(POOLS))
         after_convolution, after_linear = dropout_rates(dropout)
-        shared = {"seed": seed, "initializer": initializer, "dtype": dtype}
+        shared = {"seed": seed, "initializer": initializer}
         layers: dict[str, tf.Module] = {"pixels": pixels}
         height, width, channels = image_shape
         for block, count in enumerate(filters, start=1):
@@ -66,7 +64,7 @@ class CifarCnn(Sequential):
                 layers[f"pool_{block}"] = POOLS[pooling](2)
                 height, width = height // 2, width // 2
             layers[f"dropout_{block}"] = Dropout(after_convolution, name=f"dropout_{block}")
-            layers[f"norm_{block}"] = BatchNorm(count, name=f"norm_{block}", dtype=dtype)
+            layers[f"norm_{block}"] = BatchNorm(count, name=f"norm_{block}")
             channels = count
         layers["flatten"] = Flatten()
         layers["flat_dropout"] = Dropout(after_convolution, name="flat_dropout")
@@ -81,7 +79,7 @@ class CifarCnn(Sequential):
             layers[name] = Linear(features, units, name=name, max_norm=max_norm, **shared)
             layers[f"hidden_{activation}_{number}"] = Activation(activation)
             layers[f"hidden_dropout_{number}"] = Dropout(after_linear, name=f"hidden_dropout_{number}")
-            layers[f"hidden_norm_{number}"] = BatchNorm(units, name=f"hidden_norm_{number}", dtype=dtype)
+            layers[f"hidden_norm_{number}"] = BatchNorm(units, name=f"hidden_norm_{number}")
             features = units
         layers["logits"] = Linear(features, classes, name="logits", **shared)
         super().__init__(layers, name="cifar_cnn")

@@ -14,12 +14,11 @@ class Mlp(Sequential):
     Args:
         image_shape: (H, W, C).
         classes: number of classes.
-        pixels: the scaling layer; its result must have the dtype of the model.
+        pixels: the scaling layer; all layers compute in the dtype of its result.
         seed: the run's seed.
         hidden: units of each hidden layer, first layer first.
         activation: a name in `layers.activation.ACTIVATIONS`.
         initializer: of every weight matrix, a name accepted by `initializers.find`.
-        dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:
         ConfigError: a hidden layer with fewer than one unit, an unknown activation or initializer.
@@ -35,15 +34,14 @@ class Mlp(Sequential):
         hidden: tuple[int, ...] = (120,),
         activation: str = "relu",
         initializer: str = "truncated_normal",
-        dtype: tf.DType = tf.float32,
     ) -> None:
         layers: dict[str, tf.Module] = {"pixels": pixels, "flatten": Flatten()}
         features = math.prod(image_shape)
         for number, units in enumerate(hidden, start=1):
             checks.positive_integer("hidden", units)
             name = f"hidden_{number}"
-            layers[name] = Linear(features, units, name=name, seed=seed, initializer=initializer, dtype=dtype)
+            layers[name] = Linear(features, units, name=name, seed=seed, initializer=initializer)
             layers[f"{activation}_{number}"] = Activation(activation)
             features = units
-        layers["logits"] = Linear(features, classes, name="logits", seed=seed, initializer=initializer, dtype=dtype)
+        layers["logits"] = Linear(features, classes, name="logits", seed=seed, initializer=initializer)
         super().__init__(layers, name="mlp")

@@ -20,7 +20,7 @@ class MnistCnn(Sequential):
     Args:
         image_shape: (H, W, C).
         classes: number of classes.
-        pixels: the scaling layer; its result must have the dtype of the model.
+        pixels: the scaling layer; all layers compute in the dtype of its result.
         seed: the run's seed.
         filters: number of filters of each convolution, first layer first; at least one convolution.
         hidden: units of each hidden linear layer; may be empty.
@@ -28,7 +28,6 @@ class MnistCnn(Sequential):
         activation: a name in `layers.activation.ACTIVATIONS`.
         pooling: max, average or sum.
         initializer: of all weights, a name accepted by `initializers.find`. Biases start at zero.
-        dtype: compute type, tf.float32 or tf.bfloat16.
 
     Raises:
         ConfigError: an argument is out of range, or the pictures are too small for so many convolutions.
@@ -47,12 +46,11 @@ class MnistCnn(Sequential):
         activation: str = "relu",
         pooling: str = "max",
         initializer: str = "glorot_uniform",
-        dtype: tf.DType = tf.float32,
     ) -> None:
         some_filters(filters)
         checks.one_of("pooling", pooling, tuple(POOLS))
         after_pool, before_logits = dropout_rates(dropout)
-        shared = {"seed": seed, "initializer": initializer, "dtype": dtype}
+        shared = {"seed": seed, "initializer": initializer}
         layers: dict[str, tf.Module] = {"pixels": pixels}
         height, width, channels = image_shape
         for number, count in enumerate(filters, start=1):

@@ -15,11 +15,10 @@ class Softmax(tf.Module):
     Args:
         image_shape: (H, W, C).
         classes: number of classes.
-        pixels: the scaling layer; its result must have the dtype of the model.
+        pixels: the scaling layer; all layers compute in the dtype of its result.
         seed: the run's seed.
         initializer: `zeros` (the loss is convex, so every initial value leads to the same optimum) or another name
             accepted by `initializers.find`.
-        dtype: compute type, tf.float32 or tf.bfloat16.
     """
 
     def __init__(
@@ -30,19 +29,19 @@ class Softmax(tf.Module):
         pixels: Pixels,
         seed: int,
         initializer: str = "zeros",
-        dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__(name="softmax")
         self.pixels = pixels
         self.flatten = Flatten()
         features = math.prod(image_shape)
-        self.logits = Linear(features, classes, name="logits", seed=seed, initializer=initializer, dtype=dtype)
+        self.logits = Linear(features, classes, name="logits", seed=seed, initializer=initializer)
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         """Computes logits `[N, classes]` in the compute type from pictures `[N, H, W, C]`."""
         if training and ops.enabled() and self.pixels.factor is not None:
             # Scaling the logits, a hundredth of the size of the pictures, saves one pass over the pictures.
-            return self.logits.of_scaled(self.flatten(x, training=training), self.pixels.factor)
+            rows = tf.cast(self.flatten(x, training=training), self.pixels.dtype)
+            return self.logits.of_scaled(rows, self.pixels.factor)
         x = self.pixels(x, training=training, key=key)
         x = self.flatten(x, training=training, key=key)
         return self.logits(x, training=training, key=key)

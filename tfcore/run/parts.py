@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tfcore.architecture import Architecture
-from tfcore.build import user_code
+from tfcore.build import runtime, user_code, workload
+from tfcore.build.configuration import AUTOMATIC
 from tfcore.build.data import load_dataset, make_splits, pixel_statistics
 from tfcore.build.model import build_model, plan_model
 from tfcore.build.optimizer import build_loss, build_step
@@ -14,7 +15,8 @@ from tfcore.build.tables import MODELS
 from tfcore.config import RunConfig
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches
 from tfcore.data.dataset import Dataset
-from tfcore.modules import BrokenModelError, LayerRow, layer_table, named_variables
+from tfcore.graphs import Product
+from tfcore.modules import BrokenModelError, LayerRow, Outline, named_variables, outline
 from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.evaluation import Evaluation
 from tfcore.training.step import TrainingStep
@@ -26,12 +28,14 @@ class Parts:
     """The components of a run. Training changes their variables, and never which objects they are.
 
     Attributes:
-        config: resolved.
+        config: with all choices made.
         data: the data set.
         splits: the examples of `train`, of `validation` where some are held out, and of `test`.
         architecture: what the model was built by.
         model: the network.
         layers: a row for each layer of the model, in the order of their calls.
+        products: the matrix products and convolutions of the model as traced.
+        why_precision: the reason for the precision of the run.
         step: trains on one batch; `step.optimizer` counts the completed steps.
         evaluation: scores any split.
         sums: the running means of training.
@@ -45,6 +49,8 @@ class Parts:
     architecture: Architecture
     model: tf.Module
     layers: tuple[LayerRow, ...]
+    products: tuple[Product, ...]
+    why_precision: str
     step: TrainingStep
     evaluation: Evaluation
     sums: TrainingSums
@@ -88,18 +94,22 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         TfcoreError: what is wrong with the configuration or the data.
     """
     data = load_dataset(config) if data is None else data
+    config, why_precision = _chosen(config, data, model)
     splits = make_splits(config, data)
     plan = plan_model(config, data)
     net = build_model(plan, seed=config.seed, statistics=pixel_statistics(config, data), cls=model)
     total_steps = config.total_steps(len(splits["train"]))
     step = build_step(config, net, total_steps)
+    traced = _outline(config, data, net)
     return Parts(
         config=config,
         data=data,
         splits=splits,
         architecture=plan,
         model=net,
-        layers=tuple(_layers(config, data, net)),
+        layers=tuple(traced.layers),
+        products=tuple(traced.products),
+        why_precision=why_precision,
         step=step,
         evaluation=Evaluation(net, build_loss(config), classes=data.classes),
         sums=TrainingSums(step.sums),
@@ -108,14 +118,25 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
     )
 
 
-def _layers(config: RunConfig, data: Dataset, net: tf.Module) -> list[LayerRow]:
-    """Returns the rows of the model table; a user's model is tried in training as well."""
-    rows: list[LayerRow] = []
+def _chosen(config: RunConfig, data: Dataset, model: type | None) -> tuple[RunConfig, str]:
+    """Makes the choices that depend on what the model computes and applies those of threads.
+
+    Returns:
+        The configuration, and the reason for its precision.
+    """
+    is_open = any(getattr(config, name) == value for name, value in AUTOMATIC.items())
+    load = workload.of_model(plan_model(config, data), config.batch_size, model) if is_open else None
+    chosen = runtime.set_threads(runtime.chosen(config, load))
+    return chosen, runtime.why_precision(config.precision, chosen, load)
+
+
+def _outline(config: RunConfig, data: Dataset, net: tf.Module) -> Outline:
+    """Traces the model for its table; a user's model is tried in training as well."""
     try:
         for training in (False,) if config.model in MODELS else (True, False):
-            rows = layer_table(net, data.image_shape, classes=data.classes, training=training)
+            found = outline(net, data.image_shape, classes=data.classes, training=training)
     except BrokenModelError as error:
         place = user_code.place(error.__cause__)
         message = f"{str(error).removesuffix('.')}{f' ({place})' if place else ''}."
         raise BrokenModelError(message, error.rows) from error
-    return rows
+    return found

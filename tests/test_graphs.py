@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
+from tfcore import graphs
 from tfcore.layers import Activation, Conv2D, Flatten, Linear, Pixels, Sequential
 from tfcore.losses import cross_entropy
 from tfcore.modules import named_parameters
 from tfcore.optimizers import GradientDescent
-from tfcore.training import flops
 from tfcore.training.step import TrainingStep
 
 
 def counted(function: Callable[..., Any], *shapes: list[int]) -> int:
-    return flops.count(tf.function(function).get_concrete_function(*(tf.TensorSpec(shape) for shape in shapes)))
+    return graphs.flops(tf.function(function).get_concrete_function(*(tf.TensorSpec(shape) for shape in shapes)))
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,6 @@ def test_one_step_of_a_small_network() -> None:
     # 8x8x1 pictures to 6x6x4, to 6x6x8, to 10 logits.
     forward = (2 * 16 * 6 * 6 * 9 * 1 * 4, 2 * 16 * 6 * 6 * 9 * 4 * 8, 2 * 16 * 288 * 10)
     specs = tf.TensorSpec([16, 8, 8, 1], tf.uint8), tf.TensorSpec([16], tf.int32)
-    found = flops.count(tf.function(step.__call__).get_concrete_function(*specs))
+    found = graphs.flops(tf.function(step.__call__).get_concrete_function(*specs))
     # Forward and both gradients of each layer, except the gradient of the first with respect to the pictures.
     assert found == 2 * forward[0] + 3 * forward[1] + 3 * forward[2] == 1_354_752
