@@ -1,4 +1,4 @@
-"""The lines that a run prints at its start, when it goes on, and at its end."""
+"""The lines that a run prints at its start, when it is resumed, and at its end."""
 
 import shlex
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tfcore.training.run_time import Elapsed
 
 
 def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
-    """Yields the lines and tables of the start."""
+    """Yields the lines and tables printed at the start."""
     config = parts.config
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.splits.items())
     threads = f"{config.intra_op_threads or 'all'} intra-op, {config.inter_op_threads or 'all'} inter-op threads"
@@ -34,7 +34,7 @@ def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
 
 
 def _device() -> str:
-    """Names the device that TensorFlow computes on."""
+    """Returns the name of the device that TensorFlow computes on."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name))
@@ -42,26 +42,26 @@ def _device() -> str:
 
 
 def warnings_of_restore(restored: Restored) -> Iterator[str]:
-    """Yields a line for each damaged checkpoint, and for each difference from the process that saved."""
+    """Yields a line for each damaged checkpoint, and for each difference from the process that saved the checkpoint."""
     yield from (f"warning: {sentence}" for sentence in restored.damaged)
     if restored.differences:
         yield (
-            "warning: the run goes on, but not to the bit as it would have, since this process differs from the one "
-            "that saved:"
+            "warning: the run continues, but not bit for bit, because this process differs from the one that saved the "
+            "checkpoint:"
         )
     yield from (f"  {clause}" for clause in restored.differences)
 
 
 def untimed(steps: int) -> str:
-    """Returns the line of a run that goes on from steps of which its folder has no time."""
-    return f"How long {steps:,} of these steps took is not in the run folder. They are not timed."
+    """Returns the line of a resumed run whose folder lacks the time of some steps."""
+    return f"The run folder has no times for {steps:,} of these steps. They are not timed."
 
 
 def conclusion(result: dict[str, Any], elapsed: Elapsed, *, folder: Path, total_steps: int) -> Iterator[str]:
-    """Yields the lines of the end, with the time of all parts of the run."""
+    """Yields the lines printed at the end, with the time of all parts of the run."""
     if result["status"] == "interrupted":
         flag = shlex.quote(f"--run_dir={folder}")
-        yield f"Stopped and saved at step {result['steps']} of {total_steps}. Go on with {flag}"
+        yield f"Stopped and saved at step {result['steps']} of {total_steps}. Resume with {flag}"
         return
     if "best" in result:
         best, step = result["best"]["validation"], result["best"]["step"]
