@@ -144,5 +144,5 @@ def test_a_report_that_cannot_be_made_is_a_warning(tmp_path: pathlib.Path) -> No
     trained(tmp_path / "run", pause_step=10)
     (tmp_path / "run" / "report.html").mkdir()
     said = trained(tmp_path / "run").splitlines()
-    assert said[-1].startswith(f"warning: there is no report of this run: {tmp_path}/run/report.html cannot be written")
+    assert said[-1].startswith(f"warning: this run has no report: {tmp_path}/run/report.html cannot be written")
     assert any(line.startswith("finished after 20 steps") for line in said)

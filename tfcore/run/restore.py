@@ -65,7 +65,5 @@ def restore(parts: Parts, folder: RunFolder, checkpoints: Checkpoints, provenanc
 
 def how_to_go_on(folder: RunFolder, newest_step: int) -> str:
     """Returns how to resume a run after a disk error."""
-    left = (
-        f"resumes at the checkpoint of step {newest_step}" if newest_step else "starts over: there is no checkpoint"
-    )
+    left = f"resumes at the checkpoint of step {newest_step}" if newest_step else "starts over: there is no checkpoint"
     return f"Once the disk is writable again, the same command with --run_dir={folder.path} {left}."
