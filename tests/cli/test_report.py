@@ -1,4 +1,4 @@
-"""`report`, and the report that a run leaves when it has ended."""
+"""`report`, and the report that a run writes at its end."""
 
 import io
 import os
@@ -98,7 +98,7 @@ CONFIG = RunConfig(steps=20, batch_size=20, schedule="constant", log_every_steps
 
 
 def trained(path: pathlib.Path, config: RunConfig = CONFIG, pause_step: int | None = None) -> str:
-    """What a run says on the terminal, whose report is left at its end."""
+    """Returns the output of a run that writes its report at its end."""
     console = Console(file=io.StringIO(), width=1000)
     with RunFolder(path) as folder:
         session = Session(resolve(config), folder, console, data=DATA)

@@ -1,4 +1,4 @@
-"""The sweep command: real trials in processes of their own, and folders of trials that have ended before."""
+"""The sweep command: trials in real processes, and folders of trials that have already ended."""
 
 import json
 import os
@@ -19,7 +19,7 @@ GRID = ["sweep", "--grid", "learning_rate=0.1,0.2,0.3", "--grid", "seed=0", "--o
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory; trials find this tfcore from there."""
+    """The working directory, from which trials import this tfcore."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("COLUMNS", "200")
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ended(rate: float, *, loss: float, accuracy: float, test: float, status: str = "finished") -> None:
-    """A trial of GRID that has ended before."""
+    """Creates the folder of a trial of GRID that has already ended."""
     path = Path("sweep") / f"learning_rate={rate},seed=0"
     path.mkdir(parents=True)
     scores = {"best": {"step": 5, "validation": {"loss": loss, "accuracy": accuracy}}, "test": {"accuracy": test}}
@@ -35,7 +35,7 @@ def ended(rate: float, *, loss: float, accuracy: float, test: float, status: str
 
 
 def kept(*, monitor: str = "loss") -> None:
-    """The plan of GRID; a folder with files but no plan would be refused."""
+    """Writes the plan of GRID; a folder with files but no plan would be refused."""
     shared = {} if monitor == "loss" else {"monitor": monitor}
     trials = {f"learning_rate={rate},seed=0": {"learning_rate": str(rate), "seed": "0"} for rate in (0.1, 0.2, 0.3)}
     secs = {"learning_rate=0.1,seed=0": 61.25}
@@ -143,7 +143,7 @@ def test_ctrl_c_saves_the_trial_and_the_same_command_goes_on(folder: Path) -> No
         os.killpg(process.pid, signal.SIGINT)  # as the terminal does
         printed = process.communicate(timeout=60)[0]
     assert process.returncode == 130
-    assert "Stopped. The same command goes on." in printed
+    assert "Stopped. The same command resumes the sweep." in printed
     assert "2/2" not in printed
     assert json.loads((folder / "sweep" / "seed=0" / "result.json").read_text())["status"] == "interrupted"
 

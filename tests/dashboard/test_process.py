@@ -172,8 +172,8 @@ def test_where_it_cannot_listen_is_an_error(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--tensorboard_port=0"], "belong to --tensorboard"),
-        (["--tensorboard_host=::1"], "belong to --tensorboard"),
+        (["--tensorboard_port=0"], "require --tensorboard"),
+        (["--tensorboard_host=::1"], "require --tensorboard"),
         (["--tensorboard", "--tensorboard_port=65536"], "from -1 to 65535. Received 65536"),
         (["--tensorboard", "--tensorboard_port=-2"], "from -1 to 65535. Received -2"),
         (["--tensorboard", "--tensorboard_host="], "must be an address of this machine"),

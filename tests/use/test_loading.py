@@ -235,7 +235,7 @@ def test_code_that_a_file_names_is_not_run(make_run: Any, tmp_path: pathlib.Path
     rows = tfcore.load(tmp_path / "model.h5", model=Own).probabilities(IMAGES)
     np.testing.assert_array_equal(tfcore.load(run, model=Own).probabilities(IMAGES), rows)
     assert not (tmp_path / "was run").exists()
-    np.testing.assert_array_equal(tfcore.load(run).probabilities(IMAGES), rows)  # code that a run folder names is executed
+    np.testing.assert_array_equal(tfcore.load(run).probabilities(IMAGES), rows)  # the code that a run names is run
     assert (tmp_path / "was run").exists()
     sys.modules.pop("own_code_for_test", None)
 
