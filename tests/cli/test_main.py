@@ -206,7 +206,7 @@ def test_a_result_that_does_not_say_how_the_run_ended_is_one_line(
 ) -> None:
     run = started(folder, RESOLVED)
     (folder / "run" / "result.json").write_text('{"status": "stopped_early", "steps": 50, "test": [1]}')
-    assert_refused(folder, capsys, run, "result.json lacks the steps or the test accuracy of the run. Delete it", status=1)
+    assert_refused(folder, capsys, run, "result.json lacks the steps or the test accuracy of the run.", status=1)
 
 
 QUICK = """

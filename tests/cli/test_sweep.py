@@ -73,7 +73,7 @@ def test_trials_are_ranked_by_validation_not_by_test(capsys: pytest.CaptureFixtu
     kept()
     assert main(GRID) == 0
     printed = capsys.readouterr().out
-    assert "1/3 learning_rate=0.1 seed=0: validation loss 0.5000, 61.2 s, as it was" in printed
+    assert "1/3 learning_rate=0.1 seed=0: validation loss 0.5000, 61.2 s, not run again" in printed
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
     assert rows == [
         ["1", "0.2", "0.3000", "0.1000", "1,234", "0.0 s", "stopped early"],
@@ -114,7 +114,7 @@ def test_a_folder_that_is_not_this_sweeps_is_refused(
     assert main(grid) == (2 if change == "another plan" else 1)
     lock.release()
     printed = capsys.readouterr()
-    assert (message if change != "another plan" else "its grid is of learning_rate, seed.") in printed.err
+    assert (message if change != "another plan" else "its grid has learning_rate, seed.") in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
 
@@ -126,7 +126,7 @@ def test_a_trial_without_a_validation_score_is_not_ranked(capsys: pytest.Capture
     path.write_text('{"status": "finished", "steps": 3, "test": {"accuracy": 0.5}}')
     kept()
     assert main(GRID) == 1
-    assert "learning_rate=0.1 seed=0: it has no validation score to be ranked by." in capsys.readouterr().out
+    assert "learning_rate=0.1 seed=0: it has no validation score for the ranking." in capsys.readouterr().out
 
 
 @pytest.mark.thorough

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SPLITS = ("test", "train")
 _MOST_PER_CLASS = 100
-_EXAMPLE_SIDE, _GRID_SIDE = 256, 48  # least side of a tile in pixels
+_EXAMPLE_SIDE, _GRID_SIDE = 256, 48  # minimum side of a tile in pixels
 
 Drawn = tuple[Image.Image, str]  # the picture, and the stem of its file name
 

@@ -1,4 +1,4 @@
-"""Summaries of a run beside its curves: for TensorBoard during training, and pictures at the end."""
+"""Writes the summaries of a run other than its curves: for TensorBoard during training, and pictures at the end."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
