@@ -125,7 +125,7 @@ class Observer:
     ) -> None:
         """Writes the summaries of the test split, `test.json`, and the pictures for the report.
 
-        A run that is extended or ends again starts the log of the test split anew.
+        A run that is extended or ends again restarts the log of the test split.
 
         Args:
             step: completed steps.
