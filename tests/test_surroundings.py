@@ -27,7 +27,8 @@ surroundings.make_neutral()
 print(sorted(set(os.environ.items()) & set(eval(sys.argv[1]).items())))
 print(oct(os.umask(0)), signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 ignored = subprocess.run(["grep", "SigIgn", "/proc/self/status"], capture_output=True, text=True).stdout.split()[1]
-print([name for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM") if int(ignored, 16) >> getattr(signal, name) - 1 & 1])
+named = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM")
+print([name for name in named if int(ignored, 16) >> getattr(signal, name) - 1 & 1])
 """
 
 
