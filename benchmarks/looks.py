@@ -61,15 +61,15 @@ def measured(name: str, folder: pathlib.Path) -> str:
     from tfcore.cli import main
 
     importing.import_tensorflow_for_good()
-    from tfcore.cli import report
     from tfcore.look.observer import Observer
+    from tfcore.report import file
     from tfcore.run.session import Session
 
     watch = Stopwatch()
     watch.watch(Session, "run")
     for part in ("begin", "observe", "look_at_validation", "conclude", "_leave_pictures"):
         watch.watch(Observer, part)
-    watch.watch(report, "_leave")
+    watch.watch(file, "_leave")
     if main.main(["train", "--dataset=cifar10", *RUNS[name], f"--run_dir={folder / name}"]):
         raise RuntimeError(f"The run {name} has failed.")
     command_secs = time.perf_counter() - start
