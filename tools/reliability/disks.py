@@ -34,7 +34,7 @@ FLAGS = (
     "--evaluate_every_epochs=0.6", "--patience=20", "--run_dir=run",
     "--summaries=norms,text",  # small summaries, since a disk of every size is tried
 )  # fmt: skip
-# A run only warns of a report that does not fit, so no disk is too small for one.
+# If a report does not fit, a run only warns, so no disk is too small for a report.
 COMMAND = ("train", *FLAGS, "--noreport")
 # The file that an error line names, in the order in which a run writes them.
 PLACES = {
@@ -65,7 +65,7 @@ class Campaign:
             made.mkdir()
         done = small_disk.run(*self._command, cwd=self.whole)
         if done.status:
-            raise RuntimeError(f"The run does not even end with room enough: {done.err}")
+            raise RuntimeError(f"The run fails even with enough room: {done.err}")
 
     def trial(self, limit: str, value: int) -> tuple[str, str]:
         """Runs on one disk; returns the place where the run ended and the problem, each "" for none.
@@ -85,7 +85,7 @@ class Campaign:
             small_disk.unmount(self.disk)
 
     def _problem(self, done: small_disk.Done) -> str:
-        """The problem of how the run ended, and was resumed with more room; "" for none."""
+        """The problem with the end of the run, or with its resumption with more room; "" for none."""
         if not done.is_one_error or "No space left on device" not in done.err:
             return f"status {done.status}: {done.err}"
         steps = sorted(path.name for path in (self.disk / "run" / "checkpoints").glob("step-*"))
