@@ -1,7 +1,7 @@
 """Measures the recipes: trains each with several seeds, and writes its result file and its header.
 
     python benchmarks/recipes.py softmax_cifar10            one; prints its header
-    python benchmarks/recipes.py --record                   all, more than an hour
+    python benchmarks/recipes.py --record                   all, an hour and a half
     python benchmarks/recipes.py --headers_only --record    only rewrites the headers from the result files
 
 Uses the real data sets in $TFCORE_DATA_DIR, or downloads them.
