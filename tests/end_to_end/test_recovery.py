@@ -65,7 +65,7 @@ def test_without_a_readable_checkpoint_nothing_starts_afresh(tmp_path: pathlib.P
         train(path)
     assert (path / "metrics.jsonl").read_bytes() == files
     shutil.rmtree(path / "checkpoints")
-    with pytest.raises(RunError, match=r"has saved checkpoints, and .* holds none"):
+    with pytest.raises(RunError, match=r"has saved checkpoints, but .* holds none"):
         train(path)
     assert (path / "metrics.jsonl").read_bytes() == files
 
