@@ -15,18 +15,18 @@ PIP_INSTALL_PROJECT := $(PIP_INSTALL) --no-deps --no-build-isolation --editable 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
 
-train: $(VENV)/.installed ## train a small network on generated shapes, up to its test accuracy
+train: $(VENV)/.installed ## train a small network on generated shapes, and test it
 	@$(BIN)/python train.py --model=mlp --dataset=shapes
 
-# Tests that need data or programs that this machine lacks are deselected, and the run says so before and after.
+# Tests that need missing data or programs are deselected, with a message before and after the run.
 DATA := $(strip $(TFCORE_DATA_DIR))
 BROWSER := $(and $(shell command -v chromium),$(shell command -v chromedriver))
 AVAILABLE := $(if $(DATA),, and not real_data)$(if $(BROWSER),, and not browser)
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 define LEFT_OUT
-$(if $(DATA),,@echo "The real-data tests are left out, as TFCORE_DATA_DIR is not set. To run them: make $@ TFCORE_DATA_DIR=FOLDER" \
-	"(FOLDER holds mnist/ and cifar-10-batches-bin/, as published)")
-$(if $(BROWSER),,@echo "The browser tests are left out, as chromium and chromedriver are not installed. On Debian and Ubuntu:" \
+$(if $(DATA),,@echo "The real-data tests are not run, because TFCORE_DATA_DIR is not set. To run them: make $@ TFCORE_DATA_DIR=FOLDER" \
+	"(FOLDER contains mnist/ and cifar-10-batches-bin/, as published)")
+$(if $(BROWSER),,@echo "The browser tests are not run, because chromium and chromedriver are not installed. On Debian and Ubuntu:" \
 	"apt-get install chromium chromium-driver")
 endef
 
@@ -34,9 +34,9 @@ test: lint ## check style and types, then run the main tests (at most five minut
 	$(LEFT_OUT)
 	@$(PYTEST) -m "not thorough$(AVAILABLE)"
 	$(LEFT_OUT)
-	@echo "The thorough tests are left out: make test-rest runs them."
+	@echo "The thorough tests are not run here. To run them: make test-rest"
 
-test-rest: $(VENV)/.installed-test ## run the thorough tests, which make test leaves out
+test-rest: $(VENV)/.installed-test ## run the thorough tests, which make test does not run
 	$(LEFT_OUT)
 	@$(PYTEST) -m "thorough$(AVAILABLE)"
 	$(LEFT_OUT)
@@ -53,18 +53,18 @@ wheel: $(VENV)/.installed-test ## build a wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation --outdir $(DIST) . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
 	@ls $(DIST)/*.whl
 
-clean: ## remove build products and caches (the runs and .venv stay)
+clean: ## remove build products and caches (runs and .venv are kept)
 	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find tfcore tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv: $(VENV)/.installed-test ## install the project with its test tools into .venv
 
-lock: $(VENV)/.created ## renew requirements/, the newest versions within the bounds of setup.cfg and their hashes
+lock: $(VENV)/.created ## update requirements/ to the newest versions within the bounds of setup.cfg, with their hashes
 	@$(PIP_INSTALL) 'uv>=0.13,<0.14'
 	@$(BIN)/uv pip compile --quiet --upgrade setup.cfg --output-file requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet --upgrade setup.cfg --extra test --constraint requirements/runtime.txt --output-file requirements/test.txt
 
-# Stamps are written last, so an interrupted step is repeated and a finished one is not.
+# Stamps are written last: an interrupted step is repeated, a completed one is not.
 $(VENV)/.created:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "$(PYTHON) was not found. Install Python 3.11, 3.12 or 3.13, or name it: make PYTHON=python3.12 …" >&2; exit 1; }
@@ -77,14 +77,14 @@ $(VENV)/.created:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.created setup.cfg pyproject.toml requirements/runtime.txt
-	@echo "Installing tfcore into $(VENV). The first time this downloads TensorFlow (over 250 MB) and takes some minutes."
+	@echo "Installing tfcore into $(VENV). The first time this downloads TensorFlow (over 250 MB) and takes a few minutes."
 	@$(PIP_INSTALL_LOCKED) requirements/runtime.txt
 	@$(PIP_INSTALL_PROJECT)
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.created setup.cfg pyproject.toml requirements/test.txt
 	@echo "Installing tfcore and its test tools into $(VENV). The first time this downloads TensorFlow (over 250 MB)" \
-	  "and takes some minutes."
+	  "and takes a few minutes."
 	@$(PIP_INSTALL_LOCKED) requirements/test.txt
 	@$(PIP_INSTALL_PROJECT)
 	@touch $(VENV)/.installed $@

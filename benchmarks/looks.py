@@ -5,7 +5,7 @@
 
 Each run has a separate process. The table in Markdown gives the time for observations (norms, histograms, images, PR
 curves), for the summaries at the start (text, graph, HParams) and at the end (of the test split), as a share of the run
-and of the whole command, and the time for the report with its pictures. It is only printed, and copied to
+and of the whole command, and the time for the report with its pictures. It is only printed; copy it to
 docs/tensorboard.md by hand. The runs stay in --out, for docs/take_pictures.py.
 """
 
@@ -29,7 +29,8 @@ RUNS = {  # those of docs/tutorial.md
     "cnn": ("--model=cifar_cnn", "--epochs=8", "--average_decay=0.99"),
 }
 HEADING = (
-    "| run | steps | training, s | start and end, s | more looks | each, ms | of the run | of the command | report, s |"
+    "| run | steps | training, s | start and end, s | later observations | ms each | share of the run | "
+    "share of the command | report, s |"
 )
 
 
@@ -60,22 +61,22 @@ def measured(name: str, folder: pathlib.Path) -> str:
     from tfcore.cli import main
 
     importing.import_tensorflow_for_good()
-    from tfcore.cli import report
     from tfcore.look.observer import Observer
+    from tfcore.report import file
     from tfcore.run.session import Session
 
     watch = Stopwatch()
     watch.watch(Session, "run")
     for part in ("begin", "observe", "look_at_validation", "conclude", "_leave_pictures"):
         watch.watch(Observer, part)
-    watch.watch(report, "_leave")
+    watch.watch(file, "_leave")
     if main.main(["train", "--dataset=cifar10", *RUNS[name], f"--run_dir={folder / name}"]):
         raise RuntimeError(f"The run {name} has failed.")
     command_secs = time.perf_counter() - start
     result = json.loads((folder / name / "result.json").read_text(encoding="utf-8"))
     first, *later = watch.secs["observe"]
     *between, last = watch.secs["look_at_validation"]
-    (pictures,) = watch.secs["_leave_pictures"]  # which a report needs without TensorBoard too
+    (pictures,) = watch.secs["_leave_pictures"]  # which a report needs even without TensorBoard
     start_and_end = sum(watch.secs["begin"]) + first + last + sum(watch.secs["conclude"]) - pictures
     looks = sum(later) + sum(between)
     shares = ((start_and_end + looks) / secs for secs in (sum(watch.secs["run"]), command_secs))

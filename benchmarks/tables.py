@@ -145,14 +145,14 @@ def _side(result: Results, name: str) -> list[str]:
 
 
 def _memory(results: dict[str, Results]) -> list[str]:
-    """The table of memory, each library in the setting that needs least."""
+    """The table of memory; each peer in its setting with the least memory."""
     measured = {case: result for case, result in results.items() if case in MEMORY_CASES}
     if not measured:
         return []
     lines = [
         "",
         "Largest resident memory in MiB above that after the framework's bare import; tfcore with its defaults, each "
-        "peer in the setting that needs least:",
+        "peer in its setting with the least memory:",
         "",
         f"| library | {' | '.join(measured)} |",
         "|---" * (1 + len(measured)) + "|",

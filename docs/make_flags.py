@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parent))  # this project rather than an installed one
+sys.path.insert(0, str(FOLDER.parent))  # this checkout, not an installed tfcore
 
 from tfcore.cli import flags  # noqa: E402
 from tfcore.cli.main import COMMANDS  # noqa: E402

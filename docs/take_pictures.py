@@ -1,9 +1,9 @@
-"""Renews the pictures of the documentation from the tutorial's four runs.
+"""Makes the pictures of the documentation from the tutorial's four runs.
 
     python docs/take_pictures.py runs
 
-wants runs/softmax, runs/mlp, runs/small_cnn and runs/cnn as docs/tutorial.md makes them, Chromium with its driver, the
-[profile] extra, and runs/profile, by
+Needs runs/softmax, runs/mlp, runs/small_cnn and runs/cnn as made by docs/tutorial.md, Chromium with its driver, the
+[profile] extra, and runs/profile, made by
 
     tfcore benchmark --model=cifar_cnn --dataset=cifar10 --profile_steps=20 --profile_dir=runs/profile
 """
@@ -18,7 +18,7 @@ from selenium import webdriver
 from selenium.webdriver import ActionChains
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # of a script only its own folder is on the path
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # Python puts only the folder of a script on the path
 
 from support import browser  # noqa: E402
 
@@ -41,18 +41,18 @@ SHEETS = {  # in the tutorial
     "templates": "softmax/pictures/filters.png",
     "wrong": "cnn/pictures/wrong_test.png",
 }
-SECS = 8.0  # that a tab gets to draw itself
+SECS = 8.0  # wait for a tab to be drawn
 COLOURS = 128
 
 
 def keep(image: Image.Image, name: str) -> None:
-    """Saves a picture with few colours, which makes it a third as large."""
+    """Saves a picture with few colours, at a third of the size."""
     PICTURES.mkdir(exist_ok=True)
     image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
 
 
 def shoot(driver: webdriver.Chrome, name: str) -> None:
-    """Saves what the browser shows."""
+    """Saves a screenshot of the browser."""
     path = PICTURES / f"{name}.png"
     PICTURES.mkdir(exist_ok=True)
     driver.save_screenshot(str(path))
@@ -60,7 +60,7 @@ def shoot(driver: webdriver.Chrome, name: str) -> None:
 
 
 def take() -> None:
-    """Takes all of them."""
+    """Makes all pictures."""
     runs = pathlib.Path(sys.argv[1])
     for name, path in SHEETS.items():
         keep(Image.open(runs / path), name)
@@ -68,7 +68,7 @@ def take() -> None:
         path = pathlib.Path(folder) / "feature_maps.png"
         flags = (f"--run_dir={runs / 'small_cnn'}", "--layer=conv_1", "--example=7", f"--out={path}")
         if main.main(["show", "features", *flags]):
-            sys.exit("the feature maps cannot be drawn")
+            sys.exit("The feature maps could not be drawn.")
         keep(Image.open(path), "feature_maps")
     with browser.tensorboard(runs) as address, browser.chromium() as driver:
         driver.set_window_size(1400, 1000)

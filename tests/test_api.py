@@ -120,8 +120,11 @@ def test_a_data_set_with_a_built_in_name_is_never_taken_for_that(
     assert tfcore.evaluate(path, data=data)["accuracy"] == result["test"]["accuracy"] > 0.9
 
 
-def test_a_run_is_scored_on_its_own_data_only(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_scored_on_its_own_data_only(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As that of a run by tfcore 0.1.0, whose configuration has no mark before the name."""
+    monkeypatch.setattr("tfcore.build.runtime.set_up", lambda _: None)  # threads are the test process's
     path = tmp_path / "run"
     built_in = load_dataset(RunConfig(dataset="shapes", train_examples=300, test_examples=300))
     data = Dataset("shapes", built_in.test, built_in.train, built_in.class_names)

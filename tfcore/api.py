@@ -1,4 +1,4 @@
-"""`tfcore.train`: what the command does, from Python."""
+"""`tfcore.train`: the command `train` as a Python function."""
 
 import ast
 import inspect
@@ -32,32 +32,32 @@ def train(
     events: "Callable[[Parts], Sequence[Event]]" = lambda _: (),
     quietly: bool = False,
 ) -> dict[str, Any]:
-    """Trains a run, or goes on with the one in `run_dir`, as `train.py` does.
+    """Trains a new run, or resumes the one in `run_dir`, as `train.py` does.
 
-    May be called from any thread; signals are only heard in the main one. The number of TensorFlow's threads can only
-    be set before its first operation; after it they stay as they are. `deterministic` is for all runs of a process.
+    May be called from any thread, but signals are handled only in the main thread. TensorFlow's threads can only be
+    set before its first operation; later settings have no effect. `deterministic` applies to all runs of a process.
 
     Args:
-        config: what `train.py` takes as flags.
+        config: the settings that `train.py` takes as flags.
         run_dir: the run's folder; "" for a new one under `runs/`.
-        data: what to train on, in place of `config.dataset`; `tfcore.evaluate` then takes it as well.
-        model: the model's class, in place of `config.model`; one without a file, as in a notebook, is to be handed to
-            `tfcore.load` and `tfcore.evaluate` as well.
+        data: the data set to train on, in place of `config.dataset`; pass it to `tfcore.evaluate` too.
+        model: the model's class, in place of `config.model`; pass a class without a file, as in a notebook, to
+            `tfcore.load` and `tfcore.evaluate` too.
         events: returns custom events. It is called with the `Parts` of the run: its state (`model`, `step`,
             `early_stopping`), data (`data`, `splits`) and `evaluation`; each action is called with a `Moment`.
-        quietly: there is no log.
+        quietly: print no log.
 
     Returns:
-        What `result.json` says; its `run_dir` is the folder.
+        The content of `result.json`, with the folder as `run_dir`.
 
     Raises:
-        TfcoreError: what is wrong with the configuration, the data or the run.
+        TfcoreError: an error in the configuration, the data or the run.
     """
     config = _named(config, data, model)
     path = Path(run_dir) if run_dir else new_path(config, datetime.now())
     with RunFolder(path) as folder:
         if data is not None and folder.is_started and of_run(path).dataset == data.name:
-            config = replace(config, dataset=data.name)  # a run of tfcore 0.1.0, which had no mark before the name
+            config = replace(config, dataset=data.name)  # a run of tfcore 0.1.0, without the prefix
         given = {item.name: getattr(config, item.name) for item in fields(config)}
         config = configuration(folder, given)
         check_names(config, handed_over={"dataset": data is not None, "model": model is not None})
@@ -76,9 +76,9 @@ def train(
 
 
 def _named(config: RunConfig, data: "Dataset | None", model: type | None) -> RunConfig:
-    """Returns the configuration with the names of what was handed over as an object.
+    """Returns the configuration with the names of the data set and the class that were passed as objects.
 
-    A mark stands before the name of a data set, so that no command takes a built-in one of the same name for it.
+    A prefix marks the name of such a data set, so that no command confuses it with a built-in one of the same name.
     """
     if data is not None:
         config = replace(config, dataset=HANDED_OVER + data.name)
@@ -88,11 +88,11 @@ def _named(config: RunConfig, data: "Dataset | None", model: type | None) -> Run
 
 
 def _model_name(model: type) -> str:
-    """Returns `FILE:NAME` where a file defines the class, so that commands find it too; else its name with a mark."""
+    """Returns `FILE:NAME` if a file defines the class, so that commands find it too; else its name with a prefix."""
     try:
         path = Path(inspect.getfile(model))
         nodes = ast.parse(path.read_text(encoding="utf-8")).body
-    except (OSError, TypeError, ValueError, SyntaxError):  # in a notebook there is no file
+    except (OSError, TypeError, ValueError, SyntaxError):  # such as in a notebook, which has no file
         nodes = []
     if any(isinstance(node, ast.ClassDef) and node.name == model.__qualname__ for node in nodes):
         return f"{path}:{model.__qualname__}"

@@ -1,4 +1,4 @@
-"""The machine: its processor, its memory, and how much of it this process has taken."""
+"""Facts about the machine: processor, memory, and this process's peak memory."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def processor() -> str:
-    """The processor's name, as far as it is told."""
+    """Returns the processor's model name, or its architecture if the name is unknown."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
@@ -16,31 +16,31 @@ def processor() -> str:
 
 
 def processors() -> int:
-    """How many this process may use, which is how many threads TensorFlow takes by default."""
+    """Returns the number of processors available to this process, TensorFlow's default number of threads."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> str:
-    """Processor and count, and the versions that matter."""
+    """Returns processor, count, and the versions of TensorFlow and Python on one line."""
     import tensorflow as tf
 
     return f"{os.cpu_count()} × {processor()}; TensorFlow {tf.__version__}, Python {platform.python_version()}"
 
 
 def peak_bytes() -> int:
-    """The largest resident size of this process so far."""
+    """Returns the peak resident memory of this process."""
     status = Path("/proc/self/status")
-    if status.exists():  # what getrusage tells on Linux starts at the size of the process that started this one
+    if status.exists():  # on Linux, getrusage's value starts at the size of the parent process
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def available_bytes(root: Path = Path("/")) -> int | None:
-    """Memory that can still be taken without swapping, no more than a container's limit; None where nobody tells.
+    """Returns the memory available without swapping, at most a container's limit; None if unknown.
 
     Args:
-        root: where `proc` and `sys` are.
+        root: folder that contains `proc` and `sys`.
     """
     info = root / "proc" / "meminfo"
     lines = info.read_text(encoding="ascii", errors="replace").splitlines() if info.exists() else []

@@ -1,4 +1,4 @@
-"""Records what each module of a model is given and returns while the model is called, in one thread alone."""
+"""Records inputs and outputs of a model's modules during calls in the current thread."""
 
 import re
 import threading
@@ -10,9 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-_NO_SCOPE = re.compile(r"^[^A-Za-z0-9.]+|[^A-Za-z0-9_.-]")  # what TensorFlow refuses in a scope's name, or nests by
+_NO_SCOPE = re.compile(r"^[^A-Za-z0-9.]+|[^A-Za-z0-9_.-]")  # invalid in scope names, or "/", which nests scopes
 _lock = threading.Lock()
-_users: dict[type, int] = {}  # how many records go on that replace a class's `__call__`
+_users: dict[type, int] = {}  # number of active recordings that replace a class's `__call__`
 
 
 @dataclass
@@ -20,9 +20,9 @@ class Calls:
     """The calls of a model's modules.
 
     Attributes:
-        paths: the modules of interest by identity, each with its path.
-        returned: what the first call of each module returned, by identity, in the order in which these calls ended.
-        broken: modules whose call raised an error, the innermost first, with what they were given.
+        paths: the recorded modules by identity, each with its path.
+        returned: output of each module's first call, by identity, in the order in which these calls ended.
+        broken: modules whose call raised an error, the innermost first, each with its input.
     """
 
     paths: dict[int, tuple[tf.Module, str]]
@@ -37,8 +37,8 @@ _current: ContextVar[Calls | None] = ContextVar("calls", default=None)
 def recorded_calls(paths: dict[int, tuple[tf.Module, str]]) -> Iterator[Calls]:
     """Records calls of the modules in `paths` inside the block, and puts their ops into scopes of their names.
 
-    Python looks `__call__` up on the class, so that is where it is replaced. The replacement records only in the thread
-    (or task) that opened the block and does nothing elsewhere; the last block to end puts the class's own back.
+    Python looks `__call__` up on the class, so it is replaced there. The replacement records only in the thread (or
+    task) that opened the block and does nothing elsewhere; the last block to end restores the original method.
     """
     classes = [cls for cls in {type(module) for module, _ in paths.values()} if "__call__" in dir(cls)]
     calls = Calls(paths)
@@ -56,15 +56,15 @@ def recorded_calls(paths: dict[int, tuple[tf.Module, str]]) -> Iterator[Calls]:
 
 
 def _replace(cls: Any) -> None:
-    """Has calls of the class's instances recorded; to be called with the lock held."""
+    """Replaces the class's `__call__` with a recording one; the caller holds the lock."""
     if cls not in _users:
-        plain = getattr(cls.__call__, "plain", cls.__call__)  # an inherited one may be replaced already
+        plain = getattr(cls.__call__, "plain", cls.__call__)  # an inherited one may already be replaced
         cls.__call__ = _recording(plain, is_inherited="__call__" not in vars(cls))
     _users[cls] = _users.get(cls, 0) + 1
 
 
 def _put_back(cls: Any) -> None:
-    """Ends one use of the replacement, which goes with the last; to be called with the lock held."""
+    """Ends one use of the replacement, and removes it with the last use; the caller holds the lock."""
     _users[cls] -= 1
     if _users[cls]:
         return
@@ -77,7 +77,7 @@ def _put_back(cls: Any) -> None:
 
 
 def _recording(plain: Callable[..., Any], *, is_inherited: bool) -> Callable[..., Any]:
-    """Returns a `__call__` that does what `plain` does, and records it where a record goes on."""
+    """Returns a `__call__` that calls `plain`, and records the call during a recording."""
 
     def call(module: tf.Module, *args: Any, **kwargs: Any) -> Any:
         calls = _current.get()
@@ -91,7 +91,7 @@ def _recording(plain: Callable[..., Any], *, is_inherited: bool) -> Callable[...
         except Exception:
             calls.broken.append((module, args[0] if args else None))
             raise
-        if is_first:  # also where the base class was called on the way, and has left its own
+        if is_first:  # overwrites the output that a call of the base class's `__call__` recorded
             calls.returned[id(module)] = output
         return output
 

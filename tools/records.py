@@ -1,4 +1,4 @@
-"""Committed result files: a command replaces them only where it is given `--record`."""
+"""Committed result files: a command replaces them only with `--record`."""
 
 import argparse
 import json
@@ -13,13 +13,13 @@ def add_flag(parser: argparse.ArgumentParser, files: str) -> None:
 
     Args:
         parser: of the command.
-        files: the committed files that the command can replace, in words.
+        files: description of the committed files that the command can replace.
     """
     parser.add_argument("--record", action="store_true", help=f"replace {files}; without it the result is only printed")
 
 
 def finish(files: str, write: Callable[[], None], *, is_wanted: bool) -> None:
-    """Writes the committed files, or reports that they were left as they are; one line on standard error either way.
+    """Writes the committed files if wanted; prints on standard error whether it did.
 
     Args:
         files: as given to `add_flag`.

@@ -1,4 +1,4 @@
-"""What is measured: which events are on, how often, and what a figure is made of."""
+"""Measurements: the active events, their number of steps, and the computation of the figures."""
 
 import json
 import pathlib
@@ -20,7 +20,7 @@ SECS = 0.01
 
 
 class Bench:
-    """A measurement with what it measures to look at."""
+    """A measurement with access to its session and log."""
 
     def __init__(self, folder: RunFolder) -> None:
         config = RunConfig(dataset="shapes", model="softmax", batch_size=50, train_examples=400, test_examples=200,
@@ -35,7 +35,7 @@ class Bench:
         return int(self.session.parts.step.optimizer.step.numpy())
 
     def logged(self, name: str) -> list[int]:
-        """The steps with a line that holds such a number."""
+        """Returns the steps of the log lines that have the number `name`."""
         self.log.flush()
         lines = map(json.loads, (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
         return [line["step"] for line in lines if name in line]
@@ -43,7 +43,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: pathlib.Path) -> Iterator[Bench]:
-    """Of a small run that never ends."""
+    """A measurement of a small run without end."""
     with RunFolder(tmp_path / "run") as folder:
         made = Bench(folder)
         yield made
@@ -94,7 +94,7 @@ def test_the_curves_alone_are_what_logging_is(bench: Bench, monkeypatch: pytest.
     monkeypatch.setattr(measurement, "_secs", timed)
     figures = bench.measurement.logging()
     assert figures["scalars_secs"] == pytest.approx(1.8 / pairs)
-    # A hundred steps of 0.1 s to a point of 0.3 s.
+    # A hundred steps of 0.1 s for each point of 0.3 s.
     assert figures["logging_share"] == pytest.approx(0.3 / (100 * 0.1 + 0.3))
     assert figures["checkpoint_secs"] == 6.0
     assert bench.done == 5 * 2 * 2 * pairs + 3
@@ -142,7 +142,7 @@ def test_a_profile_is_of_the_steps_asked_for(bench: Bench, tmp_path: pathlib.Pat
 
 @pytest.mark.parametrize(("secs", "units"), [(0.2, 20), (3.0, 300), (0.001, 1)])
 def test_a_rate_is_of_as_many_units_as_fit(monkeypatch: pytest.MonkeyPatch, secs: float, units: int) -> None:
-    """Units take 0.01 s, and the very first, which traces, 0.4 s more; repeats take once, twice or thrice as long."""
+    """Units take 0.01 s, the first one 0.4 s more for tracing; repeats take one, two or three times as long."""
     slow = iter([0.4])
     monkeypatch.setattr(measurement, "_secs", lambda work: work())
     assert measurement._fitting(lambda count: 0.01 * count + next(slow, 0.0), secs) == units

@@ -114,7 +114,7 @@ def test_a_mistake_that_training_runs_into_is_one_line(
     Path("own.py").write_text(PARTS)
     assert main(["train", *flags, "--train_examples=50", "--steps=2", "--run_dir=run", "--summaries=none"]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert re.fullmatch(r"error: Code of your own raises an error: KeyError: 'no' \(own\.py, line [49]\)\.", last)
+    assert re.fullmatch(r"error: Your own code raises an error: KeyError: 'no' \(own\.py, line [49]\)\.", last)
 
 
 def test_a_mistake_of_tfcores_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A run's folder without the training."""
+"""The fixture of a run folder that needs no training."""
 
 from support.saved_runs import expected_weights, make_run
 

@@ -1,4 +1,4 @@
-"""`tfcore benchmark` as a user runs it: every figure, in agreement with the others; the profile; the refusals."""
+"""`tfcore benchmark` from the command line: all figures and their consistency, the profile, and the errors."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 def benchmarked(folder: pathlib.Path, *more: str) -> Done:
-    """The command in a process of its own, where every warning is an error."""
+    """Runs the command in a separate process with warnings as errors."""
     command = [sys.executable, "-W", "error", "-m", "tfcore", "benchmark", *ARGUMENTS, *more]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
@@ -35,7 +35,7 @@ def benchmarked(folder: pathlib.Path, *more: str) -> Done:
 
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, pathlib.Path]:
-    """A run with JSON and a profile, and its working directory."""
+    """A benchmark with JSON and a profile, and its working directory."""
     folder = tmp_path_factory.mktemp("benchmark")
     return benchmarked(
         folder,
@@ -49,7 +49,7 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, pathlib.Pa
 
 @pytest.fixture
 def figures(profiled: tuple[Done, pathlib.Path]) -> dict[str, Any]:
-    """The JSON, which is all that standard output holds."""
+    """The JSON, the only content of standard output."""
     return json.loads(profiled[0].stdout)
 
 

@@ -1,4 +1,4 @@
-"""`convert`: what is written, what is said about it, and what is refused before anything is loaded."""
+"""`convert`: the written files, the printed line, and the errors raised before anything is loaded."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ def make(data_dir):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with a data set of the user's in own.py."""
+    """The working directory, with a data set of the user in own.py."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(OWN)
     return tmp_path

@@ -1,4 +1,4 @@
-"""`export`: one file or folder that holds the run's model, or one line and nothing."""
+"""`export`: writes one file or folder with the run's model, or prints one error line and writes nothing."""
 
 import pathlib
 import re

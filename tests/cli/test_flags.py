@@ -1,4 +1,4 @@
-"""Flags: what they read, what they refuse, and what they suggest."""
+"""Flags: parsed values, errors, and suggestions."""
 
 from dataclasses import fields
 from pathlib import Path

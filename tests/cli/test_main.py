@@ -1,4 +1,4 @@
-"""The front door: bad input is one line on standard error, an exit status, and nothing changed on disk."""
+"""The entry point: invalid input gives one line on standard error and an exit status, and leaves the disk unchanged."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ RESOLVED = (
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with a file and a folder of the user's in it."""
+    """The working directory, with a file and a folder of the user."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
     (tmp_path / "mine").mkdir()
@@ -79,7 +79,7 @@ def assert_refused(
         (["eval", "--run_dir=mine", "--checkpoint=first"], "`checkpoint` must be best, last or a step"),
         (["eval", "--run_dir=mine", "--watch", "--checkpoint=best"], "--watch scores every checkpoint"),
         (["eval", "--seed=1"], "Unknown flag --seed"),
-        (["train", "--tensorboard_port=0"], "belong to --tensorboard"),
+        (["train", "--tensorboard_port=0"], "require --tensorboard"),
         (["benchmark", "--secs=0"], "`secs` must be above 0"),
         (["benchmark", "--model=sofmax"], "Did you mean 'softmax'?"),
         (["benchmark", "--run_dir=new"], "Unknown flag --run_dir"),
@@ -206,7 +206,7 @@ def test_a_result_that_does_not_say_how_the_run_ended_is_one_line(
 ) -> None:
     run = started(folder, RESOLVED)
     (folder / "run" / "result.json").write_text('{"status": "stopped_early", "steps": 50, "test": [1]}')
-    assert_refused(folder, capsys, run, "result.json does not say how the run ended. Delete it", status=1)
+    assert_refused(folder, capsys, run, "result.json lacks the steps or the test accuracy of the run.", status=1)
 
 
 QUICK = """
@@ -243,7 +243,7 @@ def test_the_script_has_the_same_statuses() -> None:
     ],
 )
 def test_output_that_cannot_be_written_is_one_line(streams: str, status: int, message: str) -> None:
-    """A stream that is closed from the start is one that nobody wants to read."""
+    """A stream that is closed from the start is not an error."""
     overview = f"sleep 0.2; exec {sys.executable} -m tfcore --help {streams}"
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(["bash", "-c", overview], cwd=ROOT, capture_output=True, text=True, check=False, env=buffered)
@@ -260,7 +260,7 @@ with open("/dev/null") as file:
 
 
 def test_no_file_gets_the_number_of_a_stream_that_is_closed() -> None:
-    """TensorFlow's C++ side would print into it."""
+    """TensorFlow's C++ code would print into it."""
     done = subprocess.run(
         ["bash", "-c", f"exec {sys.executable} -c '{OPENS}' <&- >&- 2>&-"], cwd=ROOT, capture_output=True, check=False
     )

@@ -1,4 +1,4 @@
-"""`predict`: a line for every picture, in the order given, from one pass over all of them."""
+"""`predict`: a line for every picture, in the given order, from one pass over all of them."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""`report`, and the report that a run leaves when it has ended."""
+"""`report`, and the report that a run writes at its end."""
 
 import io
 import os
@@ -98,7 +98,7 @@ CONFIG = RunConfig(steps=20, batch_size=20, schedule="constant", log_every_steps
 
 
 def trained(path: pathlib.Path, config: RunConfig = CONFIG, pause_step: int | None = None) -> str:
-    """What a run says on the terminal, whose report is left at its end."""
+    """Returns the output of a run that writes its report at its end."""
     console = Console(file=io.StringIO(), width=1000)
     with RunFolder(path) as folder:
         session = Session(resolve(config), folder, console, data=DATA)
@@ -144,5 +144,5 @@ def test_a_report_that_cannot_be_made_is_a_warning(tmp_path: pathlib.Path) -> No
     trained(tmp_path / "run", pause_step=10)
     (tmp_path / "run" / "report.html").mkdir()
     said = trained(tmp_path / "run").splitlines()
-    assert said[-1].startswith(f"warning: there is no report of this run: {tmp_path}/run/report.html cannot be written")
+    assert said[-1].startswith(f"warning: this run has no report: {tmp_path}/run/report.html cannot be written")
     assert any(line.startswith("finished after 20 steps") for line in said)

@@ -1,4 +1,4 @@
-"""`show`: the right pixels in the right place, a line in words, and refusals before anything is written."""
+"""`show`: pixels at their positions, the printed line, and errors raised before anything is written."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def colour(data_dir):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data of our own, and two runs on them, `cnn` and `softmax`."""
+    """A folder with a user's data set, and two runs on it, `cnn` and `softmax`."""
     folder: Path = tmp_path_factory.mktemp("show")
     own = folder / "own_pictures_to_show.py"
     own.write_text(OWN_DATA, encoding="utf-8")
@@ -75,7 +75,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ask(kind: str, **options: Any) -> int:
-    """The command with these options, and all others as they are by default."""
+    """Runs the command with these options and defaults for all others."""
     command = f"show {kind}"
     defaults = {option.name: option.default for option in flags.OPTIONS[command]}
     assert options.keys() <= defaults.keys()
@@ -87,20 +87,20 @@ def own(home: Path, kind: str) -> str:
 
 
 def written(folder: Path) -> tuple[str, np.ndarray]:
-    """The name and the pixels of the one file that is there."""
+    """Returns the name and the pixels of the only file in the working directory."""
     (path,) = folder.iterdir()
     with Image.open(path) as image:
         return path.name, np.asarray(image)
 
 
 def tile(image: np.ndarray, row: int, column: int, size: tuple[int, int], corner: tuple[int, int]) -> np.ndarray:
-    """The pixels `[height, width, 3]` of a tile, counted from the upper left one at `corner`."""
+    """Returns the pixels `[height, width, 3]` of a tile, relative to the upper left tile at `corner`."""
     top, left = corner[0] + row * (size[0] + GAP_PIXELS), corner[1] + column * (size[1] + GAP_PIXELS)
     return image[top : top + size[0], left : left + size[1]]
 
 
 def first_column(image: np.ndarray, top: int, height: int, start: int = 0) -> int:
-    """Where the first tile right of `start` begins: behind its light grey outline."""
+    """Returns the left edge of the first tile right of `start`, inside its light grey outline."""
     outlines = (image[top : top + height, start:] == 211).all(axis=(0, 2))
     return start + int(np.flatnonzero(outlines)[0]) + 1
 

@@ -1,4 +1,4 @@
-"""The word after `tfcore show`: each kind has flags of its own, and the old spelling is answered with the new one."""
+"""The subcommands of `tfcore show`: each has its own flags; the old syntax is refused with the new command."""
 
 import shlex
 
@@ -41,7 +41,7 @@ def test_help_names_the_kinds(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_the_old_spelling_is_answered_with_the_new_one(old: str, new: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", *shlex.split(old)]) == 2
-    message = f"error: `tfcore show` takes first what to show. Write: tfcore show {new}\n"
+    message = f"error: `tfcore show` takes what to show as its first argument. Use: tfcore show {new}\n"
     assert capsys.readouterr().err == message
     command, rest = show_kinds.command(shlex.split(new))
     assert not flags.parse(command, rest).wants_help  # it is understood

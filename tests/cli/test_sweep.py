@@ -1,4 +1,4 @@
-"""The sweep command: real trials in processes of their own, and folders of trials that have ended before."""
+"""The sweep command: trials in real processes, and folders of trials that have already ended."""
 
 import json
 import os
@@ -19,7 +19,7 @@ GRID = ["sweep", "--grid", "learning_rate=0.1,0.2,0.3", "--grid", "seed=0", "--o
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory; trials find this tfcore from there."""
+    """The working directory, from which trials import this tfcore."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("COLUMNS", "200")
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ended(rate: float, *, loss: float, accuracy: float, test: float, status: str = "finished") -> None:
-    """A trial of GRID that has ended before."""
+    """Creates the folder of a trial of GRID that has already ended."""
     path = Path("sweep") / f"learning_rate={rate},seed=0"
     path.mkdir(parents=True)
     scores = {"best": {"step": 5, "validation": {"loss": loss, "accuracy": accuracy}}, "test": {"accuracy": test}}
@@ -35,7 +35,7 @@ def ended(rate: float, *, loss: float, accuracy: float, test: float, status: str
 
 
 def kept(*, monitor: str = "loss") -> None:
-    """The plan of GRID; a folder with files but no plan would be refused."""
+    """Writes the plan of GRID; a folder with files but no plan would be refused."""
     shared = {} if monitor == "loss" else {"monitor": monitor}
     trials = {f"learning_rate={rate},seed=0": {"learning_rate": str(rate), "seed": "0"} for rate in (0.1, 0.2, 0.3)}
     secs = {"learning_rate=0.1,seed=0": 61.25}
@@ -73,7 +73,7 @@ def test_trials_are_ranked_by_validation_not_by_test(capsys: pytest.CaptureFixtu
     kept()
     assert main(GRID) == 0
     printed = capsys.readouterr().out
-    assert "1/3 learning_rate=0.1 seed=0: validation loss 0.5000, 61.2 s, as it was" in printed
+    assert "1/3 learning_rate=0.1 seed=0: validation loss 0.5000, 61.2 s, not run again" in printed
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
     assert rows == [
         ["1", "0.2", "0.3000", "0.1000", "1,234", "0.0 s", "stopped early"],
@@ -114,7 +114,7 @@ def test_a_folder_that_is_not_this_sweeps_is_refused(
     assert main(grid) == (2 if change == "another plan" else 1)
     lock.release()
     printed = capsys.readouterr()
-    assert (message if change != "another plan" else "its grid is of learning_rate, seed.") in printed.err
+    assert (message if change != "another plan" else "its grid has learning_rate, seed.") in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
 
@@ -126,7 +126,7 @@ def test_a_trial_without_a_validation_score_is_not_ranked(capsys: pytest.Capture
     path.write_text('{"status": "finished", "steps": 3, "test": {"accuracy": 0.5}}')
     kept()
     assert main(GRID) == 1
-    assert "learning_rate=0.1 seed=0: it has no validation score to be ranked by." in capsys.readouterr().out
+    assert "learning_rate=0.1 seed=0: it has no validation score for the ranking." in capsys.readouterr().out
 
 
 @pytest.mark.thorough
@@ -143,7 +143,7 @@ def test_ctrl_c_saves_the_trial_and_the_same_command_goes_on(folder: Path) -> No
         os.killpg(process.pid, signal.SIGINT)  # as the terminal does
         printed = process.communicate(timeout=60)[0]
     assert process.returncode == 130
-    assert "Stopped. The same command goes on." in printed
+    assert "Stopped. The same command resumes the sweep." in printed
     assert "2/2" not in printed
     assert json.loads((folder / "sweep" / "seed=0" / "result.json").read_text())["status"] == "interrupted"
 

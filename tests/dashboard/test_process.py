@@ -1,4 +1,4 @@
-"""TensorBoard beside a run: reached where it says, and nowhere else; gone when the process that started it is."""
+"""TensorBoard during a run: reachable at the printed address only, and ended with the process that started it."""
 
 import contextlib
 import ipaddress
@@ -38,7 +38,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes below `pid`, nearest first."""
+    """Returns the descendants of the process `pid`, nearest first."""
     parents = {}
     for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it ended meanwhile
@@ -55,7 +55,7 @@ def is_alive(pid: int) -> bool:
 
 
 def listens_on(pid: int) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """The addresses that a process takes connections at."""
+    """Yields the addresses that a process listens on."""
     names = [os.readlink(path) for path in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
     for table in ("tcp", "tcp6"):
         for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
@@ -87,7 +87,7 @@ def busy_port() -> Iterator[int]:
 
 @pytest.fixture
 def started() -> Callable[[], list[int]]:
-    """What the test has started below this process."""
+    """Returns the descendants of this process that the test has started."""
     before = descendants(os.getpid())
     return lambda: [pid for pid in descendants(os.getpid()) if pid not in before]
 
@@ -131,7 +131,7 @@ def test_another_address_is_warned_of_the_next_port_taken_and_its_end_told(
 ) -> None:
     said: list[str] = []
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # where it is in use already, that does as well
+        with contextlib.suppress(OSError):  # a port already in use serves the test as well
             stack.enter_context(socket.create_server(("127.0.0.1", 6006)))
         stack.enter_context(Dashboard(tmp_path, host="0.0.0.0", port=-1, say=said.append)).start()
         address, warning = said
@@ -141,7 +141,7 @@ def test_another_address_is_warned_of_the_next_port_taken_and_its_end_told(
         assert "0.0.0.0" in {str(where) for where in listens_on(server)}
         os.kill(server, signal.SIGKILL)
         wait_until(lambda: len(said) == 3)
-        assert said[2] == "warning: TensorBoard has ended by itself (status -9). Training goes on without it."
+        assert said[2] == "warning: TensorBoard has ended by itself (status -9). Training continues without it."
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_where_it_cannot_listen_is_an_error(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--tensorboard_port=0"], "belong to --tensorboard"),
-        (["--tensorboard_host=::1"], "belong to --tensorboard"),
+        (["--tensorboard_port=0"], "require --tensorboard"),
+        (["--tensorboard_host=::1"], "require --tensorboard"),
         (["--tensorboard", "--tensorboard_port=65536"], "from -1 to 65535. Received 65536"),
         (["--tensorboard", "--tensorboard_port=-2"], "from -1 to 65535. Received -2"),
         (["--tensorboard", "--tensorboard_host="], "must be an address of this machine"),

@@ -22,7 +22,7 @@ from tools.reliability import small_disk
 from tools.reliability.disks import COMMAND, PAGE_BYTES, Campaign
 
 STEP = 13  # of the faults: between the checkpoints of steps 10 and 15
-NEWEST = "the same command with --run_dir=run goes on from the checkpoint of step 10."
+NEWEST = "the same command with --run_dir=run resumes at the checkpoint of step 10."
 FULL, READ_ONLY, GONE = "No space left on device", "Read-only file system", "No such file or directory"
 
 
@@ -89,12 +89,12 @@ FAULTS = {
         f"The checkpoint of step 15 could not be written to run/checkpoints: {READ_ONLY}.",
         lambda disk: small_disk.unmount(disk / "run"),
     ),
-    "renamed": Fault(put_aside, f"run/metrics.jsonl cannot be written: {GONE}", put_back, goes_on="starts anew"),
+    "renamed": Fault(put_aside, f"run/metrics.jsonl cannot be written: {GONE}", put_back, goes_on="starts over"),
     "deleted": Fault(
         lambda disk: shutil.rmtree(disk / "run"),
         f"run/metrics.jsonl cannot be written: {GONE}",
         lambda _: None,
-        goes_on="starts anew",
+        goes_on="starts over",
     ),
 }
 

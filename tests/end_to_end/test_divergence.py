@@ -140,7 +140,7 @@ def test_a_state_with_bad_numbers_is_never_saved(tmp_path: pathlib.Path, name: s
     result = trained(tmp_path / "run", config, events=spoiling(name, float("nan"), 20))
     assert steps_in(tmp_path / "run" / "checkpoints") == [10]
     assert f"NaN or infinity in {shown}" in result["error"]
-    assert "does not repeat itself" in result["error"]
+    assert "does not reproduce results bit for bit" in result["error"]
     assert "first_bad" not in result
 
 

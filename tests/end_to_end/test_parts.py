@@ -94,7 +94,7 @@ def test_a_run_whose_folder_has_no_times_counts_from_there(tmp_path: pathlib.Pat
     train(path, 20)
     (path / PARTS).unlink()
     result, said = train(path)
-    assert "How long 20 of these steps took is not in the run folder." in said
+    assert "The run folder has no times for 20 of these steps." in said
     assert (result["train_secs"], result["parts"], result["timed_steps"]) == (10.0, 1, 40)
     assert result["examples_per_sec"] == 400.0
     assert "(10.0 s of training), not counting 20 steps of unknown time\n" in said

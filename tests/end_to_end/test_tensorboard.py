@@ -46,7 +46,7 @@ def test_ctrl_c_saves_the_run_and_takes_it_along(tmp_path: pathlib.Path) -> None
     assert process.returncode == 130
     assert "Stopped and saved at step" in output
     assert "warning" not in output
-    assert errors.startswith("Stopping: the run is saved first.")
+    assert errors.startswith("Saving. Press Ctrl-C again to quit without saving.")
     assert errors.count("\n") == 1
     with pytest.raises(urllib.error.URLError, match="refused"):
         urllib.request.urlopen(address, timeout=10)

@@ -27,8 +27,8 @@ def old_run(tmp_path: pathlib.Path) -> pathlib.Path:
     folder = tmp_path / "run"
     tfcore.train(CONFIG, run_dir=folder, quietly=True)
     flags = (folder / "config.flags").read_text(encoding="utf-8")
-    assert "--validation=0\n" in flags
-    flags = flags.replace("--validation=0\n", "--validation=0.1\n--patience=1\n")
+    assert "--validation=0.0\n" in flags
+    flags = flags.replace("--validation=0.0\n", "--validation=0.1\n--patience=1\n")
     (folder / "config.flags").write_text(flags, encoding="utf-8")
     return folder
 

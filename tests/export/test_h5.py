@@ -103,7 +103,7 @@ def test_headers_that_claim_the_same_bytes_are_refused(tmp_path: Path) -> None:
         place = file["large"].id.get_offset()
         changes = {777: 54_321, **{dataset.id.get_offset(): place for dataset in small}}
     path.write_bytes(patched(path.read_bytes(), changes))
-    with pytest.raises(DataError, match="claim more bytes than it has"):
+    with pytest.raises(DataError, match="claim more bytes than the file has"):
         h5.read(path)
 
 

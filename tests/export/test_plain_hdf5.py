@@ -57,14 +57,14 @@ HEADER = struct.unpack_from("<Q", SMALL, ENTRIES + 16)[0]  # of the dataset
 def test_a_header_that_goes_on_in_itself_takes_no_memory() -> None:
     message = struct.pack("<HHIQQ", 16, 16, 0, HEADER + 16, 24)
     data = SMALL[: HEADER + 16] + message + SMALL[HEADER + 16 + len(message) :]
-    with pytest.raises(ValueError, match="claim more bytes than it has"):
+    with pytest.raises(ValueError, match="claim more bytes than the file has"):
         read(data)
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (SMALL[:50], "claim more bytes than it has"),
+        (SMALL[:50], "claim more bytes than the file has"),
         (b"x" + SMALL[1:], "has no HDF5 signature"),
         (made(lambda file: file.create_dataset("a", data=1), libver="latest"), "not of version 0"),
         (replaced(SMALL, 64, 2**64 - 1), "lies beyond its end"),
@@ -72,7 +72,7 @@ def test_a_header_that_goes_on_in_itself_takes_no_memory() -> None:
         (SMALL[: TREE + 5] + b"\x01" + SMALL[TREE + 6 :], "has no tree"),
         (replaced(SMALL, TREE + 32, TREE), "has no entries"),
         (SMALL[: TREE + 5] + b"\x01" + replaced(SMALL, TREE + 32, TREE)[TREE + 6 :], "claim more bytes|has no tree"),
-        (replaced(SMALL, NAMES + 8, 2**40), "claim more bytes than it has"),
+        (replaced(SMALL, NAMES + 8, 2**40), "claim more bytes than the file has"),
         (replaced(SMALL, ENTRIES + 8, 2**32), "is too short|not found|subsection"),
         (SMALL.replace(b"name\0", b"n\xffme\0"), "can't decode"),
         (replaced(SMALL, ENTRIES + 24, 2), "is a link"),

@@ -1,4 +1,4 @@
-"""Sheets of pictures: every tile is at its place, and files are written completely or not at all."""
+"""Sheets of pictures: every tile is in its position, and files are written completely or not at all."""
 
 import math
 import resource

@@ -87,7 +87,7 @@ class Crowded(tf.Module):
 
 
 class Count(tf.Module):
-    """Returns something else than one floating tensor."""
+    """Returns a tuple instead of one floating-point tensor."""
 
     def __call__(self, x: tf.Tensor) -> tuple[tf.Tensor, str]:
         return tf.size(x), "pixels"

@@ -1,4 +1,4 @@
-"""What a run's folder says: read where it is there, left out where it is missing, refused in one line where damaged."""
+"""The facts of a run folder: read if present, empty if missing, refused in one line if damaged."""
 
 import math
 import os
@@ -40,7 +40,7 @@ def test_what_looks_wrong_comes_first_and_strangers_last(tmp_path: pathlib.Path)
     names = ("zebra_stripes.png", "batch.png", "filters.png", "apples.png", "wrong_test.png", "notes.txt")
     titles = [picture.title for picture in report_facts.read(write_run(tmp_path / "run", pictures=names)).pictures]
     assert titles == [
-        "Test pictures that it is most surely wrong about", "First-layer filters", "A batch as the model sees it",
+        "Most confident wrong predictions on test pictures", "First-layer filters", "A batch as the model sees it",
         "Apples", "Zebra stripes",
     ]  # fmt: skip
 
@@ -95,10 +95,10 @@ DAMAGE: dict[str, tuple[Callable[[pathlib.Path], Any], str]] = {
         lambda run: os.mkfifo((run / "test.json").rename(run / "t").with_name("test.json")),
         "test.json cannot be read",
     ),
-    "no PNG": (write("pictures/filters.png", b"<svg onload=alert(1)>"), "filters.png is no PNG"),
+    "no PNG": (write("pictures/filters.png", b"<svg onload=alert(1)>"), "filters.png is not a PNG"),
     "a huge PNG": (
         lambda run: os.truncate(run / "pictures" / "filters.png", 1 << 33),
-        "filters.png is no PNG of at most",
+        "filters.png is not a PNG of at most",
     ),
     "a device": (lambda run: (run / "pictures" / "a.png").symlink_to("/dev/zero"), "a.png cannot be read"),
     "no folder": (

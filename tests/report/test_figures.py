@@ -1,4 +1,4 @@
-"""Figures: SVG that stands in a page, whatever the numbers and names are."""
+"""Figures: valid inline SVG for all numbers and names."""
 
 import re
 import xml.etree.ElementTree
@@ -20,7 +20,7 @@ def line(values: list[float], label: str = "train", number: int = 0, steps: list
 
 
 def parsed(svg: str) -> xml.etree.ElementTree.Element:
-    """The figure as XML, in which every reference is to something of its own."""
+    """Parses the figure as XML; asserts that every reference points into the figure."""
     root = xml.etree.ElementTree.fromstring(svg)
     names = [item.get("id") for item in root.iter() if item.get("id")]
     assert len(set(names)) == len(names)
@@ -35,7 +35,7 @@ def texts(svg: str) -> list[str]:
 
 
 def strokes(svg: str) -> Iterator[str]:
-    """The coordinates of each curve."""
+    """Returns the coordinates of each curve."""
     yield from re.findall(r'<path d="([^"]*)" clip-path="[^"]*" style="fill: none; stroke[^"]*var\(--series', svg)
 
 

@@ -1,4 +1,4 @@
-"""The page of a report: complete in itself, true to the run's files, and a stranger's text does nothing in it."""
+"""The report page: self-contained, equal to the run's files, and with all untrusted text escaped."""
 
 import html.parser
 import itertools
@@ -18,7 +18,7 @@ VOID = ("meta", "img", "rect", "path", "use")
 
 
 class Page(html.parser.HTMLParser):
-    """A page's elements and text; closing what is not open is an error."""
+    """Collects a page's elements and text; a closing tag without an opening one is an error."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Page(html.parser.HTMLParser):
             self.words.append(data.strip())
 
     def of(self, *tags: str) -> list[dict[str, str]]:
-        """The attributes of each of these elements."""
+        """Returns the attributes of each element with one of these tags."""
         return [attributes for tag, attributes in self.elements if tag in tags]
 
 
@@ -81,7 +81,7 @@ def assert_readable_by_all(parsed: Page) -> None:
 
 @pytest.fixture
 def full(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A run with all that a report can show."""
+    """A run with everything that a report can show."""
     return write_run(tmp_path / "full", scores=SCORES, pictures=("filters.png", "wrong_test.png"))
 
 
@@ -174,7 +174,7 @@ def test_a_strangers_text_is_text(tmp_path: pathlib.Path) -> None:
     assert len(parsed.of("img")) == 2
     assert HOSTILE in parsed.words
     (command,) = [words for words in parsed.words if words.startswith("tfcore train")]
-    assert "'--penalty_variables=$(reboot)'\"'\"''" in command  # as a shell takes it for one word
+    assert "'--penalty_variables=$(reboot)'\"'\"''" in command  # quoted as one word for a shell
     source, parsed = page(run, write_run(tmp_path / "two"))
     assert_complete_in_itself(source, parsed)
 
@@ -185,7 +185,7 @@ def test_a_result_of_another_type_is_refused(tmp_path: pathlib.Path) -> None:
 
 
 def cells(source: str) -> list[list[str]]:
-    """The rows of the first table."""
+    """Returns the rows of the first table."""
     table = source[source.index("<table>") : source.index("</table>")]
     return [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in table.split("<tr>")[1:]]
 

@@ -1,4 +1,4 @@
-"""The estimate of a step's memory, and the line about a batch that will not fit."""
+"""The estimate of a step's memory, and the warning about a batch that does not fit."""
 
 import re
 from dataclasses import replace
@@ -47,7 +47,7 @@ def test_a_batch_that_will_not_fit_is_one_line_with_what_would(
     config = replace(CONFIG, batch_size=90_000, microbatches=microbatches)
     line = warning(replace(parts, config=config, layers=tuple(ROWS)), available_mb * 10**6)
     gigabytes = {1: "0.1", 2: "0.0"}[microbatches]
-    start = f"warning: a batch of 90,000 will want about {gigabytes} GB, {available_mb / 1000:.1f} GB are free"
+    start = f"warning: a batch of 90,000 needs about {gigabytes} GB, {available_mb / 1000:.1f} GB are free"
     assert line == ("" if advice is None else start + advice)
 
 
@@ -55,7 +55,7 @@ def test_no_line_where_the_free_memory_is_unknown_or_a_gpus(parts: Parts, monkey
     assert warning(parts, None) == ""
     monkeypatch.setattr(machine, "available_bytes", lambda: 1000)
     assert memory.free_bytes() == 1000
-    assert warning(parts, 1000).startswith("warning: a batch of 64 will want about")
+    assert warning(parts, 1000).startswith("warning: a batch of 64 needs about")
     monkeypatch.setattr(runtime, "has_gpu", lambda: True)
     assert memory.free_bytes() is None
 
@@ -69,4 +69,4 @@ def test_a_run_is_warned_before_its_first_step(
     with RunFolder(tmp_path / "run") as folder:
         Session(CONFIG, folder, tables.console(to_stderr=False)).run()
     printed = capsys.readouterr().out
-    assert bool(re.search(r"^warning: a batch of 64 will want about.*^epoch", printed, re.M | re.S)) is warned
+    assert bool(re.search(r"^warning: a batch of 64 needs about.*^epoch", printed, re.M | re.S)) is warned

@@ -1,4 +1,4 @@
-"""What a run says of itself, and what is left of that where it is to be quiet."""
+"""The messages of a run, with and without `quiet`."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ LAST = ["best", "finished", "test", "Look"]
 
 
 def said(path: Path, capsys: pytest.CaptureFixture[str], *, quiet: bool, pause_step: int | None = None) -> list[str]:
-    """The lines of one process's part of a run."""
+    """Returns the lines that one process prints for its part of a run."""
     with RunFolder(path) as folder:
         session = Session(resolve(CONFIG), folder, tables.console(to_stderr=False), quiet=quiet)
         session.run(pause_step=pause_step)
@@ -36,7 +36,7 @@ def test_a_run_says_on_what_it_computes_and_how_it_ended(tmp_path: Path, capsys:
 def test_a_quiet_run_says_how_it_ended_and_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "run"
     (line,) = said(path, capsys, quiet=True, pause_step=2)
-    assert line == f"Stopped and saved at step 2 of 4. Go on with --run_dir={path}"
+    assert line == f"Stopped and saved at step 2 of 4. Resume with --run_dir={path}"
     (path / "checkpoints" / "step-0000000001").mkdir()
     (path / "checkpoints" / "step-0000000003").mkdir()  # the newest, and empty
     warning, *lines = said(path, capsys, quiet=True)

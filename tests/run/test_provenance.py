@@ -1,4 +1,4 @@
-"""What a checkpoint says of the process that saved it, and what is said where another goes on."""
+"""The facts that a checkpoint saves about its process, and the differences reported by another process."""
 
 import json
 from pathlib import Path
@@ -43,8 +43,8 @@ def test_the_same_process_has_nothing_to_say() -> None:
         ("tensorflow", "TensorFlow"),
         ("processor", "the last bits"),
         ("intra_op_threads", "intra-op threads 3 (there: other): the last bits will differ"),
-        ("precision", "the arithmetic is another"),
-        ("order", "the steps to come see other examples"),
+        ("precision", "the arithmetic differs"),
+        ("order", "later steps use other examples"),
         ("data", "fingerprint of the training data"),
     ],
 )

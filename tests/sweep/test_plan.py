@@ -114,7 +114,7 @@ def test_a_draw_is_of_the_seed_and_grows_by_adding() -> None:
         (["epochs=1,2"], {"steps": 5}, 0, "Trial epochs=1.0: Give --steps or --epochs, not both"),
         ([RATES], {"validation": 0}, 0, "Give --validation above 0"),
         (["monitor=loss,accuracy"], {}, 0, "--grid cannot have monitor"),
-        (["label_smoothing=0,0.1"], {}, 0, "Losses of another --label_smoothing cannot be ranked by. Add --monitor"),
+        (["label_smoothing=0,0.1"], {}, 0, "Losses of different --label_smoothing cannot be compared. Add --monitor"),
         ([RATES], {}, 3, "--random=3 is more than the 2 trials"),
         ([RATES], {}, -1, "`random` must be at least 0"),
         ([f"{name}={','.join(map(str, range(1, 60)))}" for name in ("seed", "batch_size", "steps")], {}, 0, "205,379"),
@@ -154,8 +154,8 @@ def test_a_plan_that_only_adds_is_taken_up_with_the_times(tmp_path: Path) -> Non
     [
         ([RATES], {"seed": 1, "epochs": 2.0}, "belongs to another sweep: --seed=1 (there: default)."),
         ([RATES], {}, "--epochs=default (there: 2.0)"),
-        ([RATES, OPTIMIZERS], {"epochs": 2.0}, "its grid is of learning_rate."),
-        (["learning_rate=0.1"], {"epochs": 2.0}, "it has the trial learning_rate=0.01, which this command has not"),
+        ([RATES, OPTIMIZERS], {"epochs": 2.0}, "its grid has learning_rate."),
+        (["learning_rate=0.1"], {"epochs": 2.0}, "it has the trial learning_rate=0.01, which this command lacks"),
     ],
 )
 def test_another_plan_is_refused(tmp_path: Path, grid: list[str], given: dict[str, Any], message: str) -> None:

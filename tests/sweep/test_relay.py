@@ -1,4 +1,4 @@
-"""A process that is run to its end: its output, its status, and the signals that are passed on to it."""
+"""Running a child process to its end: its output, its status, and the signals passed on to it."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A confusion matrix is shown alike on the terminal, in pictures and in reports."""
+"""The same confusion matrices are displayed on the terminal, in pictures and in reports."""
 
 import numpy as np
 import pytest

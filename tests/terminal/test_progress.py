@@ -1,4 +1,4 @@
-"""The line that follows training: drawn over itself on a terminal, now and then elsewhere, never where it is quiet."""
+"""The progress line: redrawn on a terminal, printed at intervals elsewhere, absent on a quiet console."""
 
 import fcntl
 import io
@@ -21,7 +21,7 @@ BEST = {"loss": 1.0, "accuracy": 0.75}
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """A clock whose time the test sets."""
 
     secs = 100.0
 
@@ -57,7 +57,7 @@ def test_the_speed_is_that_of_the_last_seconds(clock: Clock) -> None:
     for secs, step in ((10, 50), (15, 100), (5, 200), (5, 300)):
         clock.secs += secs
         found.see(step)
-    assert "  1,000 examples/s" in str(found)  # 200 steps of 50 in the last 10 s; those before are too long ago
+    assert "  1,000 examples/s" in str(found)  # 200 steps of 50 in the last 10 s; earlier ones are outside the window
     clock.secs += 60
     found.see(360)
     assert "  50 examples/s" in str(found)
@@ -102,7 +102,7 @@ def test_a_narrow_terminal_cuts_its_end_off(clock: Clock, monkeypatch: pytest.Mo
 def test_elsewhere_a_line_comes_every_half_minute_of_a_long_epoch(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, terminal: bool
 ) -> None:
-    monkeypatch.setenv("TERM", "dumb")  # a terminal on which nothing can be drawn over
+    monkeypatch.setenv("TERM", "dumb")  # a terminal that cannot redraw a line
     text = drawn(clock, [(20, 50), (20, 60), (20, 70), (20, 80), (1, 90)], force_terminal=terminal)
     assert [part.split()[1] for part in text.splitlines()] == ["70/2,000"]
 
@@ -141,7 +141,7 @@ def test_a_terminal_that_changes_its_size_has_lines_as_wide_as_it_is() -> None:
     assert process.stdin is not None
 
     def frame(step: int, width: int) -> str:
-        """The line as it is drawn after that step, on a terminal of that width."""
+        """Returns the line drawn after `step` on a terminal of this width."""
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, width, 0, 0))
         process.stdin.write(f"{step}\n".encode())
         process.stdin.flush()

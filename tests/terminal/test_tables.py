@@ -1,4 +1,4 @@
-"""What people read: names as they are, and no colour where none is wanted."""
+"""Terminal tables: names unchanged, and no colour with NO_COLOR."""
 
 import io
 import re
@@ -28,7 +28,7 @@ def test_a_command_can_be_typed_as_it_is_printed() -> None:
 
 @pytest.mark.parametrize(("no_color", "colours"), [("", True), ("1", False)])
 def test_no_color_is_respected(no_color: str, colours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bold and the like may stay: https://no-color.org is about colour."""
+    """Bold and similar styles may remain: https://no-color.org concerns colour only."""
     monkeypatch.setenv("NO_COLOR", no_color)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr("sys.stdout", terminal := Terminal())
@@ -40,7 +40,7 @@ def test_no_color_is_respected(no_color: str, colours: bool, monkeypatch: pytest
 
 
 class Terminal(io.StringIO):
-    """What says that it is one."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True

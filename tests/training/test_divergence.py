@@ -8,6 +8,7 @@ import tensorflow as tf
 from support.small_loop import BATCH, CLASSES, IMAGES, LABELS
 
 from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.data.dataset import Split
 from tfcore.losses import cross_entropy
 from tfcore.modules import named_parameters
 from tfcore.optimizers import GradientDescent
@@ -130,7 +131,7 @@ class Run:
         self.model = model
         optimizer = GradientDescent(named_parameters(model), learning_rate=learning_rate)
         self.step = TrainingStep(model, optimizer, cross_entropy, seed=0, batch_size=BATCH)
-        self.batches = TrainingBatches(Examples(tf.constant(IMAGES), tf.constant(LABELS)), batch_size=BATCH, seed=4)
+        self.batches = TrainingBatches(Examples(Split(IMAGES, LABELS).batch_reader()), batch_size=BATCH, seed=4)
 
     def loop(self, events: list[Event]) -> Loop:
         return Loop(self.step, self.batches, events)

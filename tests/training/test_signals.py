@@ -103,7 +103,7 @@ def test_a_second_signal_ends_at_once(kind: str, numbers: tuple[signal.Signals, 
     assert process.returncode == 128 + numbers[1]
     assert output == ""
     assert [line.split(".")[0] for line in errors.splitlines()][-2:] == [
-        "Stopping: the run is saved first", "Ended at once"
+        "Saving", "Quit without saving"
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A model comes back from wherever it was left, is compared before it changes, and never runs a stranger's code."""
+"""Loading from run folders and exported files: equal outputs, checks before changes, and no untrusted code."""
 
 import json
 import os
@@ -43,7 +43,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 5, 3), np.uint8)
 
 
 class Own(tf.Module):
-    """The same, at hand."""
+    """The model of OWN_CODE as a class of this module."""
 
     def __init__(self, image_shape: tuple[int, int, int], classes: int, *, pixels: Any, seed: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ def expected_rows(run: pathlib.Path, weights: dict[str, np.ndarray]) -> np.ndarr
 
 
 def exported(run: pathlib.Path, name: str, metadata: dict[str, str] | None = None) -> pathlib.Path:
-    """The run's last weights in a format, with its architecture unless other metadata are given."""
+    """Writes the run's last weights in a format, with its architecture unless other metadata are given."""
     text = (run / "architecture.json").read_text(encoding="utf-8")
     path = run.parent / f"model.{name}"
     found = {"architecture": text} if metadata is None else metadata
@@ -94,7 +94,7 @@ def test_a_run_loads_with_the_weights_of_the_chosen_checkpoint(
 
 
 class Counting(Mlp):
-    """Counts how often Python calls it."""
+    """A model that counts its Python calls."""
 
     calls = 0
 
@@ -214,7 +214,7 @@ def test_of_a_damaged_checkpoint_the_others_are_named(make_run: Any) -> None:
     checkpoint = run / "checkpoints" / "step-0000000020"
     (checkpoint / "state.index").write_bytes(b"")
     with pytest.raises(
-        RunError, match=r"step-0000000020 is damaged: .* Name another --checkpoint \(there: 10, 20\), or"
+        RunError, match=r"step-0000000020 is damaged: .* Name another --checkpoint \(found: 10, 20\), or"
     ):
         loading.read_weights(run)
 
@@ -229,13 +229,13 @@ def test_code_that_a_file_names_is_not_run(make_run: Any, tmp_path: pathlib.Path
     plan = Architecture(f"{tmp_path / 'own_code_for_test.py'}:Own", (4, 5, 3), ("a", "b"))
     run = make_run(plan=plan, cls=Own)
     for path in (exported(run, "h5"), run / "architecture.json"):
-        with pytest.raises(ConfigError, match=r"code that a file names is not run.*model=TheClass"):
+        with pytest.raises(ConfigError, match=r"code named by an exported file is not executed.*model=TheClass"):
             tfcore.load(path)
     assert not (tmp_path / "was run").exists()
     rows = tfcore.load(tmp_path / "model.h5", model=Own).probabilities(IMAGES)
     np.testing.assert_array_equal(tfcore.load(run, model=Own).probabilities(IMAGES), rows)
     assert not (tmp_path / "was run").exists()
-    np.testing.assert_array_equal(tfcore.load(run).probabilities(IMAGES), rows)  # a run's own code is run
+    np.testing.assert_array_equal(tfcore.load(run).probabilities(IMAGES), rows)  # the code that a run names is run
     assert (tmp_path / "was run").exists()
     sys.modules.pop("own_code_for_test", None)
 
@@ -315,7 +315,7 @@ def test_every_mismatch_is_told_and_nothing_changes() -> None:
     with pytest.raises(RunError) as caught:
         loading.assign_weights(module, weights, "w.npz")
     assert str(caught.value) == (
-        "The weights in w.npz are of another model. logits.biases: none there, float32 [2] in the model; "
+        "The weights in w.npz belong to another model. logits.biases: none there, float32 [2] in the model; "
         "logits.weights: float32 [2, 3] there, float32 [2, 2] in the model; "
         "other: float64 [2] there, none in the model."
     )

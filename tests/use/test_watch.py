@@ -1,4 +1,4 @@
-"""`eval --watch`: every checkpoint once and whole, whatever the run does to its folder meanwhile."""
+"""`eval --watch`: scores every checkpoint once and complete, while the run changes its folder."""
 
 import json
 import os
@@ -45,13 +45,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture
 def run(finished: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
-    """A copy of it, to change at will."""
+    """A copy of the run folder that a test may change."""
     return shutil.copytree(finished, tmp_path / "run")
 
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Callable[[], None]]]:
-    """What the run does in each second that the watch waits; the handler of SIGTERM is as before afterwards."""
+    """Calls one action of the run for each second that the watch waits; restores the handler of SIGTERM afterwards."""
     acts: list[Callable[[], None]] = []
     monkeypatch.setattr(module, "time", SimpleNamespace(sleep=lambda _: acts.pop(0)()))
     before = signal.getsignal(signal.SIGTERM)
@@ -69,7 +69,7 @@ def ended(run: pathlib.Path, status: str = "finished") -> None:
 
 
 def hidden(run: pathlib.Path, *steps: int) -> Callable[[], None]:
-    """Takes checkpoints away; calling what it gives back makes them appear."""
+    """Moves checkpoints away; the returned function moves them back."""
     for step in steps:
         (run / f"checkpoints/step-{step:010d}").rename(run / f"{step}")
 
@@ -119,7 +119,7 @@ def test_a_live_run_is_followed_through_a_stop_to_its_end(
     assert [line.partition(": test loss")[0] for line in capsys.readouterr().out.splitlines()] == [
         "Waiting for the first checkpoint.",
         "step 2",
-        "The run was interrupted. Waiting for it to go on.",
+        "The run was interrupted. Waiting for it to resume.",
         "step 4",
         "step 6",
         "The run has stopped early; checkpoints scored: 3.",
@@ -186,7 +186,7 @@ def test_a_damaged_checkpoint_is_told_of_and_tried_until_the_run_ends(
         "step 4",
         "The run has finished; checkpoints scored",
     ]
-    assert "It is tried again until the run ends." in lines[2]
+    assert "The checkpoint is retried until the run ends." in lines[2]
 
 
 def test_a_checkpoint_that_stays_damaged_is_an_error_in_the_end(run: pathlib.Path) -> None:
@@ -216,7 +216,7 @@ def test_each_is_given_once_also_if_it_comes_late(run: pathlib.Path) -> None:
 def test_one_that_vanishes_while_it_is_read_is_left_out(
     run: pathlib.Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """Deleted just before its names are read, and before its first value is."""
+    """A checkpoint deleted just before its names, or its first value, are read."""
     true = getattr(Checkpoints, moment)
 
     def too_late(self: Checkpoints, step: int, *rest: Any) -> Any:
@@ -231,7 +231,7 @@ def test_one_that_vanishes_while_it_is_read_is_left_out(
 
 
 def test_what_is_read_is_whole_while_the_run_saves_and_deletes(run: pathlib.Path) -> None:
-    """Weights that all say of which step they are; one checkpoint is kept, so each read races with a deletion."""
+    """All weights encode their step; the run keeps one checkpoint, so each read races with a deletion."""
     shutil.rmtree(run / "checkpoints")
     variables = {f"model.part_{number}": tf.Variable(tf.zeros([50])) for number in range(5)}
     saver = Checkpoints(run / "checkpoints", variables, keep=1)

@@ -1,1 +1,1 @@
-"""Figures of speed, memory and cost."""
+"""Measures speed, memory and computation of runs."""

@@ -1,6 +1,6 @@
 """The figures of a benchmark, by group: speed, start-up, memory, computation, logging, loss.
 
-Each function takes `built`, the figures of what came before the measurement: `process_start`, `import_secs`,
+Each function takes `built`, the figures taken before the measurement: `process_start`, `import_secs`,
 `import_memory_bytes`, `build_secs`.
 """
 
@@ -18,7 +18,7 @@ Figures = dict[str, Any]
 
 
 def _everything(session: "Session", measurement: "Measurement", built: Figures) -> dict[str, Figures]:
-    """All figures by group; the first step is the first thing the session does."""
+    """Returns all figures by group; measures the first step first."""
     started = measurement.start_up(built["process_start"])
     trained = _training(session, measurement, built)
     logging = measurement.logging()
@@ -41,13 +41,13 @@ def _everything(session: "Session", measurement: "Measurement", built: Figures) 
 
 
 def _training(session: "Session", measurement: "Measurement", built: Figures) -> dict[str, Figures]:
-    """End to end only."""
+    """Returns the end-to-end figures of training."""
     speed, loss, memory_bytes = measurement.training()
     return {"speed": speed, "memory": _memory(session, built, memory_bytes), "loss": loss}
 
 
 def _evaluation(session: "Session", measurement: "Measurement", built: Figures) -> dict[str, Figures]:
-    """Of the untrained model, which takes as long as any."""
+    """Returns the figures of evaluation, measured on the untrained model: the time does not depend on the weights."""
     speed = measurement.evaluation()
     return {"speed": speed, "memory": _memory(session, built, peak_bytes())}
 
@@ -64,7 +64,7 @@ MEASURED = {"all": _everything, "training": _training, "evaluation": _evaluation
 
 
 def setting(config: RunConfig) -> Figures:
-    """Returns what the run computes with, and on what machine."""
+    """Returns the run's compute settings and the machine."""
     return {
         "precision": config.precision,
         "xla": config.xla,

@@ -1,4 +1,4 @@
-"""The limits that a run is measured against: the import of TensorFlow, the machine's peak arithmetic."""
+"""Reference values for a run: the import time of TensorFlow, and the machine's peak FLOP/s."""
 
 import subprocess
 import sys
@@ -14,27 +14,27 @@ _REPEAT_SECS = 0.1
 
 
 def bare_import_secs() -> float:
-    """How long `import tensorflow` takes in a process that does nothing else, its files read not long ago.
+    """Measures `import tensorflow` in a separate process, with its files in the page cache.
 
     Raises:
-        RunError: it fails there.
+        RunError: the import fails.
     """
     code = "import time; start = time.monotonic(); import tensorflow; print(time.monotonic() - start)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["nothing"]
-        raise RunError(f"`import tensorflow` failed in a process of its own, which said: {reason[0]}")
+        raise RunError(f"`import tensorflow` failed in a separate process: {reason[0]}")
     return float(done.stdout)
 
 
 def peak_flops_per_sec(precision: str) -> float:
-    """The most floating-point operations a second that TensorFlow reaches here, with the threads it was given.
+    """Measures the peak floating-point operations per second of TensorFlow here, with its configured threads.
 
-    It is the better of two, each the best of some repeats after a warm-up:
+    It is the maximum of two rates, each the best of several repeats after a warm-up:
 
-        product       2 · 2048³ of square matrices
-        convolution   2 · 8 · 32² · 3² · 256² of 3 × 3 filters, which has matrix units do more than the product does
+        product       2 · 2048³ operations, of square matrices
+        convolution   2 · 8 · 32² · 3² · 256² operations, of 3 × 3 filters; uses matrix units better than the product
 
     Args:
         precision: float32 or bfloat16.
@@ -53,7 +53,7 @@ def peak_flops_per_sec(precision: str) -> float:
 
 
 def _best_secs(work: Callable[[], Any]) -> float:
-    """The shortest of at least three calls, the first of them a warm-up; fetching the number waits for all of it."""
+    """Returns the shortest time of at least two calls after a warm-up; fetching the number waits for the result."""
     secs: list[float] = []
     while len(secs) < 3 or sum(secs[1:]) < _REPEAT_SECS:
         start = time.monotonic()

@@ -1,4 +1,4 @@
-"""The figures of one built session, measured with the loop that trains it."""
+"""Measures one built session with its own training loop."""
 
 import statistics
 import time
@@ -24,12 +24,12 @@ _REPEATS = 5
 _SAVES = 3
 _WARM_UP_SECS = 0.5
 _LOSS_STEPS = 20  # over which a loss is averaged
-_UNPROFILED_STEPS = 3  # which fill the pipeline
+_UNPROFILED_STEPS = 3  # before the profile, to fill the pipeline
 Figures = dict[str, Any]
 
 
 class Rate(NamedTuple):
-    """Units of work a second: median, least and most of the repeats."""
+    """Units of work per second: median, minimum and maximum of the repeats."""
 
     median: float
     least: float
@@ -37,12 +37,12 @@ class Rate(NamedTuple):
 
 
 class Measurement:
-    """Measures a session, each method once and in the order in which they stand here.
+    """Measures a session; each method is called at most once, in the order of their definition.
 
     Args:
-        session: built, untrained, and too long to end meanwhile.
+        session: built, untrained, with more steps than the measurement takes.
         log: open in the session's folder.
-        secs: how long each repeat takes.
+        secs: duration of each repeat.
     """
 
     def __init__(self, session: Session, log: RunLog, secs: float) -> None:
@@ -53,15 +53,15 @@ class Measurement:
         self._events = self._loop.events
 
     def start_up(self, process_start: float) -> Figures:
-        """From the start of the process to the end of the first step; tracing is what this took above the second."""
+        """Measures process start to the end of the first step; tracing time is first minus second step."""
         first_secs = _secs(lambda: self._train(1, ()))
         first_step_secs = time.monotonic() - process_start
         second_secs = _secs(lambda: self._train(1, ()))
         return {"trace_secs": max(0.0, first_secs - second_secs), "first_step_secs": first_step_secs}
 
     def training(self) -> tuple[Figures, Figures, int]:
-        """End to end, with all events: the rate, whether the loss fell meanwhile, and the memory it took."""
-        self._train(1, tuple(replace(event, schedule=Schedule(1)) for event in self._events))  # they trace, open files
+        """Measures training end to end with all events: the rate, the change of the loss, and the peak memory."""
+        self._train(1, tuple(replace(event, schedule=Schedule(1)) for event in self._events))  # traces, opens files
         loss_first = self._mean_loss()
         rate = _rate(lambda steps: self._train(steps, self._events), self._secs)
         memory_bytes = machine.peak_bytes()
@@ -73,14 +73,14 @@ class Measurement:
     def logging(self) -> Figures:
         """Measures the cost of curves and checkpoints.
 
-        Steps with a point of TensorBoard's curves and of `metrics.jsonl` at every other one alternate with as many
-        steps without any event: were the points as rare as they are, the noise of the steps between would hide them.
+        Alternates steps that log a point to TensorBoard and `metrics.jsonl` at every second step with as many steps
+        without events: at the run's own logging interval, the noise of the steps would hide the cost of the points.
 
-            scalars_secs    (median of with − without) / points: cutting the steps there, gathering and writing a point
-            logging_share   scalars_secs / (log_every_steps · seconds a step + scalars_secs)
+            scalars_secs    (median of with − without) / points: ending the call, gathering and writing a point
+            logging_share   scalars_secs / (log_every_steps · seconds per step + scalars_secs)
 
-        No other event is in it. A checkpoint, with all that it flushes, is `checkpoint_secs`: how long it holds up
-        training, the median of three.
+        Other events are not included. `checkpoint_secs` is the time that a checkpoint, including its flushes, blocks
+        training: the median of three.
         """
         schedule = Schedule(2)
         points = tuple(replace(event, schedule=schedule) for event in self._events if event.name == "scalars")
@@ -98,7 +98,7 @@ class Measurement:
         }
 
     def parts(self) -> Figures:
-        """Examples a second of the computation alone and of the pipeline alone."""
+        """Measures examples per second of the computation alone and of the input pipeline alone."""
         one_batch = Loop(self._parts.step, _OneElement(self._batches), xla=self._parts.config.xla == "on")
         compute = _rate(lambda steps: self._run(one_batch, steps), self._secs)
         inputs = _rate(_reading(self._batches), self._secs)
@@ -106,13 +106,13 @@ class Measurement:
         return {"compute_only": compute.median * self._batch_size, "input_only": inputs.median * element_examples}
 
     def evaluation(self) -> Figures:
-        """Test examples scored in a second."""
+        """Measures test examples scored per second."""
         test = self._parts.evaluation_batches("test")
         rate = _rate(lambda times: [self._parts.evaluation(test) for _ in range(times)], self._secs)
         return {"evaluation": rate.median * len(self._parts.splits["test"])}
 
     def computation(self, steps_per_sec: float) -> Figures:
-        """Floating-point operations of a step, and what share of the machine's peak they reach at that rate."""
+        """Counts the floating-point operations of a step; returns them with their share of the machine's peak."""
         step_flops = _flops(self._parts)
         peaks = {name: machine_limits.peak_flops_per_sec(name) for name in ("float32", "bfloat16")}
         reached = step_flops * steps_per_sec
@@ -124,8 +124,8 @@ class Measurement:
         }
 
     def profile(self, folder: Path, steps: int) -> str:
-        """Writes a profile of so many more steps, one a call, into `folder`; the table of where their time goes."""
-        from tfcore.training import profile  # which no first step should wait for
+        """Writes a profile of `steps` more steps, one per call, into `folder`; returns the table of ops by time."""
+        from tfcore.training import profile  # must not delay the first step
 
         first_step = self._done() + _UNPROFILED_STEPS
         with profile.StepProfiler(folder, first_step=first_step, steps=steps) as profiler:
@@ -138,7 +138,7 @@ class Measurement:
         self._run(self._loop, steps)
 
     def _run(self, loop: Loop, steps: int) -> None:
-        """So many steps, as if the run were endless."""
+        """Trains `steps` steps of a run without end."""
         end = self._done() + steps
         loop.run(self._parts.total_steps, pause_step=end)
         assert self._done() == end, "an event has ended the run"
@@ -147,21 +147,21 @@ class Measurement:
         return int(self._parts.step.optimizer.step.numpy())
 
     def _mean_loss(self) -> float:
-        """The mean over the examples of the next steps, each before its update."""
+        """Returns the mean loss of the next steps' examples, each before its update."""
         before = self._parts.step.sums.numpy()
         self._train(_LOSS_STEPS, ())
         loss, _, _, examples = (self._parts.step.sums.numpy() - before).tolist()
         return loss / examples
 
     def _save_secs(self) -> float:
-        """Of one checkpoint, a step after the one before."""
+        """Measures one checkpoint, a step after the previous one."""
         self._train(1, ())
         save = next(event.action for event in self._events if event.name == "checkpoint")
         return _secs(lambda: save(Moment(self._done(), self._parts.total_steps)))
 
 
 class _OneElement:
-    """Yields one element again and again, so that only the computation is measured."""
+    """Repeats one element, so that only the computation is measured."""
 
     def __init__(self, batches: TrainingBatches) -> None:
         self._element = next(batches.from_step(0))
@@ -171,7 +171,7 @@ class _OneElement:
 
 
 def _reading(batches: TrainingBatches) -> Callable[[int], None]:
-    """Takes elements and uses one number of each, so that none is optimised away."""
+    """Returns a function that reads elements and uses one number of each, so that none is optimised away."""
 
     @tf.function
     def read(iterator: Any, elements: tf.Tensor) -> tf.Tensor:
@@ -186,23 +186,23 @@ def _reading(batches: TrainingBatches) -> Callable[[int], None]:
 
 
 def _flops(parts: Parts) -> int:
-    """Of one step, forward, backward and update."""
+    """Counts the operations of one step: forward pass, backward pass and update."""
     images = tf.TensorSpec([parts.config.batch_size, *parts.data.image_shape], tf.uint8)
     labels = tf.TensorSpec([parts.config.batch_size], tf.int32)
-    # Micro-batches do the same work in a loop, whose turns a graph does not tell.
+    # Micro-batches do the same work in a loop, whose iterations cannot be counted in the graph.
     step = build_step(replace(parts.config, microbatches=1), parts.model, parts.total_steps)
     return graphs.flops(tf.function(step.__call__, autograph=False).get_concrete_function(images, labels))
 
 
 def _rate(work: Callable[[int], Any], secs: float) -> Rate:
-    """Of several repeats, after a warm-up that sizes them."""
+    """Measures several repeats, after a warm-up that determines their size."""
     units = _fitting(work, secs)
     rates = [units / _secs(lambda: work(units)) for _ in range(_REPEATS)]
     return Rate(statistics.median(rates), min(rates), max(rates))
 
 
 def _fitting(work: Callable[[int], Any], secs: float) -> int:
-    """How many units take that long; working it out is a warm-up."""
+    """Returns how many units take `secs`; also warms up."""
     work(1)  # traces
     units = 1
     while (spent := _secs(partial(work, units))) < min(secs, _WARM_UP_SECS):
@@ -211,7 +211,7 @@ def _fitting(work: Callable[[int], Any], secs: float) -> int:
 
 
 def _secs(work: Callable[[], Any]) -> float:
-    """How long a call takes."""
+    """Measures the duration of a call."""
     start = time.monotonic()
     work()
     return time.monotonic() - start

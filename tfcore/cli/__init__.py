@@ -1,1 +1,1 @@
-"""The commands: flags in, an exit status out."""
+"""The command-line interface: one module per command, each with a `run` that returns the exit status."""

@@ -1,4 +1,4 @@
-"""`benchmark`: speed, start-up, memory and cost of a run, by the loop that trains."""
+"""`benchmark`: measures speed, start-up, memory and computation of a run with its own training loop."""
 
 import json
 import math
@@ -30,7 +30,7 @@ _NAME_WIDTH = 30
 
 
 def run(parsed: flags.Parsed) -> int:
-    """Measures, prints, and gives back the exit status."""
+    """Measures, prints the figures, and returns the exit status."""
     options = parsed.options
     _check(options)
     config = resolve(with_given({**parsed.given, "steps": _ENDLESS_STEPS, "epochs": None}))
@@ -45,7 +45,7 @@ def run(parsed: flags.Parsed) -> int:
 
 
 def _check(options: dict[str, Any]) -> None:
-    """Raises before anything is loaded where an option is of no use, or would overwrite something."""
+    """Raises, before anything is loaded, for an invalid option or one that would overwrite a path."""
     checks.positive("secs", options["secs"])
     checks.one_of("figures", options["figures"], tuple(figures.MEASURED))
     checks.not_negative("profile_steps", options["profile_steps"])
@@ -56,7 +56,7 @@ def _check(options: dict[str, Any]) -> None:
 
 
 def _benchmark(config: RunConfig, folder: RunFolder, imported: figures.Figures, options: dict[str, Any]) -> None:
-    """Builds the session, measures and prints it, and profiles it last: a profile that fails costs no figure."""
+    """Builds the session, measures it, prints the figures, and profiles last: a failed profile loses no figure."""
     start = time.monotonic()
     from tfcore.bench.measurement import Measurement
     from tfcore.run.session import Session
@@ -64,20 +64,20 @@ def _benchmark(config: RunConfig, folder: RunFolder, imported: figures.Figures, 
     from tfcore.training.run_log import RunLog
 
     folder.write_config(config.flags())
-    config = replace(config, keep_checkpoints=1, patience=None)  # nothing may end the run before it is measured
+    config = replace(config, keep_checkpoints=1, patience=None)  # no early stopping during the measurement
     session = Session(config, folder, tables.console(to_stderr=True, quiet=True))
     built = {**imported, "build_secs": time.monotonic() - start}
     stream = sys.stderr if options["json"] else sys.stdout
     with closing(RunLog(folder.path)) as log:
         measurement = Measurement(session, log, options["secs"])
         measured = figures.MEASURED[options["figures"]](session, measurement, built)
-        _report({**measured, "setting": figures.setting(config)}, stream, as_json=options["json"])
+        _report({**measured, "setting": figures.setting(session.config)}, stream, as_json=options["json"])
         if options["profile_steps"]:
             _profile(measurement, options["profile_steps"], Path(options["profile_dir"]), stream)
 
 
 def _report(groups: dict[str, figures.Figures], stream: TextIO, *, as_json: bool) -> None:
-    """The figures by group, the warning where nothing was learnt, and the JSON where it is wanted."""
+    """Prints the figures by group, a warning if the loss did not fall, and the JSON if requested."""
     for title, group in groups.items():
         print(f"{title}:", file=stream)
         for name, figure in group.items():
@@ -95,7 +95,7 @@ def _report(groups: dict[str, figures.Figures], stream: TextIO, *, as_json: bool
 
 
 def _shown(figure: Any) -> str:
-    """A figure for people."""
+    """Formats a figure for the table."""
     if isinstance(figure, list):
         return " to ".join(map(_shown, figure))
     if isinstance(figure, bool | str):
@@ -104,12 +104,12 @@ def _shown(figure: Any) -> str:
 
 
 def _finite(figure: Any) -> Any:
-    """JSON has no NaN."""
+    """Replaces NaN and infinity by None, since JSON lacks them."""
     return None if isinstance(figure, float) and not math.isfinite(figure) else figure
 
 
 def _profile(measurement: "Measurement", steps: int, folder: Path, stream: TextIO) -> None:
-    """Writes the profile, and prints where the time goes and what opens it."""
+    """Writes the profile, and prints its table of ops and the commands that open it."""
     from tfcore.terminal import tables
 
     with files.appearing(folder) as scratch:

@@ -1,4 +1,4 @@
-"""`convert`: writes a data set as text, .npz or pictures, for others to read or to look at."""
+"""`convert`: writes a data set as text, .npz or PNG files."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tfcore.files import refuse_existing
 
 
 def run(parsed: flags.Parsed) -> int:
-    """Writes, prints one line about it, and gives back the exit status."""
+    """Writes the files, prints one line about them, and returns the exit status."""
     from tfcore.data import writers
 
     options = parsed.options

@@ -17,7 +17,7 @@ from tfcore.use.evaluate import SPLITS, check_split
 
 
 def run(parsed: flags.Parsed) -> int:
-    """Prints the scores, and gives back the exit status."""
+    """Prints the scores and returns the exit status."""
     options = parsed.options
     _check(options)
     folder = Path(options["run_dir"])
@@ -27,6 +27,7 @@ def run(parsed: flags.Parsed) -> int:
     check_split(folder, config, options["split"], average=options["average"])
     importing.import_tensorflow_for_good()
     runtime.set_up(config)
+    runtime.set_threads(config)
     if options["watch"]:
         from tfcore.use.watch import watch
 
@@ -37,7 +38,7 @@ def run(parsed: flags.Parsed) -> int:
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    """Raises ConfigError where the options are wrong whatever the run is."""
+    """Raises ConfigError for options that are invalid for every run."""
     if not options["run_dir"]:
         raise ConfigError("Name the run to score: --run_dir=runs/NAME.")
     checks.one_of("split", options["split"], SPLITS)

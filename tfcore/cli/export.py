@@ -1,4 +1,4 @@
-"""`export`: a run's model in a format that other programs read."""
+"""`export`: writes a run's model in a format that other programs read."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +14,12 @@ from tfcore.files import appearing
 from tfcore.training.run_folder import ARCHITECTURE
 from tfcore.use import loading
 
-_WEIGHTS = ("h5", "npz", "safetensors")  # formats of one file, in which the architecture is metadata
+_WEIGHTS = ("h5", "npz", "safetensors")  # single-file formats, with the architecture as metadata
 _FORMATS = ("saved_model", *_WEIGHTS, "json")
 
 
 def run(parsed: flags.Parsed) -> int:
-    """Writes the file or folder, says so in one line, and gives back the exit status."""
+    """Writes the file or folder, prints one line about it, and returns the exit status."""
     options = parsed.options
     _check(options)
     run_dir, out, kind = Path(options["run_dir"]), Path(options["out"]), options["format"]
@@ -62,7 +62,7 @@ def _check(options: Mapping[str, Any]) -> None:
         raise ConfigError(f"--weights_only goes with --format={' or '.join(_WEIGHTS)}. Received {kind}.")
     if kind == "json" and (options["checkpoint"] or options["average"]):
         raise ConfigError("--format=json holds no weights: leave out --checkpoint and --average.")
-    # `load` goes by the ending.
+    # `load` recognises formats by the ending.
     if kind == "saved_model" and out.suffix.removeprefix(".") in (*_WEIGHTS, "json"):
         raise ConfigError(
             f"--out={out} ends in {out.suffix}. Give --format={out.suffix.removeprefix('.')}, or a folder."

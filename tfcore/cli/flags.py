@@ -14,7 +14,7 @@ from tfcore.config import KINDS, SOURCE_SETTINGS, RunConfig, read_value
 from tfcore.config_values import Kind, spelled, taken
 from tfcore.errors import ConfigError
 
-_NAME_CHARACTERS = 100  # more than the name of any flag has
+_NAME_CHARACTERS = 100  # longer than the name of any flag
 _TYPES = {"int": int, "float": float, "bool": bool}  # by absl's names
 _RUN_FIELDS = {item.name: item for item in fields(RunConfig)}
 
@@ -41,18 +41,18 @@ TENSORBOARD_PORT = Option(
     "tensorboard_port", -1, "Port that TensorBoard listens on. 0: any free port. -1: 6006 or the next free port."
 )
 SPLIT = Option("split", "test", "test, validation or train.")
-CHECKPOINT = Option("checkpoint", "", "best, last or a step. Default: the checkpoint that the run's test score is of.")
+CHECKPOINT = Option("checkpoint", "", "best, last or a step. Default: the checkpoint of the run's test score.")
 JSON = Option(
     "json", False, "Print one JSON object as the last line of standard output; the log goes to standard error."
 )
-QUIET = Option("quiet", False, "Print only warnings, errors and how the run ended.")
-WATCH = Option("watch", False, "Score each new checkpoint until the run has ended, one line each, with --json too.")
+QUIET = Option("quiet", False, "Print only warnings, errors and the final result.")
+WATCH = Option("watch", False, "Score each new checkpoint until the run has ended, one line each, also with --json.")
 DATASET = Option("dataset", "", _RUN_FIELDS["dataset"].metadata["help"])
 DATA_DIR = Option("data_dir", "", _RUN_FIELDS["data_dir"].metadata["help"])
 TRAIN_EXAMPLES = Option("train_examples", 0, "Use only this many training examples, the first ones. 0: all.")
 TEST_EXAMPLES = Option("test_examples", 0, "Use only this many test examples, the first ones. 0: all.")
 BENCH_SECS = Option("secs", 3.0, "Seconds per repetition of a measurement.")
-FIGURES = Option("figures", "all", "all, or only training or evaluation, which takes a fraction of the time.")
+FIGURES = Option("figures", "all", "all, training or evaluation; the last two take a fraction of the time.")
 PROFILE_STEPS = Option("profile_steps", 0, "Number of steps to profile after the measurements. 0: none.")
 PROFILE_DIR = Option("profile_dir", "", "Folder to write the profile to; must not exist yet.")
 AVERAGE = Option("average", False, "Use the moving average of the weights instead of the last weights.")
@@ -171,7 +171,7 @@ def usage(command: str) -> str:
 def rows(command: str) -> list[tuple[str, str, str]]:
     """Returns name, default ("" for none) and description of each flag: the command's, then the run's."""
     own = [(option.name, option.default, option.description) for option in OPTIONS[command]]
-    own.append(("flagfile", "", "Read flags from a file, one a line, such as recipes/softmax_cifar10.flags."))
+    own.append(("flagfile", "", "Read flags from a file, one per line, such as recipes/softmax_cifar10.flags."))
     users = registry.settings(OPTIMIZERS)
     items = [_RUN_FIELDS[name] for name in RUN_FLAGS.get(command, ())]
     of_a_run = [

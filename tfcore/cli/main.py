@@ -1,4 +1,4 @@
-"""The commands' front door: parses flags, then loads the one command that was asked for."""
+"""The entry point of all commands: parses the flags and loads only the module of the given command."""
 
 import importlib
 import logging
@@ -19,50 +19,50 @@ COMMANDS = {
     "train": "Train a model, or resume a run.",
     "sweep": "Train a run for each combination of settings, and rank them.",
     "eval": "Score a run's model.",
-    "predict": "Name what is in picture files.",
+    "predict": "Classify picture files.",
     "export": "Save a run's model for other programs.",
     "convert": "Write a data set as text, npz or PNG files.",
     "show": "Draw examples of a data set, or a model's filters and feature maps.",
-    "report": "Write a run, or several compared, as one HTML page to send.",
+    "report": "Write a report of a run, or a comparison of several, as one HTML page.",
     "benchmark": "Measure training and evaluation throughput.",
 }
 _INTERRUPTED = 130
 _HELP = ("-h", "--help", "help")
-STARTED = time.monotonic()  # what the time to the first step is counted from
+STARTED = time.monotonic()  # start of the time to the first step
 
 
 def console(command: str | None = None) -> NoReturn:
-    """Runs a command with the process's arguments, and exits with its status."""
+    """Runs a command with the process's arguments and exits with its status."""
     _open_standard_streams()
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow has to say on pictures that are used or refused
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # a picture is either used or refused with an error
     _print_warnings()
     sys.exit(main(sys.argv[1:] if command is None else [command, *sys.argv[1:]]))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs `COMMAND --flag=value …`; the exit status: 0, 1 (failed), 2 (bad flags), 130 or 143 (stopped)."""
+    """Runs `COMMAND --flag=value …`; returns the status: 0, 1 (failed), 2 (bad flags), 130 or 143 (stopped)."""
     try:
         status = _dispatch(arguments)
-        sys.stdout.flush()  # here, where it can still be told that nobody takes it
+        sys.stdout.flush()  # inside the `try`, so that a closed pipe or full disk is reported
         return status
     except TfcoreError as error:
         return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except OSError as error:  # what has no name was printed: the modules tell of the files that they write
+    except OSError as error:  # without a file name it comes from standard output
         return _fail(f"{error.filename or 'Standard output'} cannot be used: {error.strerror or error}.", 1)
     except MemoryError as error:
         return _fail(f"out of memory. {error}", 1)
     except Exception as error:
         if not user_code.place(error):
-            raise  # a mistake of tfcore's, whose traceback is what helps
-        return _fail(f"Code of your own raises an error: {user_code.told(error)}.", ConfigError.exit_status)
+            raise  # a bug in tfcore, which needs the traceback
+        return _fail(f"Your own code raises an error: {user_code.told(error)}.", ConfigError.exit_status)
 
 
 def _fail(message: str, status: int) -> int:
-    """Prints one line, in which nothing that came out of a file can steer the terminal; gives back the status.
+    """Prints one line with control characters escaped, and returns the status.
 
-    What cannot be printed is dropped: Python would retry at exit.
+    Unprintable output is discarded: Python would retry at exit.
     """
     with suppress(OSError):
         print(f"error: {checks.one_line(message)}", file=sys.stderr, flush=True)
@@ -75,17 +75,17 @@ def _fail(message: str, status: int) -> int:
 
 
 def _open_standard_streams() -> None:
-    """Opens to nowhere what the process was started without, as by `>&-`: else the run's first files got its numbers.
+    """Opens closed standard streams (`>&-`) on the null device, or the run's first files would get their descriptors.
 
-    Python has None for such a stream, and TensorFlow's C++ side would print into the file.
+    Python has None for such a stream, and TensorFlow's C++ code would print into the file.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, for as long as the process; the lowest number
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, open until exit; takes the lowest descriptor
 
 
 def _print_warnings() -> None:
-    """Has the data's warnings printed as others are."""
+    """Prints warnings of the `tfcore` logger in the form of other warnings."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("warning: %(message)s"))
     logging.getLogger("tfcore").addHandler(handler)

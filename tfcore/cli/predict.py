@@ -1,4 +1,4 @@
-"""`predict`: names what is in picture files."""
+"""`predict`: classifies picture files."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Found(NamedTuple):
-    """A picture, the file it came from, its number where the file holds several, and what was done to it."""
+    """A picture, its file, its number if the file holds several, and notes on its conversion."""
 
     pixels: "NDArray[np.uint8]"  # [H, W, C]
     file: str
@@ -28,11 +28,11 @@ class _Found(NamedTuple):
 
 
 def run(parsed: flags.Parsed) -> int:
-    """Prints the likeliest classes of every picture, and gives back the exit status."""
+    """Prints the most probable classes of every picture and returns the exit status."""
     options = parsed.options
     _check(options, parsed.arguments)
     if options["run_dir"]:
-        of_run(Path(options["run_dir"]))  # which says so where there is no run
+        of_run(Path(options["run_dir"]))  # raises if there is no run
     importing.import_tensorflow_for_good()
     import numpy as np
 
@@ -65,7 +65,7 @@ def _check(options: Mapping[str, Any], arguments: Sequence[str]) -> None:
 def _read(
     names: Sequence[str], image_shape: tuple[int, int, int], *, skip: bool
 ) -> tuple[list[_Found], dict[str, str]]:
-    """All pictures, and the reason for every file that was skipped."""
+    """Reads all pictures; also returns the reason for every skipped file."""
     found: list[_Found] = []
     skipped: dict[str, str] = {}
     for name in names:
@@ -81,7 +81,7 @@ def _read(
 
 
 def _pictures(name: str, image_shape: tuple[int, int, int]) -> Iterator[_Found]:
-    """The pictures of one file."""
+    """Yields the pictures of one file."""
     from tfcore.data import pictures
 
     shown = pictures.shown(name)

@@ -1,4 +1,4 @@
-"""`report`: what a run came to, or how several compare, as one HTML page that can be sent."""
+"""`report`: writes the results of a run, or a comparison of several, as one self-contained HTML page."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tfcore.training.run_folder import REPORT
 
 
 def run(parsed: flags.Parsed) -> int:
-    """Writes the page, says where, and gives back the exit status."""
+    """Writes the page, prints its path, and returns the exit status."""
     folders = [Path(argument) for argument in parsed.arguments]
     if not folders:
         raise ConfigError("Name the run to report on, or the runs to compare: tfcore report runs/NAME.")

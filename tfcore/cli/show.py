@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SPLITS = ("test", "train")
 _MOST_PER_CLASS = 100
-_EXAMPLE_SIDE, _GRID_SIDE = 256, 48  # least side of a tile in pixels
+_EXAMPLE_SIDE, _GRID_SIDE = 256, 48  # minimum side of a tile in pixels
 
 Drawn = tuple[Image.Image, str]  # the picture, and the stem of its file name
 
@@ -47,10 +47,10 @@ def run(parsed: flags.Parsed) -> int:
 
 
 def _check(kind: str, options: dict[str, Any]) -> Path | None:
-    """The path that --out names, or None.
+    """Checks the options, and returns the path given by --out or None.
 
     Raises:
-        ConfigError: options that no data set and no run would make valid.
+        ConfigError: options that are invalid for every data set and run.
         RunError: the path exists already.
     """
     name, example = ("dataset", "mnist") if "dataset" in options else ("run_dir", "runs/NAME")
@@ -135,7 +135,7 @@ def _load(run_dir: Path) -> "TrainedModel":
 
     trained = loading.load(run_dir)
     if trained.module is None:
-        raise ConfigError(f"{run_dir} is a SavedModel, whose layers cannot be looked into. Name the run's folder.")
+        raise ConfigError(f"{run_dir} is a SavedModel, whose layers cannot be inspected. Name the run's folder.")
     return trained
 
 

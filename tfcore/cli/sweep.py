@@ -1,4 +1,4 @@
-"""`sweep`: a run for each combination of settings, one after the other, and a table that ranks them."""
+"""`sweep`: trains one run for each combination of settings, in sequence, and ranks them in a table."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _SIGNAL_STATUS = 128
 
 
 def run(parsed: flags.Parsed) -> int:
-    """Runs the trials that have not ended, ranks all, and gives back the exit status."""
+    """Runs the trials that have not ended, ranks all trials, and returns the exit status."""
     options = parsed.options
     plan = make_plan(parsed.given, options["grid"], options["random"])
     folder = Path(options["out"]) if options["out"] else plan.default_folder()
@@ -30,10 +30,10 @@ def run(parsed: flags.Parsed) -> int:
         for outcome in ranked:
             if outcome.status == "failed":
                 console.print(
-                    f"{outcome.trial.title}: {outcome.error} All it said: {trials.log_path(folder, outcome.trial)}"
+                    f"{outcome.trial.title}: {outcome.error} Its output: {trials.log_path(folder, outcome.trial)}"
                 )
         if relay.received:
-            console.print("Stopped. The same command goes on.")
+            console.print("Stopped. The same command resumes the sweep.")
         console.print(f"Look at it: {tables.tensorboard_command(folder)}")
         if options["json"]:
             print(json.dumps(_as_json(plan, folder, ranked)))
@@ -43,7 +43,7 @@ def run(parsed: flags.Parsed) -> int:
 
 
 def _table(plan: Plan, ranked: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows; of the settings, those that vary."""
+    """Returns headings and rows of the table, with the settings that vary between trials."""
     varying = [name for name in plan.names if len({trial.spelled[name] for trial in plan.trials}) > 1]
     headings = ["rank", *varying, f"validation {plan.monitor}", "test accuracy", "steps", "time", "status"]
     rows = []
@@ -58,7 +58,7 @@ def _table(plan: Plan, ranked: Sequence[Outcome]) -> tuple[list[str], list[list[
 
 
 def _as_json(plan: Plan, folder: Path, ranked: Sequence[Outcome]) -> dict[str, Any]:
-    """The table as plain values; a trial that has not ended has no rank and no scores."""
+    """Returns the table as JSON values; a trial that has not ended has no rank and no scores."""
     trials = [
         {
             "rank": rank if outcome.has_ended else None,

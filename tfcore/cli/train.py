@@ -1,4 +1,4 @@
-"""`train`: starts a run, or goes on with one."""
+"""`train`: starts or resumes a run."""
 
 import json
 import math
@@ -24,7 +24,7 @@ _LARGEST_PORT = 65_535
 
 
 def run(parsed: flags.Parsed) -> int:
-    """Trains, and gives back the exit status."""
+    """Trains and returns the exit status."""
     start, options = time.monotonic(), parsed.options
     checks.not_negative("stop_after_steps", options["stop_after_steps"])
     limit_secs = checks.duration_secs("max_time", options["max_time"]) if options["max_time"] else math.inf
@@ -57,10 +57,10 @@ def run(parsed: flags.Parsed) -> int:
 
 
 def _check_tensorboard(options: Mapping[str, Any]) -> None:
-    """Raises ConfigError unless the options of TensorBoard make sense together."""
+    """Raises ConfigError for invalid or contradictory TensorBoard options."""
     host, port = options["tensorboard_host"], options["tensorboard_port"]
     if not options["tensorboard"] and (host, port) != (flags.TENSORBOARD_HOST.default, flags.TENSORBOARD_PORT.default):
-        raise ConfigError("--tensorboard_host and --tensorboard_port belong to --tensorboard.")
+        raise ConfigError("--tensorboard_host and --tensorboard_port require --tensorboard.")
     if not host:
         raise ConfigError("`tensorboard_host` must be an address of this machine, such as 127.0.0.1. Received ''.")
     if not -1 <= port <= _LARGEST_PORT:
@@ -68,7 +68,7 @@ def _check_tensorboard(options: Mapping[str, Any]) -> None:
 
 
 def _path(parsed: flags.Parsed) -> Path:
-    """The folder that is named, or a new one such as `runs/20260131-095959-softmax-cifar10`."""
+    """Returns the given folder, or a new one such as `runs/20260131-095959-softmax-cifar10`."""
     if parsed.options["run_dir"]:
         return Path(parsed.options["run_dir"])
     return new_path(with_given(parsed.given), datetime.now())
@@ -84,6 +84,6 @@ def _say_ended(folder: RunFolder, *, as_json: bool) -> int:
         print(f"The run in {folder.path} has {how} after {int(result['steps'])} steps: test accuracy {accuracy}.")
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
-            f"{folder.path / RESULT} does not say how the run ended. Delete it, and the run goes on."
+            f"{folder.path / RESULT} lacks the steps or the test accuracy of the run. Delete it to resume the run."
         ) from error
     return 0

@@ -1,1 +1,1 @@
-"""TensorBoard beside a run."""
+"""Serves TensorBoard during a run."""

@@ -1,4 +1,4 @@
-"""TensorBoard beside a run: a child process that ends with this one, however this one ends."""
+"""Starts TensorBoard as a child process that ends with this process, even if this one is killed."""
 
 import ipaddress
 import subprocess
@@ -16,13 +16,13 @@ _STOP_SECS = 5.0
 class Dashboard:
     """A TensorBoard that serves a run's folder from `start` to the end of the `with` block.
 
-    The child is in a session of its own: Ctrl-C in the terminal is for the run alone, which still has to save. What
-    ends the child is that its standard input does, and that pipe is closed for us even if we are killed.
+    The child has its own session, so Ctrl-C in the terminal reaches only the run, which still has to save. The child
+    ends when its standard input does: the kernel closes that pipe even if this process is killed.
 
     Args:
         folder: the run's.
         host: the address to listen on.
-        port: -1 for 6006 or the next that is free, 0 for any free one.
+        port: -1 for 6006 or the next free port, 0 for any free port.
         say: prints a line.
     """
 
@@ -38,12 +38,12 @@ class Dashboard:
         return self
 
     def start(self) -> None:
-        """Starts it, waits until it can be reached, and says where.
+        """Starts TensorBoard, waits until it can be reached, and prints its address.
 
         Raises:
-            ConfigError: it cannot listen there.
+            ConfigError: it cannot listen on this address.
         """
-        # -P: or modules would be looked for beside the script, where files have names such as flags and train.
+        # -P: otherwise Python would search for modules in the script's folder first.
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(_SERVER), *self._flags], start_new_session=True, text=True, errors="replace",
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -56,7 +56,7 @@ class Dashboard:
             self._listener.join()
             raise ConfigError(
                 f"TensorBoard could not start: {self._last_words}. Leave --tensorboard out, or choose another "
-                "--tensorboard_host or --tensorboard_port (0: any free one)."
+                "--tensorboard_host or --tensorboard_port (0: any free port)."
             )
         self._serves = True
         self._say(f"TensorBoard: {address}")
@@ -76,7 +76,7 @@ class Dashboard:
         self._listener.join()
 
     def _listen(self) -> None:
-        """Takes what it says off the pipe, or it would come to wait for that; tells if it ends unasked."""
+        """Reads the child's messages, so that a full pipe never blocks it; warns if it ends by itself."""
         assert self._process is not None
         assert self._process.stderr is not None
         with self._process.stderr as messages:
@@ -84,12 +84,12 @@ class Dashboard:
                 self._last_words = line.strip().rstrip(".") or self._last_words
         status = self._process.wait()
         if self._serves:
-            self._say(f"warning: TensorBoard has ended by itself (status {status}). Training goes on without it.")
+            self._say(f"warning: TensorBoard has ended by itself (status {status}). Training continues without it.")
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
+    """Whether the address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
+    except ValueError:  # a host name
         return host == "localhost"

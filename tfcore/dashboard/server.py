@@ -1,6 +1,6 @@
-"""The process that `dashboard` starts: serves TensorBoard until its standard input ends.
+"""The child process of `dashboard`: serves TensorBoard until its standard input ends.
 
-Standard input is a pipe whose other end the training process holds, so it ends with that process, however that does.
+Standard input is a pipe from the training process, so it ends with that process, even if that is killed.
 """
 
 import sys
@@ -9,7 +9,7 @@ from tensorboard import program
 
 
 def serve(flags: list[str]) -> None:
-    """Prints TensorBoard's address once it can be reached; says on standard error why it cannot."""
+    """Prints TensorBoard's address once it can be reached, or the reason for a failure on standard error."""
     board = program.TensorBoard()
     board.configure(argv=["tensorboard", *flags])
     try:

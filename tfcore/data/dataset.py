@@ -225,7 +225,7 @@ def _validation_examples(amount: float, examples: int) -> int:
     total = round(amount * examples) if amount < 1 else int(amount)
     if total >= examples:
         raise ConfigError(
-            f"`validation` must leave something to train on. Received {amount!r}, which takes {total} of {examples} "
+            f"`validation` must leave something to train on. Received {amount:.12g}, which takes {total} of {examples} "
             f"examples."
         )
     return total

@@ -18,7 +18,7 @@ from tfcore.training.evaluation import Predictions
 from tfcore.training.observation import Seen
 
 _MOST_FILTERS = 32  # on a sheet
-_MOST_PIXELS = 1 << 21  # of a sheet; as noise it is 6 MB, which fits into a log record and a report
+_MOST_PIXELS = 1 << 21  # of a sheet; noise takes 6 MB, which fits into a log record and a report
 
 
 class Png(NamedTuple):
@@ -53,7 +53,7 @@ class Album:
         return _encoded({} if image is None else {f"confusion_{split}": image})
 
     def mistakes(self, split: str, predictions: Predictions) -> dict[str, Png]:
-        """Draws the most confidently wrong examples of the split, among those that there are predictions of."""
+        """Draws the most confident wrong predictions of the split, among the examples that have predictions."""
         examples, probabilities = self._parts.splits[split], predictions.probabilities
         labels = examples.labels[:: predictions.every]
         numbers = prediction_sheets.most_wrong(probabilities, labels)
@@ -82,7 +82,7 @@ def _encoded(images: Mapping[str, Image.Image]) -> dict[str, Png]:
 
 
 def _bounded(image: Image.Image) -> Image.Image:
-    """Shrinks a sheet of too many pixels, as large pictures and many classes give."""
+    """Shrinks a sheet with too many pixels, such as one of large pictures or many classes."""
     scale = math.sqrt(_MOST_PIXELS / (image.width * image.height))
     if scale >= 1:
         return image

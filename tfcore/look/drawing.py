@@ -36,7 +36,7 @@ def enlarged(picture: Picture, side_pixels: int) -> Picture:
 
     Args:
         picture: uint8 `[H, W, C]`. Three channels are colours; any other number is shown as grey planes side by side.
-        side_pixels: least length of the longer side.
+        side_pixels: minimum length of the longer side.
     """
     height, width, channels = picture.shape
     if channels != 3:
@@ -47,7 +47,7 @@ def enlarged(picture: Picture, side_pixels: int) -> Picture:
 
 
 def stretched(values: NDArray[np.floating[Any]]) -> Picture:
-    """Scales numbers to pixels: least to 0, greatest to 255; mid-grey where all are equal, or not finite."""
+    """Scales numbers to pixels, minimum to 0 and maximum to 255; mid-grey where they are all equal or not finite."""
     numbers, is_finite = np.asarray(values, np.float64), np.isfinite(values)
     low, high = numbers.min(initial=np.inf, where=is_finite), numbers.max(initial=-np.inf, where=is_finite)
     if low >= high:
@@ -95,7 +95,7 @@ def matrix(title: str, names: Sequence[str], colours: Picture, texts: Sequence[S
         title: one line.
         names: n names.
         colours: uint8 `[n, n, 3]`, of the cells.
-        texts: n rows of n texts for the cells: white on dark colours, else black.
+        texts: n rows of n texts for the cells: white on dark colours, otherwise black.
     """
     side = max(LINE_PIXELS, *(_length(text) for row in texts for text in row)) + 2 * GAP_PIXELS
     names_wide = max(map(_length, names)) + GAP_PIXELS
@@ -157,7 +157,7 @@ def beside(left: Image.Image, right: Image.Image) -> Image.Image:
 
 
 def hexadecimal(picture: Picture) -> str:
-    """Formats the bytes, a row of the picture a line: a grey pixel as `7f`, one of three channels as `ff7f00`."""
+    """Formats the bytes, one line per picture row: a grey pixel as `7f`, one of three channels as `ff7f00`."""
     return "\n".join(" ".join(bytes(pixel).hex() for pixel in row) for row in picture)
 
 

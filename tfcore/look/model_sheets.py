@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from tfcore.modules import LayerRow
 
 _MOST_TILES = 256  # filters or feature maps on a sheet
-_MOST_DEEP = 32  # filters on a sheet, and input channels of each, where every channel has a tile
-_SMALL_PIXELS = 12  # up to this side a filter is drawn as a convolution's, above it as a whole picture
-# Least side of a tile in pixels.
+_MOST_DEEP = 32  # filters on a sheet, and input channels of each, if every channel has a tile
+_SMALL_PIXELS = 12  # filters up to this side have small tiles, larger ones the tiles of whole pictures
+# Minimum side of a tile in pixels.
 _TEMPLATE_SIDE, _FILTER_SIDE, _DEEP_SIDE, _FEATURE_SIDE, _EXAMPLE_SIDE = 96, 48, 24, 64, 256
 
 Filters = NDArray[np.float32]  # [filters, height, width, in_channels]
@@ -91,7 +91,7 @@ def _all_filters(model: Any, image_shape: tuple[int, int, int], layers: Sequence
     own = {row.path: parameters.get(f"{row.path}.weights") for row in layers}
     weights = {path: variable.numpy() for path, variable in own.items() if variable is not None}
     found = {path: np.moveaxis(array, 3, 0) for path, array in weights.items() if array.ndim == 4}
-    for path, array in list(weights.items())[:1]:  # only the first: a later layer has that many inputs by chance
+    for path, array in list(weights.items())[:1]:  # only the first: a later layer may have as many inputs by chance
         if array.ndim == 2 and len(array) == math.prod(image_shape):
             found[path] = array.T.reshape(-1, *image_shape)
     return found
@@ -110,7 +110,7 @@ def _filter_sheet(title: str, filters: Filters, names: tuple[str, ...], most: in
         _tiles(one, tuple(map(str, range(len(one)))) if row == 0 else ("",) * len(one), side)
         for row, one in enumerate(each)
     ]
-    return drawing.sheet(f"{title}; a filter a row, an input channel a column{left_out}", rows, names[:_MOST_DEEP])
+    return drawing.sheet(f"{title}; rows: filters, columns: input channels{left_out}", rows, names[:_MOST_DEEP])
 
 
 def _tiled(

@@ -1,4 +1,4 @@
-"""Summaries of a run beside its curves: for TensorBoard during training, and pictures at the end."""
+"""Writes the summaries of a run other than its curves: for TensorBoard during training, and pictures at the end."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -125,7 +125,7 @@ class Observer:
     ) -> None:
         """Writes the summaries of the test split, `test.json`, and the pictures for the report.
 
-        A run that is extended or ends again starts the log of the test split anew.
+        A run that is extended or ends again restarts the log of the test split.
 
         Args:
             step: completed steps.

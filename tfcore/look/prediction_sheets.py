@@ -11,7 +11,7 @@ from tfcore.look import drawing
 from tfcore.look.drawing import Picture, Tile
 from tfcore.terminal.confusion import TITLE, is_shown, row_shares
 
-_SIDE = 64  # least side of a tile in pixels
+_SIDE = 64  # minimum side of a tile in pixels
 _MOST_WRONG = 24
 _BLUE = np.array([31, 119, 180])
 

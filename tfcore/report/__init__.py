@@ -1,1 +1,1 @@
-"""One HTML page about a run."""
+"""The report of a run as one HTML page."""

@@ -20,10 +20,10 @@ from tfcore.history import Curve, History
 from tfcore.training.run_folder import ARCHITECTURE, PICTURES, TEST, RunFolder
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PICTURE_BYTES = 1 << 23  # of one picture: more than any sheet of ours has
+_PICTURE_BYTES = 1 << 23  # limit for one picture, above the size of any sheet that tfcore draws
 _MOST_PICTURES = 32
 _TITLES = {  # of the pictures, in the order in which they are shown; others follow by name
-    "wrong_test": "Test pictures that it is most surely wrong about",
+    "wrong_test": "Most confident wrong predictions on test pictures",
     "filters": "First-layer filters",
     "feature_maps": "Feature maps",
     "batch": "A batch as the model sees it",
@@ -31,7 +31,7 @@ _TITLES = {  # of the pictures, in the order in which they are shown; others fol
 
 
 class ClassScores(NamedTuple):
-    """How one class was told from the others; precision and recall in [0, 1], or NaN."""
+    """The test scores of one class; precision and recall in [0, 1], or NaN."""
 
     name: str
     examples: int
@@ -41,21 +41,21 @@ class ClassScores(NamedTuple):
 
 @dataclass(frozen=True)
 class TestScores:
-    """The test in full.
+    """The full scores of the test split.
 
     Attributes:
         classes: in the order of the labels.
         confusion: int64 [true class, predicted class].
     """
 
-    __test__ = False  # not pytest's, whatever the name begins with
+    __test__ = False  # keeps pytest from collecting the class because of its name
 
     classes: tuple[ClassScores, ...]
     confusion: NDArray[np.int64]
 
 
 class Picture(NamedTuple):
-    """A PNG, and what to call it."""
+    """A PNG with its title."""
 
     title: str
     data: bytes
@@ -63,11 +63,11 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a report says of a run; what the folder does not have is None or empty.
+    """All facts that a report shows about a run; those that the folder lacks are None or empty.
 
     Attributes:
-        folder: as it was named.
-        result: what `result.json` holds; read it with `number` and `text`.
+        folder: the path as it was given.
+        result: the content of `result.json`; read it with `number` and `text`.
     """
 
     folder: Path
@@ -80,7 +80,7 @@ class Facts:
 
     @property
     def name(self) -> str:
-        """The folder's own."""
+        """The name of the folder."""
         return escaped(self.folder.resolve().name)
 
     def curve(self, split: str, name: str) -> Curve | None:
@@ -89,10 +89,10 @@ class Facts:
         return self.history.curve(split, name) if known else None
 
     def number(self, keys: str) -> float | None:
-        """The number at `test.accuracy`, say; None where there is none.
+        """Returns the number at a key path such as `test.accuracy`; None if it is missing.
 
         Raises:
-            RunError: something else stands there.
+            RunError: the value is not a number.
         """
         found = self._found(keys)
         if found is not None and (isinstance(found, bool) or not isinstance(found, int | float)):
@@ -103,10 +103,10 @@ class Facts:
             raise self._damaged(keys, "a number", found) from None
 
     def text(self, keys: str) -> str:
-        """The text at `machine`, say, without control characters; empty where there is none.
+        """Returns the text at a key path such as `machine`, without control characters; "" if it is missing.
 
         Raises:
-            RunError: something else stands there.
+            RunError: the value is not text.
         """
         found = self._found(keys)
         if found is not None and not isinstance(found, str):
@@ -114,10 +114,10 @@ class Facts:
         return escaped(found or "")
 
     def numbers(self, keys: str) -> list[int]:
-        """The whole numbers at `first_bad.examples`, say.
+        """Returns the integers at a key path such as `first_bad.examples`; empty if it is missing.
 
         Raises:
-            RunError: something else stands there.
+            RunError: the value is not a list of integers.
         """
         found = self._found(keys)
         if found is not None and not (isinstance(found, list) and all(type(number) is int for number in found)):
@@ -139,7 +139,7 @@ def read(folder: Path) -> Facts:
     """Reads the facts in a run's folder.
 
     Raises:
-        RunError: no run lives there, or a file of it is damaged.
+        RunError: the folder has no run, or a file of it is damaged.
     """
     return Facts(
         folder=folder, config=of_run(folder), architecture=_read(folder / ARCHITECTURE, _architecture),
@@ -158,7 +158,7 @@ def _read(path: Path, parse: Callable[[str], Any]) -> Any:
         raise RunError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, DataError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise RunError(f"{path} is damaged ({reason}). Delete it to have a report without it.") from error
+        raise RunError(f"{path} is damaged ({reason}). Delete it to get a report without it.") from error
 
 
 def _architecture(text: str) -> Architecture:
@@ -180,7 +180,7 @@ def _scores(text: str) -> TestScores:
 
 
 def _pictures(folder: Path) -> tuple[Picture, ...]:
-    """The PNGs in the folder, those of _TITLES first."""
+    """Reads the PNGs in the folder, those of _TITLES first."""
     try:
         found = {path.stem: path for path in folder.iterdir() if path.suffix == ".png"}
     except FileNotFoundError:
@@ -196,12 +196,12 @@ def _title(stem: str) -> str:
 
 
 def _png(path: Path) -> bytes:
-    """A picture's bytes."""
+    """Reads the bytes of a PNG of limited size."""
     try:
         with open_file(path) as file:
             data = file.read(_PICTURE_BYTES + 1)
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}.") from error
     if not data.startswith(_PNG) or len(data) > _PICTURE_BYTES:
-        raise RunError(f"{path} is no PNG of at most {_PICTURE_BYTES} bytes. Delete it to have a report without it.")
+        raise RunError(f"{path} is not a PNG of at most {_PICTURE_BYTES} bytes. Delete it to get a report without it.")
     return data

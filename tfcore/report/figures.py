@@ -1,4 +1,4 @@
-"""The figures of a report, drawn by Matplotlib as SVG that stands in the page itself and takes the page's colours."""
+"""Draws the figures of a report with Matplotlib, as inline SVG in the page's colours."""
 
 import html
 import io
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from tfcore.history import Curve
 
-COLOURS = 8  # of lines; more than that differ by their dashes
+COLOURS = 8  # of lines; further lines reuse them with other dash patterns
 _INK, _FAINT = "#000001", "#000002"
 _SERIES = [f"#0{number}0{number}01" for number in range(1, COLOURS + 1)]
-# What the page's style sheet calls the colours, which differ in the light and in the dark.
+# The colours' names in the page's style sheet, which has a light and a dark theme.
 _VARIABLES = {_INK: "ink", _FAINT: "faint"} | {code: f"series-{n}" for n, code in enumerate(_SERIES, start=1)}
 _DASHES = ("-", "--", ":", "-.")
-_LARGEST = 1e30  # what lies beyond is not drawn: the axis would overflow
-_LOGARITHMIC_FROM = 1000  # times the median that the largest value is
-_MARKED_POINTS = 40  # curves of at most so many points have each of them marked
+_LARGEST = 1e30  # values beyond are not drawn: the axis would overflow
+_LOGARITHMIC_FROM = 1000  # ratio of maximum to median above which the axis is logarithmic
+_MARKED_POINTS = 40  # curves of at most this many points have markers
 _STYLE: Any = {
     "svg.fonttype": "none", "font.family": "DejaVu Sans", "text.parse_math": False, "font.size": 10,
     "figure.facecolor": "none", "axes.facecolor": "none", "legend.frameon": False,
@@ -45,11 +45,11 @@ class Line(NamedTuple):
 
 
 def curves(title: str, lines: Sequence[Line]) -> str:
-    """Curves over the steps as SVG.
+    """Draws curves over the steps as SVG.
 
     Args:
-        title: what their values are; for those who cannot see them.
-        lines: values that are not finite leave gaps.
+        title: name of the values, for the figure's description to screen readers.
+        lines: the curves; values that are not finite leave gaps.
     """
     with _style(title):
         figure = Figure(figsize=(6.4, 3.3), layout="constrained")
@@ -58,7 +58,7 @@ def curves(title: str, lines: Sequence[Line]) -> str:
         finite = np.concatenate([values[np.isfinite(values)] for values in drawn])
         if len(finite) and finite.min() > 0 and finite.max() > _LOGARITHMIC_FROM * np.median(finite):
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # the usual one needs mathematical type
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # the default one needs math text
             axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -69,7 +69,7 @@ def curves(title: str, lines: Sequence[Line]) -> str:
 
 
 def _draw(axes: Axes, line: Line) -> NDArray[np.float64]:
-    """Draws one curve, and gives back the values drawn."""
+    """Draws one curve and returns the drawn values."""
     steps, values = line.curve
     values = np.where(np.abs(values) <= _LARGEST, values, np.nan)
     axes.plot(
@@ -81,15 +81,15 @@ def _draw(axes: Axes, line: Line) -> NDArray[np.float64]:
 
 
 def _plain(label: str) -> str:
-    """The label as Matplotlib takes it: what begins with an underscore would be left out of the legend."""
+    """Prefixes a label with a space if Matplotlib would leave it out of the legend for its leading underscore."""
     return f" {label}" if label.startswith("_") else label
 
 
 @contextmanager
 def _style(salt: str) -> Iterator[None]:
-    """Matplotlib with this style alone, whatever the process or its user's settings say; it is quiet about fonts.
+    """Applies this Matplotlib style alone, without the settings of the process or the user; hides font warnings.
 
-    The salt is what the names inside the SVG are made from: they are the page's, so each figure has its own.
+    The salt makes the ids inside the SVG unique within the page: each figure has its own.
     """
     with mpl.rc_context(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -100,7 +100,7 @@ def _style(salt: str) -> Iterator[None]:
 
 
 def _svg(figure: Figure, description: str) -> str:
-    """The figure as an element of an HTML page, as wide as its place there."""
+    """Returns the figure as an `<svg>` element that fills the width of its container."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     opening, inside = re.split(r"(?<=<svg )([^>]*)>", buffer.getvalue(), maxsplit=1)[1:]

@@ -1,4 +1,4 @@
-"""The report as a file: written when a run has ended, or when it is asked for."""
+"""Writes the report file at the end of a run, or on request."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -11,13 +11,13 @@ from tfcore.training.run_folder import REPORT, RunFolder
 
 @contextmanager
 def at_end(folder: RunFolder, *, wanted: bool, say: Callable[[str], None]) -> Iterator[None]:
-    """Leaves a report in the folder of a run that ends inside the block, but not of one that is to go on.
+    """Writes a report into the folder of a run that ends inside the block, unless it was interrupted.
 
-    The run has ended by then, so a report that cannot be made is a warning.
+    The run is complete by then, so a report that fails is only a warning.
 
     Args:
         folder: the run's.
-        wanted: whether there is to be one.
+        wanted: whether to write a report.
         say: prints a line.
     """
     from tfcore.training.divergence import DivergedError  # loads TensorFlow, which the session needs anyway
@@ -31,22 +31,22 @@ def at_end(folder: RunFolder, *, wanted: bool, say: Callable[[str], None]) -> It
 
 
 def _leave(folder: RunFolder, wanted: bool, say: Callable[[str], None]) -> None:
-    """Writes the report of a run that has ended, and a line about it."""
+    """Writes the report of a run that has ended, and prints its path or the reason for its failure."""
     path = folder.path / REPORT
     try:
         if not wanted or folder.read_result().get("status") == "interrupted":
             return
         write([folder.path], replacing(path))
-    except Exception as error:  # whatever it is, also of the libraries that draw: the run itself is complete
+    except Exception as error:  # any error, also of the drawing libraries: the run itself is complete
         reason = checks.one_line(str(error) or type(error).__name__)
-        say(f"warning: there is no report of this run: {reason}")
+        say(f"warning: this run has no report: {reason}")
     else:
         say(f"Report: {path}")
 
 
 def write(folders: Sequence[Path], place: AbstractContextManager[Path]) -> None:
-    """Writes the page about the runs in the folders to the place that is entered once the page is there."""
-    from tfcore.report import facts, page  # with all that draws, which no run waits for at its start
+    """Writes the page about the runs in the folders; `place` is entered once the page is complete."""
+    from tfcore.report import facts, page  # imports Matplotlib, which must not delay the start of a run
 
     text = page.page([facts.read(folder) for folder in folders])
     with place as scratch:

@@ -1,4 +1,4 @@
-"""The page of a report: facts about one run, or several side by side, put into the template."""
+"""Renders the report page: the facts about one run, or about several side by side, in a template."""
 
 import base64
 import math
@@ -20,27 +20,27 @@ from tfcore.terminal import confusion
 _TEMPLATES = Path(__file__).with_name("templates")
 _MOST_CLASSES = 1000  # in the table of classes
 _MOST_LAYERS = figures.COLOURS  # in a figure with a curve for each
-_SHOWN_EXAMPLES = 20  # of the batch in which numbers went bad
+_SHOWN_EXAMPLES = 20  # of the batch with the first NaN or infinity
 _BOTH = ("train", "validation", "test")
-_FIGURES = {  # title: the number, and the splits that it is drawn of
+_FIGURES = {  # title: the logged number, and the splits whose curves are drawn
     "Loss": ("loss", _BOTH),
     "Accuracy": ("accuracy", _BOTH),
     "Learning rate": ("learning_rate", ("train",)),
     "Gradient norm": ("gradient_norm", ("train",)),
 }
-_LAYER_NORMS = "gradient_norm/"  # what the names of the norms of single parameters begin with
+_LAYER_NORMS = "gradient_norm/"  # prefix of the names of the norms of single parameters
 _COMPARED = ("Test accuracy", "Best validation accuracy", "Steps", "Training time")
 
 
 class Fact(NamedTuple):
-    """A number of the run, in words."""
+    """A labelled number of the run, formatted as text."""
 
     label: str
     value: str
 
 
 class Setting(NamedTuple):
-    """A flag that is not at its default."""
+    """A flag whose value differs from its default."""
 
     name: str
     value: str
@@ -91,10 +91,10 @@ class RunView:
 
 
 def page(runs: Sequence[Facts]) -> str:
-    """The page about one run, or about how several compare.
+    """Renders the page about one run, or the comparison of several.
 
     Raises:
-        RunError: what a file says of a run is not such as a run writes.
+        RunError: a file of a run has a value that no run writes.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -138,7 +138,7 @@ def _confusion(scores: TestScores) -> list[ConfusionRow]:
 
 
 def _facts(run: Facts) -> list[Fact]:
-    """The numbers that stand first."""
+    """Returns the run's main results, which the page shows first."""
     found = {
         "Test accuracy": _shown(run.number("test.accuracy"), ".4f"),
         "with averaged weights": _shown(run.number("test_average.accuracy"), ".4f"),
@@ -162,7 +162,7 @@ def _score(share: float) -> str:
 
 
 def _training_time(run: Facts) -> str:
-    """The sum over the parts of the run, with their number where there are several, and the steps it is known of."""
+    """Returns the total time, the number of parts if there are several, and the timed steps if not all are timed."""
     duration, parts, steps = _duration(run.number("train_secs")), run.number("parts"), run.number("timed_steps")
     if not duration:
         return ""
@@ -180,7 +180,7 @@ def _duration(secs: float | None) -> str:
 
 
 def _problem(run: Facts) -> str:
-    """How numbers went bad, where that was found out."""
+    """Returns the sentence on the first NaN or infinity, if it was located."""
     step, where = run.number("first_bad.step"), run.text("first_bad.where")
     if step is None:
         return ""
@@ -194,7 +194,7 @@ def _problem(run: Facts) -> str:
 
 
 def _figures(run: Facts) -> list[Drawing]:
-    """A figure for each kind of number that was logged."""
+    """Draws a figure for each kind of logged number."""
     drawn = []
     for title, (number, splits) in _FIGURES.items():
         found = [(place, split, run.curve(split, number)) for place, split in enumerate(splits)]
@@ -204,7 +204,7 @@ def _figures(run: Facts) -> list[Drawing]:
 
 
 def _layer_norms(run: Facts) -> list[Line]:
-    """The curves of single parameters, of the first layers where there are many."""
+    """Returns the gradient-norm curves of single parameters, only the first ones if there are many."""
     names = run.history.names("train") if "train" in run.history.splits else ()
     norms = [name for name in names if name.startswith(_LAYER_NORMS)][:_MOST_LAYERS]
     labels = [checks.escaped(name.removeprefix(_LAYER_NORMS)) for name in norms]
@@ -213,12 +213,12 @@ def _layer_norms(run: Facts) -> list[Line]:
 
 
 def _figure(title: str, lines: Sequence[Line]) -> list[Drawing]:
-    """The figure, if there is a line to draw."""
+    """Draws the figure if there is a line to draw."""
     return [Drawing(title, figures.curves(title, lines))] if lines else []
 
 
 def _overlaid(runs: Sequence[Facts], names: Sequence[str]) -> list[Drawing]:
-    """Each kind of number with a curve for each run."""
+    """Draws a figure for each kind of number, with a curve for each run."""
     drawn = []
     for title, (number, splits) in _FIGURES.items():
         split = (
@@ -233,7 +233,7 @@ def _overlaid(runs: Sequence[Facts], names: Sequence[str]) -> list[Drawing]:
 
 
 def _pictures(run: Facts) -> list[Drawing]:
-    """The PNGs as data URLs."""
+    """Returns the PNGs as data URLs."""
     return [
         Drawing(picture.title, f"data:image/png;base64,{base64.b64encode(picture.data).decode()}")
         for picture in run.pictures
@@ -241,14 +241,14 @@ def _pictures(run: Facts) -> list[Drawing]:
 
 
 def _settings(config: RunConfig) -> list[Setting]:
-    """The flags that are not at their defaults."""
+    """Returns the flags whose values differ from their defaults."""
     default = RunConfig()
     pairs = config.differences(default, IDENTITY) | config.differences(default, WATCHING)
     return [Setting(name, _spelled(own), _spelled(other)) for name, (own, other) in pairs.items()]
 
 
 def _spelled(value: Any) -> str:
-    """A flag's value in a table."""
+    """Formats a flag's value for a table."""
     return "–" if value in (None, "") else spelled(value)
 
 
@@ -261,7 +261,7 @@ def _command(config: RunConfig) -> str:
 
 
 def _comparison(runs: Sequence[Facts], views: Sequence[RunView]) -> Comparison:
-    """The runs' numbers, and the flags in which they differ."""
+    """Returns the table of the runs' main results and of the flags in which they differ."""
     first, *others = [run.config for run in runs]
     differing = {name: None for other in others for name in first.differences(other, IDENTITY) if name != "model"}
     labels = [label for label in _COMPARED if any(label in dict(view.facts) for view in views)]

@@ -1,4 +1,4 @@
-"""From "the loss is NaN" to the step, the layer and the examples."""
+"""Locates the step, layer and examples of the first NaN or infinity by replaying a diverged run."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,8 +19,8 @@ class Diagnosis(NamedTuple):
     """The outcome of a diagnosis.
 
     Attributes:
-        error: says all that was found out.
-        history: the last steps up to the first bad number; empty where that was not found.
+        error: its message has all findings.
+        history: the last steps up to the first bad number; empty where it was not found.
     """
 
     error: DivergedError
@@ -28,12 +28,11 @@ class Diagnosis(NamedTuple):
 
 
 class Replay:
-    """A run built anew, to be repeated from its newest checkpoint; nothing is written.
+    """A rebuilt run that is repeated from its newest checkpoint and writes nothing.
 
     Args:
-        parts: of the run, built anew.
-        go_back: gives the variables of `parts` their values of the newest checkpoint, or leaves the first ones; returns
-            the step.
+        parts: of the run, newly built.
+        go_back: restores the variables of `parts` from the newest checkpoint, if there is one; returns the step.
     """
 
     def __init__(self, parts: Parts, go_back: Callable[[], int]) -> None:
@@ -41,17 +40,17 @@ class Replay:
         self.model, self.step, self.batches = parts.model, parts.step, parts.training_batches()
 
     def loop(self, events: list[Event]) -> Loop:
-        """Returns a loop as the run's own, with other events."""
+        """Returns a loop with the run's settings and other events."""
         return Loop(self.step, self.batches, events, xla=self._parts.config.xla == "on")
 
 
 def diagnose(error: DivergedError, new_replay: Callable[[], Replay], newest_step: int) -> Diagnosis:
-    """Repeats a run from its newest checkpoint to find where its numbers went bad.
+    """Repeats a run from its newest checkpoint to find its first number that is NaN or infinite.
 
     Args:
-        error: what was noticed.
-        new_replay: builds the run anew; called twice.
-        newest_step: of the newest checkpoint; 0 where there is none.
+        error: the divergence as it was detected.
+        new_replay: rebuilds the run; called twice.
+        newest_step: of the newest checkpoint; 0 if there is none.
     """
     try:
         finding = divergence.find(new_replay, error.step)
@@ -59,8 +58,8 @@ def diagnose(error: DivergedError, new_replay: Callable[[], Replay], newest_step
         return Diagnosis(DivergedError(f"{error} A replay was not possible: {problem}", error.step), [])
     if finding is None:
         text = (
-            f"{error} A replay from step {newest_step} stayed finite: something else than the training step did it, or "
-            f"this machine does not repeat itself to the bit. {_ADVICE}"
+            f"{error} A replay from step {newest_step} stayed finite: the cause is outside the training step, or this "
+            f"machine does not reproduce results bit for bit. {_ADVICE}"
         )
         return Diagnosis(DivergedError(text, error.step), [])
     found = {name: value for name, value in asdict(finding).items() if name != "history"}

@@ -1,4 +1,4 @@
-"""The events of a run: the standard ones, looks, and custom ones, each with its schedule."""
+"""The events of a run: standard, observation and custom events, each with its schedule."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -33,17 +33,17 @@ def run_events(
     say: Callable[[str], None],
     custom: Sequence[Event],
 ) -> list[Event]:
-    """Returns the events of a run in the order in which they happen at a step: looks and custom ones before the save.
+    """Returns the events of a run in their order at a step: observations and custom events precede the checkpoint.
 
     Args:
         parts: of the run.
         log: its logs.
-        observer: looks at the run.
-        next_step: takes the step that comes next; `Loop.next_step`.
-        save: saves at a moment, with the score of the validation at it.
-        is_among_best: whether a checkpoint of this score would be kept for it.
+        observer: records summaries of the run.
+        next_step: executes the next step; `Loop.next_step`.
+        save: saves a checkpoint at a moment, with the validation score of that moment.
+        is_among_best: whether a checkpoint of this score would be among the best ones kept.
         say: prints a line.
-        custom: the user's.
+        custom: the user's events.
     """
     config, newest, per_epoch = parts.config, NewestValidation(), steps_per_epoch(parts)
     every = config.batch_accuracy_every_steps
@@ -70,12 +70,12 @@ def run_events(
 
 
 def steps_per_epoch(parts: Parts) -> Fraction:
-    """Returns the steps of an epoch of the training examples."""
+    """Returns the number of steps per epoch of the training examples."""
     return parts.config.steps_per_epoch(len(parts.splits["train"]))
 
 
 def score_averages(parts: Parts, split: str) -> Callable[[], Scores] | None:
-    """Returns an evaluation of the split with the averaged weights; None where the run keeps none."""
+    """Returns a function that scores the split with the averaged weights; None if the run keeps no averages."""
     if parts.config.average_decay is None:
         return None
     batches = parts.evaluation_batches(split)
@@ -88,7 +88,7 @@ def score_averages(parts: Parts, split: str) -> Callable[[], Scores] | None:
 
 
 def _evaluate(parts: Parts, log: RunLog, newest: NewestValidation, observer: Observer) -> Evaluate | None:
-    """Returns the evaluation of the validation split; None where there is none."""
+    """Returns the event action that evaluates the validation split; None without such a split."""
     if "validation" not in parts.splits:
         return None
     batches = parts.evaluation_batches("validation")

@@ -1,4 +1,4 @@
-"""An estimate of the memory that a run's steps will take, before the first of them."""
+"""Estimates the memory of a run's training steps before the first step."""
 
 from collections.abc import Sequence
 from math import prod
@@ -8,40 +8,40 @@ from tfcore.build import runtime
 from tfcore.modules import LayerRow
 from tfcore.run.parts import Parts
 
-_GRADIENT_BYTES = 4  # they are float32, whatever the model computes in
+_GRADIENT_BYTES = 4  # float32 for every compute type of the model
 
 
 def step_bytes(rows: Sequence[LayerRow], *, examples: int, number_bytes: int) -> int:
-    """Estimates what a training step takes beside what is there before it.
+    """Estimates the memory that a training step allocates, in bytes.
 
         outputs kept for the backward pass   examples · Σ numbers in a layer's output · number_bytes
         gradients                            4 · trainable numbers
 
-    Weights, the optimizer's slots and the data set are in memory before the first step, and what is free is counted
-    without them. Some outputs need not be kept and some ops keep more: from about a hundred examples, take it as right
-    within a factor of 2. At 1,024 pictures of CIFAR-10 cifar_cnn took 1.70 GB in float32 and 0.96 GB in bfloat16; this
-    says 1.69 and 0.85.
+    Weights, the optimizer's slots and the data set are in memory before the first step, so the free memory already
+    excludes them. Some outputs need not be kept and some ops keep more: from about a hundred examples, the estimate is
+    accurate within a factor of 2. With 1,024 pictures of CIFAR-10, cifar_cnn took 1.70 GB in float32 and 0.96 GB in
+    bfloat16; the estimates are 1.69 and 0.85.
 
     Args:
         rows: the model's layers.
-        examples: computed at once: the batch over its micro-batches.
-        number_bytes: of a number in the model's precision.
+        examples: computed at once: batch size divided by micro-batches.
+        number_bytes: bytes per number in the model's precision.
     """
     outputs = sum(prod(size for size in row.output_shape if size is not None) for row in rows)
     return examples * outputs * number_bytes + _GRADIENT_BYTES * sum(row.trainable for row in rows)
 
 
 def free_bytes() -> int | None:
-    """Returns the memory that steps may take; None where that is unknown, or a GPU computes, which has its own."""
+    """Returns the memory available to steps; None if it is unknown, or with a GPU, which has its own memory."""
     return None if runtime.has_gpu() else machine.available_bytes()
 
 
 def warning(parts: Parts, free_bytes: int | None) -> str:
-    """Returns the line for a batch that will not fit into the free memory, with the micro-batches that would; or "".
+    """Returns a warning with the micro-batches to use if a batch does not fit into the free memory; else "".
 
     Args:
         parts: of the run.
-        free_bytes: that the steps may take; None where that is unknown.
+        free_bytes: available to the steps; None if unknown.
     """
     config = parts.config
 
@@ -58,6 +58,6 @@ def warning(parts: Parts, free_bytes: int | None) -> str:
     fitting = next((n for n in more if config.batch_size % n == 0 and needed(n) <= free_bytes), None)
     advice = f" or use --microbatches={fitting}" if fitting else ""
     return (
-        f"warning: a batch of {config.batch_size:,} will want about {needed(config.microbatches) / 1e9:.1f} GB, "
+        f"warning: a batch of {config.batch_size:,} needs about {needed(config.microbatches) / 1e9:.1f} GB, "
         f"{free_bytes / 1e9:.1f} GB are free; lower --batch_size{advice}"
     )

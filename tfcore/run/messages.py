@@ -1,14 +1,14 @@
-"""The lines that a run prints at its start, when it goes on, and at its end."""
+"""The lines that a run prints at its start, when it is resumed, and at its end."""
 
 import shlex
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from tfcore import machine
-from tfcore.build import runtime
 from tfcore.run.parts import Parts
 from tfcore.run.restore import Restored
 from tfcore.terminal import tables
@@ -16,11 +16,13 @@ from tfcore.training.run_time import Elapsed
 
 
 def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
-    """Yields the lines and tables of the start."""
+    """Yields the lines and tables printed at the start."""
     config = parts.config
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.splits.items())
     threads = f"{config.intra_op_threads or 'all'} intra-op, {config.inter_op_threads or 'all'} inter-op threads"
-    yield f"tfcore: {config.model} on {config.dataset} in {config.precision} ({runtime.why_precision(config)})"
+    yield f"tfcore: {config.model} on {config.dataset}, {_products(parts)} ({parts.why_precision})"
+    if config.precision == "bfloat16" and (place := _float32_place(parts)):
+        yield f"warning: --precision=bfloat16, but {place}"
     yield f"device: {_device()}"
     yield f"runtime: {threads}, XLA {config.xla}"
     yield f"data: {sizes} examples of {parts.data.classes} classes"
@@ -33,8 +35,34 @@ def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
     yield tables.model_totals(parts.layers)
 
 
+def _products(parts: Parts) -> str:
+    """Counts the products by type, such as "21 convolutions and 1 product in bfloat16, 0 in float32"."""
+    counts = Counter((product.dtype, product.kind) for product in parts.products)
+    dtypes = sorted({parts.config.precision, *(dtype for dtype, _ in counts)})
+    if parts.config.precision != "float32" and "float32" not in dtypes:
+        dtypes.append("float32")
+    return ", ".join(f"{_counted(counts, dtype)} in {dtype}" for dtype in dtypes)
+
+
+def _counted(counts: Mapping[tuple[str, str], int], dtype: str) -> str:
+    """Formats the counts of one type, such as "21 convolutions and 1 product"; "0" for none."""
+    found = [f"{count} {kind}{'s' * (count > 1)}" for (of, kind), count in sorted(counts.items()) if of == dtype]
+    return " and ".join(found) or "0"
+
+
+def _float32_place(parts: Parts) -> str:
+    """Says which part of a bfloat16 model computes its products in float32; "" if none does."""
+    count = sum(product.dtype != "bfloat16" for product in parts.products)
+    if not count:
+        return ""
+    dtypes = [(row, row.dtype) for row in parts.layers]
+    turned = next((row for row, dtype in dtypes if dtype == "float32"), None)
+    cause = f"layer '{turned.path}' ({turned.kind}) is the first that returns float32" if turned else "it casts to float32"
+    return f"{count} of the model's {len(parts.products)} products compute in another type: {cause}."
+
+
 def _device() -> str:
-    """Names the device that TensorFlow computes on."""
+    """Returns the name of the device that TensorFlow computes on."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name))
@@ -42,26 +70,26 @@ def _device() -> str:
 
 
 def warnings_of_restore(restored: Restored) -> Iterator[str]:
-    """Yields a line for each damaged checkpoint, and for each difference from the process that saved."""
+    """Yields a line for each damaged checkpoint, and for each difference from the process that saved the checkpoint."""
     yield from (f"warning: {sentence}" for sentence in restored.damaged)
     if restored.differences:
         yield (
-            "warning: the run goes on, but not to the bit as it would have, since this process differs from the one "
-            "that saved:"
+            "warning: the run continues, but not bit for bit, because this process differs from the one that saved the "
+            "checkpoint:"
         )
     yield from (f"  {clause}" for clause in restored.differences)
 
 
 def untimed(steps: int) -> str:
-    """Returns the line of a run that goes on from steps of which its folder has no time."""
-    return f"How long {steps:,} of these steps took is not in the run folder. They are not timed."
+    """Returns the line of a resumed run whose folder lacks the time of some steps."""
+    return f"The run folder has no times for {steps:,} of these steps. They are not timed."
 
 
 def conclusion(result: dict[str, Any], elapsed: Elapsed, *, folder: Path, total_steps: int) -> Iterator[str]:
-    """Yields the lines of the end, with the time of all parts of the run."""
+    """Yields the lines printed at the end, with the time of all parts of the run."""
     if result["status"] == "interrupted":
         flag = shlex.quote(f"--run_dir={folder}")
-        yield f"Stopped and saved at step {result['steps']} of {total_steps}. Go on with {flag}"
+        yield f"Stopped and saved at step {result['steps']} of {total_steps}. Resume with {flag}"
         return
     if "best" in result:
         best, step = result["best"]["validation"], result["best"]["step"]

@@ -1,4 +1,4 @@
-"""The parts of a run: built from its configuration, and handed to all that watches, restores or explains it."""
+"""The parts of a run, built from its configuration and shared by training, restoring, logging and diagnosis."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ from tfcore.training.sums import TrainingSums
 
 @dataclass(frozen=True)
 class Parts:
-    """The components of a run. Training changes their variables, and never which objects they are.
+    """The components of a run. Training changes their variables but never replaces the objects.
 
     Attributes:
         config: with all choices made.
         data: the data set.
-        splits: the examples of `train`, of `validation` where some are held out, and of `test`.
-        architecture: what the model was built by.
+        splits: the examples of `train`, `test`, and `validation` if some are held out.
+        architecture: the description that the model was built from.
         model: the network.
         layers: a row for each layer of the model, in the order of their calls.
         products: the matrix products and convolutions of the model as traced.
@@ -39,7 +39,7 @@ class Parts:
         step: trains on one batch; `step.optimizer` counts the completed steps.
         evaluation: scores any split.
         sums: the running means of training.
-        early_stopping: the best validation so far, and how long ago that was.
+        early_stopping: the best validation so far, and the number of validations since then.
         total_steps: completed steps at the end of the run.
     """
 
@@ -59,11 +59,11 @@ class Parts:
 
     @property
     def completed_steps(self) -> int:
-        """How many steps the variables have seen."""
+        """Number of training steps applied to the variables."""
         return int(self.step.optimizer.step.numpy())
 
     def state(self) -> dict[str, tf.Variable]:
-        """Returns all variables of the run by name: what a checkpoint holds."""
+        """Returns all variables of the run by name: the content of a checkpoint."""
         parts = {
             "model": named_variables(self.model),
             "optimizer": self.step.optimizer.variables,
@@ -77,21 +77,21 @@ class Parts:
         return TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
-        """Returns all of a split, padded to the evaluation's batch size."""
+        """Returns the batches of a whole split, padded to the evaluation's batch size."""
         return EvaluationBatches(self.splits[split], batch_size=self.config.eval_batch_size)
 
 
 def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type | None = None) -> Parts:
-    """Builds the parts of the run of `config`, with the weights that it starts with.
+    """Builds the parts of the run of `config`, with initial weights.
 
     Args:
         config: resolved.
-        data: what to train on; None for what the configuration names.
-        model: the model's class; None for what the configuration names.
+        data: the data set to train on; None for the one that the configuration names.
+        model: the model's class; None for the one that the configuration names.
 
     Raises:
         BrokenModelError: the model does not run on a batch.
-        TfcoreError: what is wrong with the configuration or the data.
+        TfcoreError: an error in the configuration or the data.
     """
     data = load_dataset(config) if data is None else data
     config, why_precision = _chosen(config, data, model)
@@ -131,7 +131,7 @@ def _chosen(config: RunConfig, data: Dataset, model: type | None) -> tuple[RunCo
 
 
 def _outline(config: RunConfig, data: Dataset, net: tf.Module) -> Outline:
-    """Traces the model for its table; a user's model is tried in training as well."""
+    """Traces the model for its table; a user's model is also called in training mode."""
     try:
         for training in (False,) if config.model in MODELS else (True, False):
             found = outline(net, data.image_shape, classes=data.classes, training=training)

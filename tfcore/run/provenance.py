@@ -13,13 +13,13 @@ from tfcore.data.fingerprint import fingerprint
 from tfcore.data.source import Source
 from tfcore.machine import processor, processors
 
-_OTHER_ROUNDING, _OTHER_EXAMPLES = "the last bits will differ", "the steps to come see other examples"
-_MEANINGS = {  # fact: its name, and what it means where it differs
+_OTHER_ROUNDING, _OTHER_EXAMPLES = "the last bits will differ", "later steps use other examples"
+_MEANINGS = {  # fact: its displayed name, and the consequence of a difference
     "tfcore": ("tfcore", _OTHER_ROUNDING),
     "tensorflow": ("TensorFlow", _OTHER_ROUNDING),
     "processor": ("processor", _OTHER_ROUNDING),
     "intra_op_threads": ("intra-op threads", _OTHER_ROUNDING),
-    "precision": ("precision", "the arithmetic is another"),
+    "precision": ("precision", "the arithmetic differs"),
     "order": ("order of the examples", _OTHER_EXAMPLES),
     "data": ("fingerprint of the training data", _OTHER_EXAMPLES),
 }
@@ -30,8 +30,7 @@ class Provenance:
 
     Args:
         config: of the run, resolved.
-        train: what is trained on. Its fingerprint is worked out by a thread, as nobody waits for it before the first
-            checkpoint.
+        train: the training data. A thread computes its fingerprint, which is not needed before the first checkpoint.
     """
 
     def __init__(self, config: RunConfig, train: Source) -> None:
@@ -47,12 +46,12 @@ class Provenance:
         self._thread.start()
 
     def facts(self) -> dict[str, Any]:
-        """Each by its name, as it is saved in a checkpoint."""
+        """Returns the facts by name, as saved in a checkpoint."""
         self._thread.join()
         return self._facts
 
     def differences(self, saved: Mapping[str, Any]) -> list[str]:
-        """A clause for each fact in which the process that saved differed: both values, and what follows from it."""
+        """Returns a clause for each fact that differs from the saved one: both values, and the consequence."""
         return [
             f"{title} {self.facts()[name]} (there: {saved.get(name, 'unknown')}): {meaning}"
             for name, (title, meaning) in _MEANINGS.items()
@@ -62,5 +61,5 @@ class Provenance:
     def _read(self, train: Source) -> None:
         try:
             self._facts["data"] = fingerprint(train)
-        except OSError as error:  # whoever reads the picture will say so
+        except OSError as error:  # the read of the picture for training reports the error
             self._facts["data"] = f"unreadable: {error.strerror}"

@@ -1,4 +1,4 @@
-"""Where a run goes on from: its newest readable checkpoint, or its beginning."""
+"""Restores a run from its newest readable checkpoint, or starts it from its initial weights."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from tfcore.training.checkpoints import Checkpoints
 from tfcore.training.run_folder import RunFolder
 from tfcore.use import loading
 
-_SAVED = ("interrupted", "finished", "stopped_early")  # a run that ended so has left a checkpoint
+_SAVED = ("interrupted", "finished", "stopped_early")  # a run of this status has saved a checkpoint
 
 
 class Restored(NamedTuple):
@@ -19,8 +19,8 @@ class Restored(NamedTuple):
     Attributes:
         step: completed steps of the restored state; 0 for a new run.
         damaged: a sentence for each checkpoint that could not be read.
-        differences: a clause for each way in which this process differs from the one that saved.
-        weights_from: where the first weights of a new run were read from; "" where they were drawn.
+        differences: a clause for each difference of this process from the one that saved the checkpoint.
+        weights_from: source of a new run's initial weights; "" if they were drawn at random.
     """
 
     step: int
@@ -30,15 +30,15 @@ class Restored(NamedTuple):
 
 
 def check_length(parts: Parts, folder: RunFolder, newest_step: int) -> None:
-    """Raises ConfigError where the run in `folder` is already longer than the one that is asked for."""
+    """Raises ConfigError if the run in `folder` is already longer than requested."""
     if newest_step > parts.total_steps:
         raise ConfigError(
-            f"The run in {folder.path} has done {newest_step} steps, more than the {parts.total_steps} asked for."
+            f"The run in {folder.path} has completed {newest_step} steps, more than the {parts.total_steps} requested."
         )
 
 
 def restore(parts: Parts, folder: RunFolder, checkpoints: Checkpoints, provenance: Provenance) -> Restored:
-    """Gives every variable its value of the newest readable checkpoint, or that of a new run.
+    """Restores every variable from the newest readable checkpoint; a new run reads its initial weights if configured.
 
     Args:
         parts: of the run.
@@ -47,15 +47,15 @@ def restore(parts: Parts, folder: RunFolder, checkpoints: Checkpoints, provenanc
         provenance: facts about this process.
 
     Raises:
-        RunError: there are checkpoints, and none can be read; or there have been some, and they are gone.
+        RunError: no checkpoint can be read, or the checkpoints of a run that saved some are missing.
     """
     if checkpoints.steps():
         about, damaged = checkpoints.restore_newest()
         return Restored(int(about["step"]), damaged, provenance.differences(about))
     if folder.read_result().get("status") in _SAVED:
         raise RunError(
-            f"The run in {folder.path} has saved checkpoints, and {folder.checkpoints} holds none. "
-            "Bring them back from a copy, or start anew in another --run_dir."
+            f"The run in {folder.path} has saved checkpoints, but {folder.checkpoints} holds none. "
+            "Restore them from a copy, or start a new run in another --run_dir."
         )
     if parts.config.init_from:
         path = Path(parts.config.init_from)
@@ -64,8 +64,6 @@ def restore(parts: Parts, folder: RunFolder, checkpoints: Checkpoints, provenanc
 
 
 def how_to_go_on(folder: RunFolder, newest_step: int) -> str:
-    """Says what a disk that failed has left, and what to do."""
-    left = (
-        f"goes on from the checkpoint of step {newest_step}" if newest_step else "starts anew: there is no checkpoint"
-    )
-    return f"Once the disk can be written again, the same command with --run_dir={folder.path} {left}."
+    """Returns how to resume a run after a disk error."""
+    left = f"resumes at the checkpoint of step {newest_step}" if newest_step else "starts over: there is no checkpoint"
+    return f"Once the disk is writable again, the same command with --run_dir={folder.path} {left}."

@@ -1,4 +1,4 @@
-"""One process's part of a run: restored, trained, logged, saved and scored."""
+"""Restores, trains, logs, saves and scores a run within one process."""
 
 import math
 import time
@@ -41,17 +41,17 @@ class Session:
 
     Args:
         config: resolved.
-        folder: held by this process.
-        console: where the log goes.
-        data: what to train on; None for what the configuration names.
-        model: the model's class; None for what the configuration names.
-        events: returns custom events, each called after the standard ones of its step and before its checkpoint, but
-            passive ones before both.
+        folder: locked by this process.
+        console: prints the log.
+        data: the data set to train on; None for the one that the configuration names.
+        model: the model's class; None for the one that the configuration names.
+        events: returns custom events, each called after the standard ones of its step and before its checkpoint;
+            passive ones are called before both.
         max_call_steps: see `Loop`.
         quiet: only warnings and the last block go to the console.
 
     Attributes:
-        details: a console for what is left out with `quiet`.
+        details: a console for the lines that `quiet` omits.
         parts, checkpoints: of the run.
     """
 
@@ -73,13 +73,14 @@ class Session:
         self._max_call_steps, self._custom_events = max_call_steps, events
         self._model = model
         self.parts = self._built(data)
+        self.config = config = self.parts.config
         if not folder.is_started:
             check_validation(config, self.parts.data)
         self._provenance = Provenance(config, self.parts.data.train)
         self.checkpoints = self._checkpoints_of(self.parts)
 
     def _built(self, data: Dataset | None) -> Parts:
-        """Builds the parts; where the model breaks, the layers before are printed to standard error."""
+        """Builds the parts; if a layer of the model fails, prints the layers before it to standard error."""
         try:
             return build_parts(self.config, data=data, model=self._model)
         except BrokenModelError as error:
@@ -89,7 +90,7 @@ class Session:
             raise
 
     def _checkpoints_of(self, parts: Parts) -> Checkpoints:
-        """Ties the checkpoints in the folder to the variables of `parts`."""
+        """Returns the folder's checkpoints for the variables of `parts`."""
         config = self.config
         return Checkpoints(
             self.folder.checkpoints, parts.state(), about=self._provenance.facts, keep=config.keep_checkpoints or None,
@@ -99,28 +100,28 @@ class Session:
     def run(
         self, *, pause_step: int | None = None, max_secs: float = math.inf, on_start: Callable[[], None] = lambda: None
     ) -> tuple[int, dict[str, Any]]:
-        """Trains to the end, to `pause_step`, to a signal, or until `max_secs` are over.
+        """Trains to the end, to `pause_step`, to a signal, or for `max_secs`.
 
         Args:
             pause_step: see `Loop.run`.
-            max_secs: looked at after each call, as a signal is.
-            on_start: called once the logs are what the run goes on from; of a new run before it has left a trace.
+            max_secs: checked after each call, like signals.
+            on_start: called once the logs are trimmed to the restored step; in a new run before anything is written.
 
         Returns:
-            The exit status, and what `result.json` says.
+            The exit status, and the content of `result.json`.
         """
         deadline = time.monotonic() + max_secs
         self._introduce()
         self.folder.sweep()
         self.checkpoints.sweep()
         first_step = self._restore()
-        # A kill may have come before the last rotation.
+        # The process may have been killed before the last rotation.
         self.checkpoints.rotate(keep_step=self.parts.early_stopping.best_step)
         is_new = not self.folder.is_started
         if is_new:
             on_start()
         try:
-            # The configuration is first: it makes the folder a run's, and takes the result back.
+            # The configuration comes first: it marks the folder as a run's, and removes the old result.
             self.folder.write_config(self.config.flags())
             self.folder.write_architecture(self.parts.architecture.to_json())
             run_log.trim(self.folder.path, first_step or -1)
@@ -139,14 +140,14 @@ class Session:
             raise
 
     def _introduce(self) -> None:
-        """Prints the start-up block, and a warning where a batch will not fit into memory."""
+        """Prints the start-up block, and a warning if a batch will not fit into memory."""
         for line in messages.introduction(self.parts, self.folder.path):
             self.details.print(line)
         if words := memory.warning(self.parts, memory.free_bytes()):
             self.console.print(words)
 
     def _restore(self) -> int:
-        """Restores the newest checkpoint, prints what there is to say of it, and returns its step; 0 for a new run."""
+        """Restores the newest checkpoint, prints messages about it, and returns its step; 0 for a new run."""
         check_length(self.parts, self.folder, self.newest_step())
         restored = restore(self.parts, self.folder, self.checkpoints, self._provenance)
         for line in messages.warnings_of_restore(restored):
@@ -158,12 +159,12 @@ class Session:
         return restored.step
 
     def _diagnosed(self, log: run_log.RunLog, train: Callable[[], tuple[int, dict[str, Any]]]) -> Any:
-        """Returns what `train` does; where numbers go bad, the error says where that began."""
+        """Returns the result of `train`; on NaN or infinity, replays the run and raises an error with the origin."""
         try:
             return train()
         except DivergedError as error:
             first = self.newest_step()
-            self.console.print(f"{error} Replaying the run from step {first}, step by step, to see where that began.")
+            self.console.print(f"{error} Replaying the run from step {first}, step by step, to find the origin.")
             diagnosis = diagnose(error, self.new_replay, first)
             for point in diagnosis.history:
                 log.write(point.step, "train", {"total_loss": point.loss, "gradient_norm": point.gradient_norm})
@@ -173,13 +174,13 @@ class Session:
             raise diagnosis.error from error
 
     def new_replay(self) -> Replay:
-        """Builds the run anew, with variables of its own; nothing of it is written."""
+        """Builds the run again with separate variables; it writes nothing."""
         parts = build_parts(self.config, data=self.parts.data, model=self._model)
         checkpoints = self._checkpoints_of(parts)
         return Replay(parts, lambda: restore(parts, self.folder, checkpoints, self._provenance).step)
 
     def _write_failure(self, error: TfcoreError) -> None:
-        """Writes the result of a run that an error ends; where that cannot be written, the error says enough."""
+        """Writes the result of a run that failed; if the disk fails too, only the error is reported."""
         result: dict[str, Any] = {"status": "failed", "steps": self.parts.completed_steps}
         if isinstance(error, DivergedError):
             result |= {"steps": error.step, **error.found}
@@ -190,7 +191,7 @@ class Session:
     def _train(
         self, log: run_log.RunLog, first_step: int, pause_step: int | None, deadline: float
     ) -> tuple[int, dict[str, Any]]:
-        """Runs the loop, and what follows it."""
+        """Runs the loop, then saves, tests and writes the result."""
         best = self.parts.early_stopping
         with StopSignals() as stop, progress.following(self.details, self._progress(first_step)) as show_progress:
             loop = self.loop(log, show_progress)
@@ -208,7 +209,7 @@ class Session:
                 result["best"] = {"step": best.best_step, "validation": best.best_scores}
             if ended_by != "interrupted":
                 result |= self._test(log, loop, steps)
-        log.commit()  # before the result says that there is nothing left to do
+        log.commit()  # before the result marks the run as complete
         self._run_time.commit(steps, loop.train_secs)
         self.folder.write_result(result)
         elapsed = self._run_time.elapsed(steps, loop.train_secs)
@@ -217,7 +218,7 @@ class Session:
         return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
 
     def _progress(self, first_step: int) -> progress.ProgressLine:
-        """Returns the line that follows training."""
+        """Returns the progress line."""
         best = self.parts.early_stopping
         return progress.ProgressLine(
             first_step=first_step, total_steps=self.parts.total_steps, batch_size=self.config.batch_size,
@@ -229,7 +230,7 @@ class Session:
         return Observer(self.parts, self.folder.path, log)
 
     def loop(self, log: run_log.RunLog, show_progress: Callable[[int], None] = lambda _: None) -> Loop:
-        """Returns the loop with its events, in the order in which they happen at a step."""
+        """Returns the loop with its events in their order at a step."""
         parts = self.parts
 
         def next_step() -> NextStep:
@@ -249,7 +250,7 @@ class Session:
         return loop
 
     def _save(self, log: run_log.RunLog, step: int, score: float | None = None, *, train_secs: float) -> None:
-        """Commits the run: what the checkpoint stands for has to be in the logs before, and finite."""
+        """Commits the logs, checks that the state is finite, and saves a checkpoint: the logs never lag behind it."""
         log.commit()
         if step not in self.checkpoints.steps():
             divergence.check_finite(divergence.state(self.parts.model, self.parts.step), step)
@@ -257,7 +258,7 @@ class Session:
             self.checkpoints.save(step, score=score, keep_step=self.parts.early_stopping.best_step)
 
     def _test(self, log: run_log.RunLog, loop: Loop, step: int) -> dict[str, dict[str, float]]:
-        """Scores the test split with the best weights if there was a patience, else the last; averages beside them."""
+        """Scores the test split with the best weights if `patience` is set, else the last ones; also with averages."""
         best = self.parts.early_stopping.best_step
         if self.config.patience is not None and best is not None and best != step:
             for part in ("model.", "optimizer.average."):

@@ -1,4 +1,4 @@
-"""Where a run starts: its folder, its configuration, and whether there is anything left to do."""
+"""Determines a run's folder and configuration, and whether the run has already ended."""
 
 from datetime import datetime
 from pathlib import Path
@@ -15,21 +15,21 @@ _LENGTH = {"steps", "epochs"}
 
 
 def new_path(config: RunConfig, now: datetime) -> Path:
-    """A folder for a new run."""
+    """Returns the path of a folder for a new run."""
     names = (Path(name.rsplit(":", 1)[-1]).stem for name in (config.model, config.dataset))
     return new_folder(_RUNS, "-".join(names), now)
 
 
 def configuration(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
-    """The given flags, on top of those of the run that lives in the folder, if one does."""
+    """Returns the configuration of the given flags, which override those of the run in the folder, if there is one."""
     return _resumed(folder, given) if folder.is_started else resolve(with_given(given))
 
 
 def _resumed(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
-    """The run's own configuration under the flags given now, which must not change what is trained.
+    """Returns the run's configuration with the flags given now, which must not change what is trained.
 
     Raises:
-        ConfigError: they would. A longer run is no such change where no learning rate depends on the length.
+        ConfigError: they would. Another length is allowed if no learning rate depends on it.
     """
     own = of_run(folder.path)
     config = resolve(with_given(given, base=own))
@@ -48,7 +48,7 @@ def _resumed(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
 
 
 def has_ended(folder: RunFolder, config: RunConfig) -> bool:
-    """Whether there is nothing left to do; asking a finished run for another length is something to do."""
+    """Whether the run is complete; a finished run that is given another length is not."""
     status = folder.read_result().get("status") if folder.is_started else None
     if status == "finished":
         return not config.differences(of_run(folder.path), IDENTITY)

@@ -1,4 +1,4 @@
-"""The plan of a sweep: the trials of its grid, their names, and the file that keeps the plan.
+"""The plan of a sweep: the trials of its grid, their names, and the file that stores the plan.
 
 In `--grid NAME=VALUE,VALUE` commas separate the values, and an x separates the numbers of one value:
 `hidden=50x50,100`.
@@ -26,8 +26,8 @@ PLAN = "sweep.json"
 _FORMAT = "tfcore sweep 1"
 _RUNS = Path("runs")
 _MOST_TRIALS = 100_000  # in a grid, drawn or not
-_NAME_CHARACTERS = 100  # of a folder; a file system takes 255 bytes, with ".log" behind it
-_UNFIT = re.compile(r"[^A-Za-z0-9._+=,-]")  # in the name of a file
+_NAME_CHARACTERS = 100  # of a folder; a file system takes 255 bytes, including the suffix ".log"
+_UNFIT = re.compile(r"[^A-Za-z0-9._+=,-]")  # characters replaced in file names
 _DEFAULTS = {item.name: item.default for item in fields(RunConfig)}
 _MODEL_ARGUMENT = "model_args."
 _IDENTITY = {item.name for item in fields(RunConfig) if item.metadata["part"] == IDENTITY}
@@ -38,7 +38,7 @@ class Trial:
     """One run of a sweep.
 
     Args:
-        settings: its values of the grid, by flag name, in alphabetical order.
+        settings: its grid values by flag name, in alphabetical order.
         given: all flags of the run.
     """
 
@@ -121,7 +121,7 @@ def make_plan(given: Mapping[str, Any], grid_texts: Sequence[str], random: int) 
     grid = _read_grid(grid_texts)
     count = math.prod(map(len, grid.values()))
     if count > _MOST_TRIALS:
-        raise ConfigError(f"A grid may have {_MOST_TRIALS:,} trials, of which --random=N draws N. This has {count:,}.")
+        raise ConfigError(f"A grid may have at most {_MOST_TRIALS:,} trials, also with --random. It has {count:,}.")
     if random > count:
         raise ConfigError(f"--random={random} is more than the {count} trials of the grid. Leave it out to run all.")
     names = sorted(grid)
@@ -161,16 +161,16 @@ def _read_grid(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         if name not in _DEFAULTS and not _names_an_argument(name):
             raise ConfigError(f"--grid={text}: a run has no flag --{name}.{checks.nearest(name, _DEFAULTS)}")
         if name in grid:
-            raise ConfigError(f"--grid names --{name} twice. Give its values in one, with commas between.")
+            raise ConfigError(f"--grid names --{name} twice. Give all its values in one, separated by commas.")
         grid[name] = tuple(_read_value(name, value.strip(), text) for value in values.split(","))
         if len(set(grid[name])) < len(grid[name]):
-            hint = f" The numbers of one value have an x between: {name}=50x50." if _is_tuple(name) else ""
+            hint = f" Separate the numbers of one value by x: {name}=50x50." if _is_tuple(name) else ""
             raise ConfigError(f"--grid={text} has a value twice.{hint}")
     return grid
 
 
 def _read_value(name: str, value: str, text: str) -> Any:
-    """Reads one value, of the flag's type; keeps the text of a model argument, whose type the model decides."""
+    """Reads one value of the flag's type; keeps a model argument as text, since the model determines its type."""
     if not value:
         raise ConfigError(f"--grid takes a flag and its values, such as learning_rate=0.1,0.01. Received '{text}'.")
     if name.startswith(_MODEL_ARGUMENT):
@@ -193,10 +193,10 @@ def _check_ranking(configs: Sequence[RunConfig], names: Sequence[str]) -> None:
             "A sweep ranks its trials by their validation scores. Give --validation above 0, such as 0.1."
         )
     if "monitor" in names:
-        raise ConfigError("--grid cannot have monitor: all trials are ranked by the same score. Give --monitor itself.")
+        raise ConfigError("--grid cannot have monitor: all trials are ranked by the same score. Use --monitor instead.")
     losses = {"loss", "label_smoothing"}.intersection(names)
     if losses and configs[0].monitor == "loss":
-        raise ConfigError(f"Losses of another --{min(losses)} cannot be ranked by. Add --monitor=accuracy.")
+        raise ConfigError(f"Losses of different --{min(losses)} cannot be compared. Add --monitor=accuracy.")
 
 
 def write_plan(plan: Plan, folder: Path, secs: Mapping[str, float]) -> None:
@@ -220,7 +220,7 @@ def read_secs(plan: Plan, folder: Path) -> dict[str, float]:
     try:
         found = json.loads(read_text(path))
         if found["format"] != _FORMAT:
-            raise ValueError("its format is another")
+            raise ValueError("it has another format")
         there, trials, secs = dict(found["flags"]), dict(found["trials"]), dict(found["secs"])
         names = set(itertools.chain(*trials.values()))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -235,18 +235,18 @@ def _refuse_another(
     pairs = {name: (plan.shared.get(name, "default"), there.get(name, "default")) for name in {**there, **plan.shared}}
     differing = {name: pair for name, pair in sorted(pairs.items()) if pair[0] != pair[1]}
     if names != set(plan.names):
-        said = f"its grid is of {', '.join(sorted(names))}"
+        said = f"its grid has {', '.join(sorted(names))}"
     elif differing:
         said = describe(differing)
     elif missing := sorted(trials.keys() - {trial.name for trial in plan.trials}):
-        said = f"it has the trial {missing[0]}, which this command has not"
+        said = f"it has the trial {missing[0]}, which this command lacks"
     else:
         return
     raise ConfigError(f"{folder} belongs to another sweep: {said}. Name another --out, or only add trials.")
 
 
 def _in_grid(value: Any) -> str:
-    """Spells a value as it is typed in --grid."""
+    """Formats a value as it is typed in --grid."""
     return spelled(value).replace(",", "x") if isinstance(value, tuple) else spelled(value)
 
 

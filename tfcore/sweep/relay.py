@@ -11,10 +11,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Relay:
-    """Runs one process after the other; Ctrl-C and SIGTERM are passed on to the one that runs.
+    """Runs processes in sequence; passes Ctrl-C and SIGTERM on to the running one.
 
     The child has its own process group, so a terminal's Ctrl-C reaches it only through this class: the first makes it
-    save, a second ends it.
+    save, a second one ends it.
     """
 
     def __init__(self) -> None:

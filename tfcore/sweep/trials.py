@@ -1,10 +1,10 @@
 """Runs the trials of a sweep one after the other, and ranks them.
 
-Each trial is a separate process, so a crash, non-finite numbers or too little memory end that trial alone. Its run
+Each trial is a separate process, so a crash, NaN or infinity, or too little memory ends that trial alone. Its run
 folder is named after its settings: the same command skips finished trials and resumes unfinished ones.
 
 Trials are ranked by validation score. Choosing the best of many trials by test score would fit the choice to the test
-examples and overestimate the accuracy on new ones; the test score is shown for the chosen trial.
+examples and overestimate the accuracy on new ones; the test score is shown for information only.
 """
 
 import signal
@@ -67,7 +67,7 @@ class Outcome:
 
 
 def held(folder: Path) -> FileLock:
-    """Takes the folder's lock: two sweeps in one folder would count each other's trials as failed."""
+    """Acquires the folder's lock: two sweeps in one folder would count each other's trials as failed."""
     inside = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
     if inside - {_LOCK} and PLAN not in inside:
         raise RunError(f"{folder} holds files but no sweep ({PLAN} is missing). Name another --out.")
@@ -88,7 +88,7 @@ def run_trials(plan: Plan, folder: Path, secs: dict[str, float], relay: Relay, s
         head, before = f"{number}/{len(plan.trials)} {trial.title}", secs.get(trial.name, 0.0)
         outcome = _found(folder, trial, before)
         if outcome.status != "unfinished":
-            say(f"{head}: {outcome.summary(plan.monitor)}, as it was")
+            say(f"{head}: {outcome.summary(plan.monitor)}, not run again")
         elif not relay.received:
             say(f"{head}: started")
             outcome = _run_one(folder, trial, before, relay)
@@ -123,7 +123,7 @@ def _found(folder: Path, trial: Trial, secs: float) -> Outcome:
     try:
         float(result["best"]["validation"]["loss"]), float(result["test"]["accuracy"])
     except (KeyError, TypeError, ValueError):
-        return Outcome(trial, "failed", result, secs, "it has no validation score to be ranked by.")
+        return Outcome(trial, "failed", result, secs, "it has no validation score for the ranking.")
     return Outcome(trial, result["status"], result, secs)
 
 
@@ -147,7 +147,7 @@ def _error(log: Path, position: int, status: int) -> str:
     if status < 0:
         hint = " Was there too little memory?" if -status == signal.SIGKILL else ""
         return f"ended by {signal.Signals(-status).name}.{hint}"
-    return checks.one_line(lines[-1] if lines else f"ended with status {status} and said nothing.")
+    return checks.one_line(lines[-1] if lines else f"ended with status {status} without output.")
 
 
 def ranked(outcomes: Sequence[Outcome], monitor: str) -> list[Outcome]:

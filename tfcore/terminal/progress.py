@@ -1,4 +1,4 @@
-"""The line that follows training: drawn over itself on a terminal, printed now and then elsewhere."""
+"""The progress line: redrawn in place on a terminal, printed at intervals elsewhere."""
 
 import math
 import time
@@ -12,23 +12,23 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-_PRINT_SECS = 30.0  # between two lines where they are not drawn over each other
-_SPEED_SECS = 20.0  # that the speed is measured over: an evaluation in them counts, as it does for the time left
-_LONGEST_SECS = 1e9  # that are told: 30 years
+_PRINT_SECS = 30.0  # between two printed lines where the line is not redrawn
+_SPEED_SECS = 20.0  # window of the speed; includes evaluations, because the remaining time does
+_LONGEST_SECS = 1e9  # longest remaining time shown: 30 years
 Clock = Callable[[], float]
 
 
 class ProgressLine:
-    """Says how far training is, what comes first being what a narrow terminal must not cut off.
+    """Formats the progress of training, most important parts first, since a narrow terminal cuts the end off.
 
     Args:
-        first_step: completed at the start.
+        first_step: completed steps at the start.
         total_steps: of the run.
-        batch_size: examples a step.
-        per_epoch: steps an epoch.
-        means: loss and accuracy of the epoch so far.
-        best: scores of the best validation; None before the first.
-        clock: seconds.
+        batch_size: examples per step.
+        per_epoch: steps per epoch.
+        means: returns the mean loss and accuracy of the epoch so far.
+        best: returns the scores of the best validation; None before the first.
+        clock: returns the time in seconds.
     """
 
     def __init__(
@@ -44,16 +44,16 @@ class ProgressLine:
     ) -> None:
         self._total_steps, self._batch_size, self._per_epoch = total_steps, batch_size, per_epoch
         self._means, self._best, self._clock = means, best, clock
-        self._seen = deque([(clock(), first_step)])  # seconds and completed steps, the last ones
+        self._seen = deque([(clock(), first_step)])  # time and completed steps of the newest calls
 
     def see(self, step: int) -> None:
-        """Notes how far it is, for the speed."""
+        """Records the completed steps and the time, for the speed."""
         self._seen.append((self._clock(), step))
         while self._seen[-1][0] - self._seen[0][0] > _SPEED_SECS and len(self._seen) > 2:
             self._seen.popleft()
 
     def epoch(self, step: int) -> int:
-        """Complete epochs."""
+        """Returns the number of complete epochs."""
         return math.floor(step / self._per_epoch)
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class ProgressLine:
 
 @contextmanager
 def following(console: Console, line: ProgressLine, clock: Clock = time.monotonic) -> Iterator[Callable[[int], None]]:
-    """Shows the line while it lasts; what it gives is to be called with the completed steps, every second or so."""
+    """Shows the line inside the block; yields a function to be called with the completed steps about every second."""
     if console.quiet:
         yield lambda _: None
     elif console.is_terminal and not console.is_dumb_terminal:
@@ -90,7 +90,7 @@ def following(console: Console, line: ProgressLine, clock: Clock = time.monotoni
 
 
 def _printing(console: Console, line: ProgressLine, clock: Clock) -> Callable[[int], None]:
-    """Prints the line in epochs that take long; others have one of their own at their end."""
+    """Returns a function that prints the line every 30 s of a long epoch; an epoch's end has its own line."""
     printed_secs, epoch = clock(), -1
 
     def show(step: int) -> None:

@@ -1,4 +1,4 @@
-"""Tables and lines on the terminal, drawn by rich."""
+"""Formats tables and lines for the terminal with rich."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tfcore.terminal import confusion
 
-if TYPE_CHECKING:  # TensorFlow is in both, and a sweep shows its table without it
+if TYPE_CHECKING:  # both import TensorFlow, which the table of a sweep does not need
     from tfcore.metrics import Scores
     from tfcore.modules import LayerRow
 
@@ -20,22 +20,22 @@ _PIPED_COLUMNS = 100
 
 
 def console(*, to_stderr: bool, quiet: bool = False) -> Console:
-    """Where the log goes. Piped, lines are plain and not cut to a guessed width."""
+    """Returns the console for the log. In a pipe, lines are plain and not cut to a guessed width."""
     stream = sys.stderr if to_stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_COLUMNS
-    # Without markup and emoji: [a] or :a: in the name of a class or a folder would be taken for a style or a sign.
+    # Without markup and emoji: [a] or :a: in the name of a class or folder would be read as a style or an emoji.
     return _Console(file=stream, width=width, highlight=False, soft_wrap=True, quiet=quiet, markup=False, emoji=False)
 
 
 class _Console(Console):
-    """One that lets the error through where nobody reads any more; rich would end the process without a word."""
+    """A console that raises the error of a broken pipe; rich would exit the process silently."""
 
     def on_broken_pipe(self) -> None:
-        raise  # noqa: PLE0704, what rich is handling
+        raise  # noqa: PLE0704, re-raises the error that rich is handling
 
 
 def model_table(rows: Sequence["LayerRow"], title: str = "Model") -> Table:
-    """Layer, output shape, parameters."""
+    """Returns the table of a model's layers with kind, output shape and number of parameters."""
     table = Table(title=title, title_justify="left")
     table.add_column("layer")
     table.add_column("kind")
@@ -47,18 +47,18 @@ def model_table(rows: Sequence["LayerRow"], title: str = "Model") -> Table:
 
 
 def shape(sizes: Sequence[int | None]) -> str:
-    """`(N, 28, 28, 1)`, N for a size that is open."""
+    """Formats a shape such as `(N, 28, 28, 1)`, with N for an unknown dimension."""
     return f"({', '.join('N' if size is None else str(size) for size in sizes)})"
 
 
 def model_totals(rows: Sequence["LayerRow"]) -> str:
-    """Total, trainable, non-trainable."""
+    """Returns the line of total, trainable and non-trainable parameters."""
     total, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
     return f"Total parameters {total:,}: trainable {trainable:,}, non-trainable {total - trainable:,}"
 
 
 def ranking_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A sweep's trials, best first: a text for each heading, those of the first and the last at the left."""
+    """Returns the table of a sweep's trials, best first; the first and last columns are left-aligned."""
     table = Table(title="Ranked by validation", title_justify="left")
     for heading in headings:
         side: Any = "left" if heading in (headings[0], headings[-1]) else "right"
@@ -69,14 +69,14 @@ def ranking_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Tab
 
 
 def overall_table(split: str, scores: "Scores") -> Table:
-    """Loss, accuracy and top-k of one evaluation."""
+    """Returns the table of loss, accuracy and top-k accuracy of one evaluation."""
     table = Table("split", "examples", "loss", "accuracy", f"top-{scores.k} accuracy")
     table.add_row(split, f"{scores.examples:,}", f"{scores.loss:.4f}", f"{scores.accuracy:.4f}", f"{scores.top_k:.4f}")
     return table
 
 
 def class_table(names: Sequence[str], scores: "Scores") -> Table:
-    """Precision and recall of every class."""
+    """Returns the table of precision and recall of every class."""
     table = Table(title="Per class", title_justify="left")
     table.add_column("class")
     for heading in ("examples", "precision", "recall"):
@@ -88,7 +88,7 @@ def class_table(names: Sequence[str], scores: "Scores") -> Table:
 
 
 def confusion_table(names: Sequence[str], scores: "Scores") -> Table | str:
-    """The confusion matrix, where it is small enough to be read."""
+    """Returns the confusion matrix as a table, or a line instead if it has too many classes."""
     if not confusion.is_shown(len(names)):
         return f"The confusion matrix of {len(names)} classes is in --json."
     table = Table(title=confusion.TITLE, title_justify="left", padding=(0, 0))
@@ -101,7 +101,7 @@ def confusion_table(names: Sequence[str], scores: "Scores") -> Table | str:
 
 
 def scores_json(scores: "Scores", names: Sequence[str]) -> dict[str, Any]:
-    """An evaluation as plain numbers."""
+    """Returns the scores of an evaluation as JSON values."""
     per_class = zip(names, scores.precision.tolist(), scores.recall.tolist(), strict=True)
     return {
         **headline(scores),
@@ -113,17 +113,17 @@ def scores_json(scores: "Scores", names: Sequence[str]) -> dict[str, Any]:
 
 
 def headline(scores: "Scores") -> dict[str, float]:
-    """Loss and accuracy: what is logged."""
+    """Returns loss and accuracy, the logged scores."""
     return {"loss": scores.loss, "accuracy": scores.accuracy}
 
 
 def tensorboard_command(folder: Path) -> str:
-    """The line to type to look at a run."""
+    """Returns the shell command that opens a run in TensorBoard."""
     program = Path(sys.executable).with_name("tensorboard")
     command = [str(_relative(program)) if program.exists() else "tensorboard", "--logdir", str(_relative(folder))]
     return shlex.join(command)
 
 
 def _relative(path: Path) -> Path:
-    """Short where it can be: the working directory is where the command will be typed."""
+    """Shortens a path inside the working directory to a relative one."""
     return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path

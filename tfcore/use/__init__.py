@@ -1,1 +1,1 @@
-"""A trained model, used: loaded, scored, watched."""
+"""Loading, scoring and watching trained models."""

@@ -1,4 +1,4 @@
-"""`tfcore.evaluate`: what the command `eval` does, from Python."""
+"""`tfcore.evaluate`: the command `eval` as a Python function."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ SPLITS = ("test", "validation", "train")
 
 
 def check_split(folder: Path, config: RunConfig, split: str, *, average: bool) -> None:
-    """Raises ConfigError where the run in `folder` cannot have this split, or averages that are asked for."""
+    """Raises ConfigError if the run in `folder` cannot have this split, or has no averages but `average` is set."""
     checks.one_of("split", split, SPLITS)
     if split == "validation" and config.validation == 0:
         raise ConfigError(f"The run in {folder} has no validation split: it was trained with --validation=0.")
@@ -40,14 +40,14 @@ def evaluate(
     Args:
         run_dir: the run's folder.
         split: test, validation or train.
-        checkpoint: best, last or a step; "" for what the run itself was scored with.
-        average: the moving averages of the weights.
-        data: what to score on; None for the data set that the run names.
-        model: the model's class, where it was handed over to `tfcore.train`.
+        checkpoint: best, last or a step; "" for the one that the run's test score is of.
+        average: use the moving averages of the weights.
+        data: the data set to score on; None for the one that the run names.
+        model: the model's class, if it was passed to `tfcore.train`.
 
     Returns:
-        `step`, `split`, `loss`, `accuracy`, `examples`, `classes` (precision and recall by name) and so on: what
-        `eval.py --json` prints.
+        `step`, `split`, `loss`, `accuracy`, `examples`, `classes` (precision and recall by name) and so on, as printed
+        by `eval.py --json`.
 
     Raises:
         TfcoreError: there is no such run, checkpoint or split, or the run was trained on other data.

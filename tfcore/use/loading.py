@@ -1,7 +1,7 @@
-"""From a run folder or an exported file to weights, and to a model that can be used.
+"""Loads weights and models from run folders and exported files.
 
-No data set is needed. Only what a run folder or the caller names is ever run as Python: a path to code that stands in
-an exported file is not followed.
+No data set is needed. Only Python code named by a run folder or the caller is executed; a path to code inside an
+exported file is ignored.
 """
 
 import math
@@ -33,22 +33,22 @@ def load(
     architecture: str | Path | None = None,
     model: type | None = None,
 ) -> "TrainedModel":
-    """A trained model, from wherever it was left.
+    """Loads a trained model from a run folder or an exported model.
 
-    A SavedModel is a program, and a run folder may name a file of Python that is run: only load those that you trust.
-    The other files are only read.
+    A SavedModel is a program, and a run folder may name a Python file that is executed: load only those that you trust.
+    The other files contain no code.
 
     Args:
         path: a run's folder; a SavedModel of `tfcore export`; an .npz, .h5 or .safetensors file; or a .json of an
             architecture alone, which gives a model with the initial weights of seed 0.
-        checkpoint: of a run: best, last or a step; "" for what the run was scored with.
-        average: of a run: the moving averages of the weights.
-        architecture: the .json file of the architecture, for weights that were exported without.
-        model: the model's class, for an exported model that is none of tfcore's own.
+        checkpoint: of a run: best, last or a step; "" for the one that the run's test score is of.
+        average: of a run: use the moving averages of the weights.
+        architecture: the .json file of the architecture, for weights that were exported without it.
+        model: the model's class, for an exported model that is not built into tfcore.
 
     Raises:
-        ConfigError: an argument that does not go with `path`, or a class that is missing.
-        RunError: the run has no such checkpoint, or the weights are of another model.
+        ConfigError: an argument that does not apply to `path`, or a missing class.
+        RunError: the run has no such checkpoint, or the weights belong to another model.
         DataError: a damaged file.
 
     Example:
@@ -73,13 +73,13 @@ def load(
 
 
 def read_weights(path: str | Path, *, checkpoint: str = "", average: bool = False) -> "Weights":
-    """The variables by path, out of a run folder, a SavedModel or an exported file; no model is built.
+    """Reads the variables by path from a run folder, a SavedModel or an exported file, without building a model.
 
     Args:
         path, checkpoint, average: see `load`.
 
     Raises:
-        ConfigError: an argument that does not go with `path`, or a file without weights.
+        ConfigError: an argument that does not apply to `path`, or a file without weights.
         RunError: the run has no such checkpoint.
         DataError: a damaged file.
     """
@@ -94,15 +94,15 @@ def read_weights(path: str | Path, *, checkpoint: str = "", average: bool = Fals
 
 
 def assign_weights(module: Any, weights: Mapping[str, Any], where: str | Path) -> None:
-    """Gives every variable of the model the value of its name; all is compared before anything changes.
+    """Assigns the weights to the model's variables by path; checks all of them before the first assignment.
 
     Args:
         module: a `tf.Module`.
         weights: arrays by variable path, exactly those of the module, of the same shapes and dtypes.
-        where: they come from, for the message.
+        where: source of the weights, for the message.
 
     Raises:
-        RunError: they are of another model; each difference is told.
+        RunError: the weights belong to another model; the message lists each difference.
     """
     variables = _matched(module, weights, where)
     for path, variable in variables.items():
@@ -116,7 +116,7 @@ def check_checkpoint(wanted: str) -> None:
 
 
 def checkpoint_step(folder: Path, config: RunConfig, wanted: str) -> int:
-    """The step that best, last, a number or nothing (what the run's own test was scored with) stands for.
+    """Returns the step that best, last, a number or "" (the checkpoint of the run's test score) refers to.
 
     Args:
         folder: the run's.
@@ -138,18 +138,18 @@ def checkpoint_step(folder: Path, config: RunConfig, wanted: str) -> int:
     if wanted == "last" or (not wanted and config.patience is None):
         return steps[-1]
     best = int(checkpoints.read(steps[-1], "early_stopping.best_step"))
-    if best < 0 and not wanted:  # the run itself was then scored with its last weights
+    if best < 0 and not wanted:  # the run's test score is then of its last weights
         return steps[-1]
     if best < 0:
-        raise RunError(f"The run in {folder} has no best checkpoint: nothing was validated. Take --checkpoint=last.")
+        raise RunError(f"The run in {folder} has no best checkpoint: nothing was validated. Use --checkpoint=last.")
     return best
 
 
 def read_architecture(path: Path) -> Architecture:
-    """The architecture in a .json file.
+    """Reads an architecture from a .json file.
 
     Raises:
-        DataError: there is none.
+        DataError: the file is missing, unreadable or holds no architecture.
     """
     try:
         text = read_text(path)
@@ -161,7 +161,7 @@ def read_architecture(path: Path) -> Architecture:
 def _plan_and_weights(
     path: Path, checkpoint: str, average: bool, architecture: str | Path | None
 ) -> tuple[Architecture, "Weights | None"]:
-    """Returns the architecture and the weights of a model; no weights for an architecture alone."""
+    """Returns the architecture and the weights of a model; None as weights for an architecture alone."""
     given = None if architecture is None else read_architecture(Path(architecture))
     if not _is_file(path):
         weights = _read_run(path, checkpoint, average)
@@ -172,12 +172,12 @@ def _plan_and_weights(
         return read_architecture(path), None
     weights, metadata = _read_file(path)
     if given is None and "architecture" not in metadata:
-        raise ConfigError(f"{path} holds weights alone. Give `architecture`, the .json file of what they belong to.")
+        raise ConfigError(f"{path} holds weights alone. Give `architecture`, the .json file of their model.")
     return given or Architecture.from_json(metadata["architecture"], str(path)), weights
 
 
 def _build(plan: Architecture, model: type | None, path: Path, weights: "Weights | None") -> Any:
-    """The model, of the given class, one of tfcore's own, or the user's own that a run folder names."""
+    """Builds the model: of the given class, a built-in one, or the user's class that a run folder names."""
     import tensorflow as tf
 
     if model is not None:
@@ -185,25 +185,25 @@ def _build(plan: Architecture, model: type | None, path: Path, weights: "Weights
     if ":" in plan.model:
         if _is_file(path):
             raise ConfigError(
-                f"The model in {path} is {plan.model}, and code that a file names is not run. "
+                f"The model in {path} is {plan.model}, and code named by an exported file is not executed. "
                 "Give the class: tfcore.load(…, model=TheClass)."
             )
         lookup.check("model", plan.model, MODELS)
         return build_model(plan)
-    try:  # one of tfcore's own models, of sizes that nobody vouches for
+    try:  # a built-in model, of untrusted sizes
         lookup.check("model", plan.model, MODELS)
-        with tf.Graph().as_default():  # where variables have shapes and no memory
+        with tf.Graph().as_default():  # variables of a graph have shapes but allocate no memory
             _check_size(build_model(plan), weights, path)
         return build_model(plan)
     except RunError:
         raise
-    except Exception as error:  # a mistake in the file: these models raise none of their own
+    except Exception as error:  # caused by the file: built-in models of valid sizes raise nothing
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"The model that {path} describes cannot be built: {reason}") from error
 
 
 def _check_size(module: Any, weights: "Weights | None", path: Path) -> None:
-    """Raises unless the module is as large as its weights are; without any, unless it fits into memory."""
+    """Raises unless the module has the shapes of the weights or, without weights, fits into memory."""
     if weights is not None:
         _matched(module, weights, path)
         return
@@ -215,7 +215,7 @@ def _check_size(module: Any, weights: "Weights | None", path: Path) -> None:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether `path` is to be read as an exported file; raises ConfigError where it can be neither that nor a run."""
+    """Whether `path` is to be read as an exported file; raises ConfigError for any other file."""
     from tfcore.export.weights import FORMATS
 
     endings = [f".{name}" for name in (*FORMATS, "json")]
@@ -245,19 +245,19 @@ def _read_run(folder: Path, checkpoint: str, average: bool) -> "Weights":
         return reader.read(checkpoints, checkpoint_step(folder, config, checkpoint), average=average)
     except DamagedCheckpointError as error:
         there = ", ".join(map(str, steps_in(checkpoints)))
-        advice = f"Name another --checkpoint (there: {there}), or go on with the run, which puts a damaged one aside."
+        advice = f"Name another --checkpoint (found: {there}), or resume the run, which moves the damaged one aside."
         raise RunError(f"{error} {advice}") from error
 
 
 def _refuse(path: Path, what: str, arguments: Mapping[str, Any]) -> None:
-    """Raises ConfigError where an argument was given that `path` has no use for."""
+    """Raises ConfigError if an argument was given that does not apply to `path`."""
     for name, value in arguments.items():
         if value:
             raise ConfigError(f"{path} is {what}: leave out `{name}`.")
 
 
 def _matched(module: Any, weights: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
-    """The module's variables by path; raises RunError unless `weights` are theirs."""
+    """Returns the module's variables by path; raises RunError unless `weights` match them."""
     from tfcore.modules import named_variables
 
     variables = named_variables(module)
@@ -269,7 +269,7 @@ def _matched(module: Any, weights: Mapping[str, Any], where: str | Path) -> dict
         if wanted.get(path) != found.get(path)
     ]
     if differences:
-        raise RunError(f"The weights in {where} are of another model. " + "; ".join(differences) + ".")
+        raise RunError(f"The weights in {where} belong to another model. " + "; ".join(differences) + ".")
     return variables
 
 

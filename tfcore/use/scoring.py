@@ -30,7 +30,7 @@ class Scorer:
         folder: the run's.
         config: the run's.
         split: test, validation or train.
-        data: to score on; None for the data set that the configuration names, which must be what the run has seen.
+        data: to score on; None for the data set that the configuration names, which must be the run's training data.
         model: the model's class; None for the one that the run's architecture names.
 
     Attributes:
@@ -70,7 +70,7 @@ class Scorer:
         """Scores the model with the weights of the checkpoint of `step`.
 
         Raises:
-            RunError: the weights are another model's.
+            RunError: the weights belong to another model.
             DataError: the run was trained on other data, or a picture cannot be read.
         """
         self._check_data(step)
@@ -79,15 +79,15 @@ class Scorer:
             return self._evaluation(self._batches)
 
     def _check_data(self, step: int) -> None:
-        """Raises DataError where the checkpoint was saved by a run on other data than the configuration names now."""
+        """Raises DataError if the run's training data differ from the data set that the configuration names now."""
         if self._fingerprint is None:
             return
         saved = Checkpoints(self._folder / CHECKPOINTS, {}).about(step).get("data", self._fingerprint)
         if saved != self._fingerprint:
             raise DataError(
                 f"The run in {self._folder} was trained on other data than --dataset={self._config.dataset} now gives "
-                f"(fingerprint {saved}, here {self._fingerprint}). Bring its data back, name their folder by "
-                "--data_dir, or hand data over from Python: tfcore.evaluate(run_dir, data=...)."
+                f"(fingerprint {saved}, here {self._fingerprint}). Restore the data, name their folder with "
+                "--data_dir, or pass data from Python: tfcore.evaluate(run_dir, data=...)."
             )
 
     def as_dict(self, step: int, scores: Scores) -> dict[str, Any]:

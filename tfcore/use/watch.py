@@ -1,4 +1,4 @@
-"""`eval --watch`: scores the checkpoints of a live run as they come; the run does not notice."""
+"""`eval --watch`: scores each new checkpoint of a live run, without writing or locking anything in its folder."""
 
 import signal
 import sys
@@ -24,18 +24,18 @@ _TERMINATED = 128 + signal.SIGTERM
 
 
 class NewCheckpoints:
-    """Going through it gives step and weights of each checkpoint that it has not given before, ascending.
+    """Iterates over the step and weights of each checkpoint not returned before, in ascending order.
 
-    A checkpoint has its name from when it is complete until just before it is deleted. So one that cannot be read is
-    either gone, and left out, or damaged; then it is tried again the next time, as the run may have replaced it.
+    A checkpoint has its name from its completion until just before its deletion. So an unreadable one is either
+    deleted, and skipped, or damaged; then the next iteration tries it again, as the run may have replaced it.
 
     Args:
         folder: the run's; nothing in it is written or locked.
-        average: the moving averages of the weights.
+        average: read the moving averages of the weights.
 
     Attributes:
-        given: the steps given so far.
-        damage: the error of one that was there and could not be read, the last time through.
+        given: the steps returned so far.
+        damage: the error of a damaged checkpoint in the last iteration; None if there was none.
     """
 
     def __init__(self, folder: Path, *, average: bool) -> None:
@@ -62,18 +62,18 @@ class NewCheckpoints:
 
 
 def watch(folder: Path, config: RunConfig, options: Mapping[str, Any]) -> None:
-    """Prints a line for each checkpoint until the run has ended; one that was interrupted may go on.
+    """Prints a line for each checkpoint until the run has ended; an interrupted run is waited for.
 
     Raises:
-        RunError: the run has ended, and has a damaged checkpoint, or never had one; or its folder is gone.
+        RunError: the run has ended with a damaged checkpoint or without any, or its folder is gone.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     console = tables.console(to_stderr=options["json"])
     scorer = Scorer(folder, config, options["split"])
     checkpoints, status, told = NewCheckpoints(folder, average=options["average"]), "", ""
     while status not in _ENDED:
-        read_config(folder)  # or it would be waited for a run whose folder was deleted
-        status = RunFolder(folder).read_result().get("status", "")  # first: a run saves before it says that it ended
+        read_config(folder)  # raises if the folder was deleted; otherwise this would wait forever
+        status = RunFolder(folder).read_result().get("status", "")  # first: a run writes its result after its last save
         nothing_new = True
         for step, weights in checkpoints:
             nothing_new, scores = False, scorer(step, weights)
@@ -94,9 +94,9 @@ def watch(folder: Path, config: RunConfig, options: Mapping[str, Any]) -> None:
 
 
 def _waits_for(checkpoints: NewCheckpoints, status: str) -> str:
-    """Returns the line to print while no checkpoint is new; empty in the usual case."""
+    """Returns the line to print while there is no new checkpoint; empty in the usual case."""
     if checkpoints.damage is not None:
-        return f"warning: {checkpoints.damage} It is tried again until the run ends."
+        return f"warning: {checkpoints.damage} The checkpoint is retried until the run ends."
     if status == "interrupted":
-        return "The run was interrupted. Waiting for it to go on."
+        return "The run was interrupted. Waiting for it to resume."
     return "" if checkpoints.given else "Waiting for the first checkpoint."

@@ -4,8 +4,8 @@
     python tools/reliability/disks.py --record                          all of them, half an hour
 
 Each limits the bytes or the number of files, so the run ends at a different place in each. It survives when it ends
-with one error line and status 1, leaves nothing half written, and the same command, given room, then ends with the
-bytes of a run that always had room (times and rates apart). Otherwise it is lost, and the exit status is 1.
+with one error line and status 1, leaves nothing half written, and the same command, with enough space, then ends with
+the bytes of a run that always had it (except times and rates). Otherwise it is lost, and the exit status is 1.
 """
 
 import argparse
@@ -34,7 +34,7 @@ FLAGS = (
     "--evaluate_every_epochs=0.6", "--patience=20", "--run_dir=run",
     "--summaries=norms,text",  # small summaries, since a disk of every size is tried
 )  # fmt: skip
-# A run only warns of a report that does not fit, so no disk is too small for one.
+# If a report does not fit, a run only warns, so no disk is too small for a report.
 COMMAND = ("train", *FLAGS, "--noreport")
 # The file that an error line names, in the order in which a run writes them.
 PLACES = {
@@ -54,7 +54,7 @@ class Campaign:
     """Runs on small disks.
 
     Args:
-        folder: an empty one, on a disk with room.
+        folder: an empty one, on a disk with enough space.
         flags: of the runs, beside COMMAND.
     """
 
@@ -65,7 +65,7 @@ class Campaign:
             made.mkdir()
         done = small_disk.run(*self._command, cwd=self.whole)
         if done.status:
-            raise RuntimeError(f"The run does not even end with room enough: {done.err}")
+            raise RuntimeError(f"The run fails even with enough space: {done.err}")
 
     def trial(self, limit: str, value: int) -> tuple[str, str]:
         """Runs on one disk; returns the place where the run ended and the problem, each "" for none.
@@ -85,7 +85,7 @@ class Campaign:
             small_disk.unmount(self.disk)
 
     def _problem(self, done: small_disk.Done) -> str:
-        """The problem of how the run ended, and was resumed with more room; "" for none."""
+        """The problem with the end of the run, or with its resumption with more space; "" for none."""
         if not done.is_one_error or "No space left on device" not in done.err:
             return f"status {done.status}: {done.err}"
         steps = sorted(path.name for path in (self.disk / "run" / "checkpoints").glob("step-*"))
@@ -102,7 +102,7 @@ class Campaign:
         return f"then status {again.status}: {again.err}" if again.status else self.difference(self.disk)
 
     def difference(self, folder: pathlib.Path) -> str:
-        """The difference between the run in a folder and the run that always had room; "" for none."""
+        """The difference between the run in a folder and the run that always had space; "" for none."""
         # It imports NumPy, which starts threads when imported before `small_disk.enter`.
         from tools.reliability import run_differences
 

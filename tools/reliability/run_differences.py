@@ -56,7 +56,7 @@ def result(run: Path) -> dict[str, Any]:
 
 
 def entries(run: Path) -> set[str]:
-    """The relative paths of files and folders; all event files, which every process begins anew, under one name."""
+    """The relative paths of files and folders; all event files (each process starts new ones) under one name."""
     paths = (path.relative_to(run).as_posix() for path in run.rglob("*"))
     return {re.sub(r"(^|/)events\.out\.tfevents\..*", r"\1events", path) for path in paths}
 

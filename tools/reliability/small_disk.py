@@ -30,7 +30,7 @@ class Done:
 
     @property
     def is_one_error(self) -> bool:
-        """Whether it ended with status 1 and one error line, as a command does that cannot go on."""
+        """Whether it ended with status 1 and one error line, as a command does for an expected error."""
         return self.status == 1 and self.err.startswith("error: ") and self.err.count("\n") == 1
 
 

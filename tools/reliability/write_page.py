@@ -2,7 +2,7 @@
 
     python tools/reliability/write_page.py
 
-A campaign that is given `--record` does this itself.
+A campaign with `--record` does this itself.
 """
 
 import json
@@ -30,9 +30,9 @@ def _row(record: Record, promise: str, trials: str, tried: int, lost: int, *, is
 
 def _kills(record: Record) -> Iterator[list[str]]:
     total = record["all"]
-    yield _row(record, "Kill it anywhere", "kills", total["tried"], total["lost"])
+    yield _row(record, "Kill at any moment", "kills", total["tried"], total["lost"])
     for phase, row in record["kills"].items():
-        yield _row(record, "", f"of them in: {phase}", row["tried"], row["lost"], is_first=False)
+        yield _row(record, "", f"of these, in: {phase}", row["tried"], row["lost"], is_first=False)
 
 
 def _hostile_files(record: Record) -> Iterator[list[str]]:
@@ -44,7 +44,7 @@ def _hostile_files(record: Record) -> Iterator[list[str]]:
 
 
 def _disks(record: Record) -> Iterator[list[str]]:
-    yield _row(record, "Disks", "disks that are too small", record["tried"], record["lost"])
+    yield _row(record, "Disks", "disks too small for the run", record["tried"], record["lost"])
 
 
 def _long_lives(record: Record) -> Iterator[list[str]]:
@@ -52,9 +52,10 @@ def _long_lives(record: Record) -> Iterator[list[str]]:
         gained = case["slopes"]["memory_bytes"] / 1e3
         is_long = case["trainings"] == 1
         what = f"training of {case['steps']:,} steps" if is_long else "trainings in one process"
-        trials = f"{case['case']}: {what}, memory {gained:+,.0f} kB in a {'fiftieth of it' if is_long else 'training'}"
+        trials = f"{case['case']}: {what}, memory {gained:+,.0f} kB per {'fiftieth of it' if is_long else 'training'}"
         lost = case["trainings"] if case["growing"] else 0
-        yield _row(record, "" if number else "Long lives", trials, case["trainings"], lost, is_first=not number)
+        promise = "" if number else "Long-running processes"
+        yield _row(record, promise, trials, case["trainings"], lost, is_first=not number)
 
 
 CAMPAIGNS: dict[str, Callable[[Record], Iterator[list[str]]]] = {  # by the name of the record

@@ -40,11 +40,11 @@ _HOOKS_FILE = "tools/reliability/killed_runs/killed_process.py"
 
 
 class RehearsalError(RuntimeError):
-    """The rehearsal shows that the campaign would not test what it is to test."""
+    """The rehearsal failed, differs from the uninterrupted run, or missed a phase or a hook."""
 
 
 def nothing() -> None:
-    """Leaves the product as it is."""
+    """Does nothing."""
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Campaign:
         self.habits = kill_plan.Habits()
 
     def rehearse(self) -> None:
-        """Runs the command once uninterrupted, as the reference, and once in two parts, to learn the habits.
+        """Runs the command once uninterrupted, as the reference, and once in two parts, to learn the phases.
 
         Raises:
             RehearsalError: a run failed, the two differ, or a phase or hook was missed.

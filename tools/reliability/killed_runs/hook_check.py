@@ -7,7 +7,7 @@ from tools.reliability.killed_runs.killed_process import HOOKS, Phase
 
 
 def missed(habits: Habits, hooks: set[str], metrics: list[dict[str, Any]]) -> list[str]:
-    """The deficiencies of a finished rehearsal, in sentences; kills aimed at a phase would not hit all of it.
+    """The phases and hooks that a finished rehearsal missed, in sentences; kills aimed at them would miss too.
 
     Args:
         habits: learnt from its processes.

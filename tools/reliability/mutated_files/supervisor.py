@@ -192,7 +192,7 @@ def _messages(child: subprocess.Popen[bytes], limit_secs: float, stop: threading
 
 
 def _end(errors: IO[bytes]) -> str:
-    """The most telling lines of a child's standard error: the message of a library, or the stack at its death."""
+    """The most informative lines of a child's standard error: the message of a library, or the stack at its death."""
     errors.seek(0)
     lines = [line.strip() for line in errors.read().decode(errors="replace").splitlines()]
     lines = [line for line in lines if line and not line.startswith(("WARNING: All log", "Extension modules"))]
