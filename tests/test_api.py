@@ -92,11 +92,6 @@ def test_an_event_may_end_the_run(tmp_path: pathlib.Path) -> None:
     assert (result["status"], result["steps"]) == ("stopped_early", 30)
 
 
-def test_threads_that_can_no_longer_be_set_are_told_as_they_are() -> None:
-    config = runtime.set_up_if_possible(RunConfig(intra_op_threads=7, inter_op_threads=9))  # TensorFlow runs already
-    assert (config.intra_op_threads, config.inter_op_threads) != (7, 9)
-
-
 @pytest.mark.parametrize("first", [False, True])
 def test_determinism_is_the_process_s(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, first: bool) -> None:
     monkeypatch.setattr(runtime, "_process", {"deterministic": first})
@@ -120,11 +115,8 @@ def test_a_data_set_with_a_built_in_name_is_never_taken_for_that(
     assert tfcore.evaluate(path, data=data)["accuracy"] == result["test"]["accuracy"] > 0.9
 
 
-def test_a_run_is_scored_on_its_own_data_only(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_scored_on_its_own_data_only(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As that of a run by tfcore 0.1.0, whose configuration has no mark before the name."""
-    monkeypatch.setattr("tfcore.build.runtime.set_up", lambda _: None)  # threads are the test process's
     path = tmp_path / "run"
     built_in = load_dataset(RunConfig(dataset="shapes", train_examples=300, test_examples=300))
     data = Dataset("shapes", built_in.test, built_in.train, built_in.class_names)

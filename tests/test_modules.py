@@ -9,10 +9,10 @@ from tfcore.layers import Activation, Flatten, Linear, Pixels, Sequential
 from tfcore.modules import (
     BrokenModelError,
     LayerRow,
-    outline,
     max_norms,
     named_parameters,
     named_variables,
+    outline,
     variables_by_call,
 )
 from tfcore.seeds import Key
@@ -194,14 +194,14 @@ CALLS = {cls: vars(cls).get("__call__") for cls in CLASSES if isinstance(cls, ty
 
 
 def test_the_table_leaves_classes_as_they_were() -> None:
-    outline(mlp(), CIFAR).layers
-    outline(Handmade(), (2, 2, 3)).layers
+    outline(mlp(), CIFAR)
+    outline(Handmade(), (2, 2, 3))
     assert {cls: vars(cls).get("__call__") for cls in CALLS} == CALLS
 
 
 def test_the_table_leaves_classes_as_they_were_after_an_error() -> None:
     with pytest.raises(ValueError, match="broken"):
-        outline(Broken({"pixels": Pixels("unit")}), CIFAR).layers
+        outline(Broken({"pixels": Pixels("unit")}), CIFAR)
     assert {cls: vars(cls).get("__call__") for cls in CALLS} == CALLS
 
 
@@ -221,7 +221,7 @@ class Picky(tf.Module):
 
 def test_the_layer_that_breaks_is_named_with_its_input_and_those_before() -> None:
     with pytest.raises(BrokenModelError, match=r"breaks in head \(Linear\), which was given \(N, 2\): ") as caught:
-        outline(Picky(), (2, 2, 3)).layers
+        outline(Picky(), (2, 2, 3))
     assert [row.path for row in caught.value.rows] == ["flatten"]
     assert "takes x of shape [N, " in str(caught.value)
 
@@ -229,17 +229,17 @@ def test_the_layer_that_breaks_is_named_with_its_input_and_those_before() -> Non
 def test_a_model_that_breaks_by_itself_is_named() -> None:
     words = r"breaks in picky \(Picky\), which was given \(N, 2, 2, 3\): KeyError: 'a'"
     with pytest.raises(BrokenModelError, match=words) as caught:
-        outline(Picky(KeyError("a")), (2, 2, 3)).layers
+        outline(Picky(KeyError("a")), (2, 2, 3))
     assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_in_training_a_model_gets_a_key() -> None:
     with pytest.raises(BrokenModelError, match="unexpected keyword argument 'key'"):
-        outline(Picky(), (2, 2, 3), training=True).layers
+        outline(Picky(), (2, 2, 3), training=True)
     assert outline(mlp(), CIFAR, training=True, classes=10).layers == outline(mlp(), CIFAR).layers
 
 
 def test_logits_for_another_number_of_classes_are_refused() -> None:
     with pytest.raises(BrokenModelError, match=r"must return logits \[N, 7\].* Received \(N, 10\)\.") as caught:
-        outline(mlp(), CIFAR, classes=7).layers
+        outline(mlp(), CIFAR, classes=7)
     assert caught.value.rows[-1].path == "logits"

@@ -100,13 +100,14 @@ class RunConfig:
     )
     precision: str = _flag(
         "auto",
-        "Compute type of the model; variables and losses stay float32. auto: bfloat16 for mnist_cnn and cifar_cnn on a "
-        "processor with AMX or an NVIDIA GPU of the Ampere generation or later, else float32.",
+        "Compute type of the model; variables and losses stay float32. auto: bfloat16 for a model with convolutions or "
+        "large products on a processor with AMX or an NVIDIA GPU of the Ampere generation or later, else float32.",
         choices=("auto", "float32", "bfloat16"),
     )
     xla: str = _flag(
         "auto",
-        "Compile the training steps with XLA. auto: on for mlp on mnist, fashion_mnist and kmnist, and on a GPU.",
+        "Compile the training steps with XLA. auto: on for a model of several small products without "
+        "convolutions, and on a GPU.",
         choices=("auto", "on", "off"),
     )
     deterministic: bool = _flag(

@@ -137,7 +137,6 @@ def test_models_of_tfcore_are_checked_before_anything_is_loaded(model_args: str,
 @pytest.fixture
 def _own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tfcore.build.runtime.set_up", lambda _: None)  # threads are the test process's
     Path("own.py").write_text(OWN)
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfcore import models, optimizers, schedules
 from tfcore.build import lookup
-from tfcore.build.configuration import resolve
+from tfcore.build.configuration import resolve, with_given
 from tfcore.build.data import load_dataset, make_splits, pixel_statistics
 from tfcore.build.model import build_model, plan_model
 from tfcore.build.optimizer import build_loss, build_schedule, build_step
@@ -142,11 +142,16 @@ def test_a_name_in_a_package_is_found() -> None:
         built_model(RunConfig(model="tfcore.modls:Softmax"))
 
 
-def test_resolving_makes_every_automatic_choice() -> None:
+def test_resolving_sets_length_and_learning_rate() -> None:
     config = resolve(RunConfig())
-    assert (config.precision, config.epochs, config.steps) == ("float32", 10.0, None)
-    assert (config.intra_op_threads, config.inter_op_threads) == (1, 1)
+    assert (config.learning_rate, config.epochs, config.steps) == (0.001, 10.0, None)
     assert resolve(config) == config
+
+
+def test_a_run_keeps_its_choices_where_the_same_is_given_as_automatic() -> None:
+    own = RunConfig(precision="float32", xla="on", intra_op_threads=1, inter_op_threads=1)
+    given = {"precision": "auto", "xla": "auto", "intra_op_threads": 0, "seed": 3}
+    assert with_given(given, own) == dataclasses.replace(own, seed=3)
 
 
 def test_resolving_keeps_what_was_given() -> None:

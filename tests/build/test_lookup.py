@@ -65,7 +65,6 @@ def executions() -> int:
 @pytest.mark.thorough
 def test_a_whole_run_runs_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tfcore.build.runtime.set_up", lambda _: None)  # threads are the test process's
     Path("own.py").write_text(EVERYTHING)
     flags = ["--model=own.py:Net", "--loss=own.py:loss", "--optimizer=own.py:Rule", "--dataset=own.py:data"]
     train = ["train", *flags, "--train_examples=200", "--test_examples=50", "--run_dir=run", "--quiet"]

@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from tfcore.build import runtime
+from tfcore.build.workload import Workload
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
+from tfcore.graphs import Product
 
 AMX, PLAIN = "fpu avx512f amx_bf16 amx_tile", "fpu avx512f avx512_bf16"
+
+
+def product(flops: float, kind: str = "product") -> Product:
+    return Product(kind, "bfloat16", int(flops))
 
 
 class Machine:
@@ -30,23 +37,36 @@ class Machine:
         return subprocess.CompletedProcess(command, 0, stdout=f"{self._capability}\n")
 
 
+SOFTMAX = Workload((product(6e6),))
+MLP = Workload((product(8e6), product(0.5e6), product(0.1e6)))
+WIDE = Workload((product(800e6), product(2e9)))
+CONVOLUTIONS = Workload((product(1e6, "convolution"), product(1e6)))
+DEPTHWISE = Workload((product(1e6, "depthwise convolution"), product(1e6)))
+STUBBORN = Workload((product(1e9, "convolution"),), refusal="TypeError: mixed (own.py, line 7)")
+
+
 @pytest.mark.parametrize(
-    ("model", "processor", "capability", "precision", "xla", "why"),
+    ("workload", "processor", "capability", "precision", "xla", "why"),
     [
-        ("cifar_cnn", AMX, None, "bfloat16", "off", "this processor (AMX) multiplies it natively"),
-        ("mnist_cnn", AMX, None, "bfloat16", "off", "this processor (AMX) multiplies it natively"),
-        ("cifar_cnn", PLAIN, None, "float32", "off", "nothing here multiplies bfloat16 natively"),
-        ("softmax", AMX, None, "float32", "off", "softmax gains nothing from bfloat16"),
-        ("mlp", AMX, None, "float32", "off", "mlp gains nothing from bfloat16"),
-        ("own.py:Net", AMX, None, "float32", "off", "own.py:Net gains nothing from bfloat16"),
-        ("cifar_cnn", PLAIN, "8.6", "bfloat16", "on", "this GPU multiplies it natively"),
-        ("cifar_cnn", AMX, "7.5", "float32", "on", "nothing here multiplies bfloat16 natively"),
-        ("cifar_cnn", AMX, "[N/A]", "float32", "on", "nothing here multiplies bfloat16 natively"),
+        (CONVOLUTIONS, AMX, None, "bfloat16", "off", "this processor (AMX) multiplies it natively"),
+        (DEPTHWISE, AMX, None, "bfloat16", "off", "this processor (AMX) multiplies it natively"),
+        (WIDE, AMX, None, "bfloat16", "off", "this processor (AMX) multiplies it natively"),
+        (CONVOLUTIONS, PLAIN, None, "float32", "off", "nothing here multiplies bfloat16 natively"),
+        (SOFTMAX, AMX, None, "float32", "off", "its products are too small to gain from bfloat16"),
+        (MLP, AMX, None, "float32", "on", "its products are too small to gain from bfloat16"),
+        (None, AMX, None, "float32", "off", "the model could not be traced"),
+        (
+            STUBBORN, AMX, None, "float32", "off",
+            "the model does not compute in bfloat16: TypeError: mixed (own.py, line 7)",
+        ),
+        (CONVOLUTIONS, PLAIN, "8.6", "bfloat16", "on", "this GPU multiplies it natively"),
+        (CONVOLUTIONS, AMX, "7.5", "float32", "on", "nothing here multiplies bfloat16 natively"),
+        (CONVOLUTIONS, AMX, "[N/A]", "float32", "on", "nothing here multiplies bfloat16 natively"),
     ],
-)
+)  # fmt: skip
 def test_what_is_chosen_and_why(
     monkeypatch: pytest.MonkeyPatch,
-    model: str,
+    workload: Workload | None,
     processor: str,
     capability: str | None,
     precision: str,
@@ -54,35 +74,23 @@ def test_what_is_chosen_and_why(
     why: str,
 ) -> None:
     Machine(monkeypatch, processor, capability)
-    config = runtime.resolved(RunConfig(model=model))
+    config = runtime.chosen(RunConfig(), workload)
     assert (config.precision, config.xla) == (precision, xla)
-    assert runtime.why_precision(config) == why
-
-
-@pytest.mark.parametrize(
-    ("model", "dataset", "xla"),
-    [("mlp", "mnist", "on"), ("mlp", "fashion_mnist", "on"), ("mlp", "cifar10", "off"), ("mlp", "npz:PATH", "off"),
-     ("softmax", "mnist", "off")],
-)  # fmt: skip
-def test_without_a_gpu_xla_is_for_small_products(
-    monkeypatch: pytest.MonkeyPatch, model: str, dataset: str, xla: str
-) -> None:
-    Machine(monkeypatch, AMX, None)
-    assert runtime.resolved(RunConfig(model=model, dataset=dataset)).xla == xla
+    assert runtime.why_precision("auto", config, workload) == why
 
 
 @pytest.mark.parametrize(
     ("processor", "precision", "why"),
     [
-        (AMX, "float32", "asked for"),
-        (PLAIN, "bfloat16", "asked for; nothing here multiplies it natively"),
+        (AMX, "float32", "as configured"),
+        (PLAIN, "bfloat16", "as configured; nothing here multiplies it natively"),
     ],
 )
 def test_what_is_asked_for_stays(monkeypatch: pytest.MonkeyPatch, processor: str, precision: str, why: str) -> None:
     Machine(monkeypatch, processor, None)
-    config = runtime.resolved(RunConfig(model="cifar_cnn", precision=precision, xla="on", intra_op_threads=3))
+    config = runtime.chosen(RunConfig(precision=precision, xla="on", intra_op_threads=3), CONVOLUTIONS)
     assert (config.precision, config.xla, config.intra_op_threads) == (precision, "on", 3)
-    assert runtime.why_precision(config) == why
+    assert runtime.why_precision(precision, config, None) == why
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])
@@ -93,10 +101,22 @@ def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch, hidden: str) -> N
     assert not runtime.has_gpu()
 
 
-@pytest.mark.parametrize(("model", "threads"), [("softmax", 1), ("mlp", 1), ("cifar_cnn", 0), ("own.py:Net", 0)])
-def test_small_ops_run_in_one_thread_and_others_as_tensorflow_likes(model: str, threads: int) -> None:
-    config = runtime.resolved(RunConfig(model=model))
+@pytest.mark.parametrize(
+    ("workload", "threads"), [(SOFTMAX, 1), (MLP, 1), (WIDE, 0), (CONVOLUTIONS, 0), (DEPTHWISE, 0), (None, 0)]
+)
+def test_small_products_run_in_one_thread_and_others_as_tensorflow_likes(
+    workload: Workload | None, threads: int
+) -> None:
+    config = runtime.chosen(RunConfig(), workload)
     assert (config.intra_op_threads, config.inter_op_threads) == (threads, threads)
+
+
+def test_threads_stay_once_tensorflow_has_run() -> None:
+    tf.zeros([])
+    before = tf.config.threading.get_intra_op_parallelism_threads()
+    config = runtime.set_threads(RunConfig(intra_op_threads=7, inter_op_threads=9))
+    assert (config.intra_op_threads, config.inter_op_threads) != (7, 9)
+    assert tf.config.threading.get_intra_op_parallelism_threads() == config.intra_op_threads == before
 
 
 def test_where_a_gpu_is_required_and_none_is_there_nothing_runs() -> None:

@@ -94,7 +94,6 @@ def test_a_mistake_is_one_line_and_nothing_is_left(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tfcore.build.runtime.set_up", lambda _: None)  # threads are the test process's
     Path("own.py").write_text(MODEL.replace(old, new.replace("\\n", "\n")) if old else MODEL)
     assert main(["train", f"--{flag}", "--train_examples=50", "--run_dir=run"]) == 2
     printed = capsys.readouterr().err
@@ -110,7 +109,6 @@ def test_a_mistake_that_training_runs_into_is_one_line(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tfcore.build.runtime.set_up", lambda _: None)
     Path("own.py").write_text(PARTS)
     assert main(["train", *flags, "--train_examples=50", "--steps=2", "--run_dir=run", "--summaries=none"]) == 2
     last = capsys.readouterr().err.splitlines()[-1]

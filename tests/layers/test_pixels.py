@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfcore.errors import ConfigError
 from tfcore.layers import Pixels
-from tfcore.modules import outline, named_parameters, named_variables
+from tfcore.modules import named_parameters, named_variables, outline
 
 RNG = np.random.default_rng(0)
 SHAPE = (4, 5, 3)

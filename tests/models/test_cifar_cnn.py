@@ -11,7 +11,7 @@ from tfcore.layers import Dropout, Pixels
 from tfcore.layers.activation import ACTIVATIONS
 from tfcore.layers.pool import POOLS
 from tfcore.models import CifarCnn
-from tfcore.modules import LayerRow, outline, max_norms, named_parameters, named_variables
+from tfcore.modules import LayerRow, max_norms, named_parameters, named_variables, outline
 
 CIFAR, SMALL = (32, 32, 3), (12, 9, 3)  # of odd width, so that pools leave a column over
 

@@ -11,7 +11,7 @@ from tfcore.layers import Dropout, Pixels
 from tfcore.layers.activation import ACTIVATIONS
 from tfcore.layers.pool import POOLS
 from tfcore.models import MnistCnn
-from tfcore.modules import LayerRow, outline, max_norms, named_parameters
+from tfcore.modules import LayerRow, max_norms, named_parameters, outline
 
 MNIST, SMALL = (28, 28, 1), (12, 9, 2)  # of odd width, so that the pool leaves a column over
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfcore import models, ops
 from tfcore.errors import ConfigError
 from tfcore.layers import Pixels
-from tfcore.modules import outline, named_parameters, named_variables
+from tfcore.modules import named_parameters, named_variables, outline
 from tfcore.seeds import Key
 
 CIFAR, MNIST = (32, 32, 3), (28, 28, 1)

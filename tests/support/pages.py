@@ -22,15 +22,13 @@ import runpy
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tfcore.build import runtime
 from tfcore.cli.main import main
-from tfcore.config import RunConfig
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--noreport", "--summaries=none")  # saves a second; explicit flags come later and override these
@@ -147,15 +145,14 @@ class Reader:
     def read(self) -> None:
         """Executes all blocks; raises AssertionError with the page's line where a result differs from the page."""
         folder, modules = Path.cwd(), set(sys.modules)
-        with mock.patch.object(runtime, "set_up", _set_up):
-            try:
-                for block in blocks(self._path.read_text(encoding="utf-8")):
-                    if "not run" not in block.marks:
-                        self._do(block)
-            finally:
-                for name in set(sys.modules) - modules:
-                    if str(getattr(sys.modules[name], "__file__", None)).startswith(str(folder)):
-                        del sys.modules[name]
+        try:
+            for block in blocks(self._path.read_text(encoding="utf-8")):
+                if "not run" not in block.marks:
+                    self._do(block)
+        finally:
+            for name in set(sys.modules) - modules:
+                if str(getattr(sys.modules[name], "__file__", None)).startswith(str(folder)):
+                    del sys.modules[name]
 
     def _do(self, block: Block) -> None:
         if block.file_name:
@@ -192,12 +189,6 @@ class Reader:
         may_fail = shown is not None and re.search(r"^error: ", shown, re.MULTILINE)
         assert bool(status) == bool(may_fail), f"{where}\nends with status {status}:\n{answer}"
         assert shown is None or matches(shown, answer), f"{where}\nanswers:\n{answer}\nand not:\n{shown}"
-
-
-def _set_up(config: RunConfig, set_up: Callable[[RunConfig], None] = runtime.set_up) -> None:
-    """Sets up the runtime; ignores that TensorFlow's threads are already set in a test's process."""
-    with contextlib.suppress(RuntimeError):
-        set_up(config)
 
 
 def _in_a_process(arguments: list[str]) -> tuple[int, str]:

@@ -11,7 +11,7 @@ from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, RunError
 
 DEFAULT_EPOCHS = 10.0
-AUTOMATIC = {"precision": "auto", "xla": "auto", "intra_op_threads": 0, "inter_op_threads": 0}
+AUTOMATIC: dict[str, Any] = {"precision": "auto", "xla": "auto", "intra_op_threads": 0, "inter_op_threads": 0}
 
 
 def with_given(given: Mapping[str, Any], base: RunConfig | None = None) -> RunConfig:

@@ -35,6 +35,8 @@ def run(parsed: flags.Parsed) -> int:
     _check(options)
     config = resolve(with_given({**parsed.given, "steps": _ENDLESS_STEPS, "epochs": None}))
     check_names(config)
+    if options["try_all"]:
+        return _try_all(config, options)
     start = time.monotonic()
     importing.import_tensorflow_for_good()
     imported = {"process_start": STARTED, "import_secs": time.monotonic() - start, "import_memory_bytes": peak_bytes()}
@@ -53,6 +55,23 @@ def _check(options: dict[str, Any]) -> None:
         raise ConfigError("--profile_steps and --profile_dir go together. Give both or neither.")
     if options["profile_dir"]:
         files.refuse_existing(Path(options["profile_dir"]))
+    if options["try_all"] and (options["profile_steps"] or options["figures"] != flags.FIGURES.default):
+        raise ConfigError("--try_all measures training alone: leave out --figures and --profile_steps.")
+
+
+def _try_all(config: RunConfig, options: dict[str, Any]) -> int:
+    """Compares all choices of precision, XLA and threads."""
+    from tfcore.bench import try_all
+    from tfcore.terminal import tables
+
+    console = tables.console(to_stderr=options["json"])
+    with tempfile.TemporaryDirectory() as scratch:
+        found = try_all.compare(config, secs=options["secs"], scratch=Path(scratch), say=console.print)
+    console.print(found.table())
+    console.print(f"The rule's choice reaches {found.share_of_best:.0%} of the best.")
+    if options["json"]:
+        print(json.dumps(found.figures()))
+    return 0
 
 
 def _benchmark(config: RunConfig, folder: RunFolder, imported: figures.Figures, options: dict[str, Any]) -> None:

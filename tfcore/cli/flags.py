@@ -53,6 +53,9 @@ TRAIN_EXAMPLES = Option("train_examples", 0, "Use only this many training exampl
 TEST_EXAMPLES = Option("test_examples", 0, "Use only this many test examples, the first ones. 0: all.")
 BENCH_SECS = Option("secs", 3.0, "Seconds per repetition of a measurement.")
 FIGURES = Option("figures", "all", "all, training or evaluation; the last two take a fraction of the time.")
+TRY_ALL = Option(
+    "try_all", False, "Train under every choice of precision, XLA and threads, and show what tfcore chooses by itself."
+)
 PROFILE_STEPS = Option("profile_steps", 0, "Number of steps to profile after the measurements. 0: none.")
 PROFILE_DIR = Option("profile_dir", "", "Folder to write the profile to; must not exist yet.")
 AVERAGE = Option("average", False, "Use the moving average of the weights instead of the last weights.")
@@ -99,7 +102,7 @@ OPTIONS = {
     "show filters": (FROM_RUN, LAYER, SHOW_OUT),
     "show features": (FROM_RUN, LAYER, SHOW_SPLIT, EXAMPLE, SHOW_OUT, DATA_DIR),
     "report": (REPORT_OUT,),
-    "benchmark": (BENCH_SECS, FIGURES, PROFILE_STEPS, PROFILE_DIR, JSON),
+    "benchmark": (BENCH_SECS, FIGURES, TRY_ALL, PROFILE_STEPS, PROFILE_DIR, JSON),
 }
 WITH_FILES = ("predict", "report")
 RUN_FLAGS = {  # the fields of RunConfig that each command takes as flags

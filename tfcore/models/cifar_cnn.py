@@ -1,5 +1,7 @@
 """A convolutional network for small colour pictures."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfcore import checks
@@ -54,7 +56,7 @@ class CifarCnn(Sequential):
         some_filters(filters)
         checks.one_of("pooling", pooling, tuple(POOLS))
         after_convolution, after_linear = dropout_rates(dropout)
-        shared = {"seed": seed, "initializer": initializer}
+        shared: dict[str, Any] = {"seed": seed, "initializer": initializer}
         layers: dict[str, tf.Module] = {"pixels": pixels}
         height, width, channels = image_shape
         for block, count in enumerate(filters, start=1):

@@ -1,5 +1,7 @@
 """A convolutional network for small greyscale pictures."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfcore import checks
@@ -50,7 +52,7 @@ class MnistCnn(Sequential):
         some_filters(filters)
         checks.one_of("pooling", pooling, tuple(POOLS))
         after_pool, before_logits = dropout_rates(dropout)
-        shared = {"seed": seed, "initializer": initializer}
+        shared: dict[str, Any] = {"seed": seed, "initializer": initializer}
         layers: dict[str, tf.Module] = {"pixels": pixels}
         height, width, channels = image_shape
         for number, count in enumerate(filters, start=1):

@@ -55,10 +55,9 @@ def _float32_place(parts: Parts) -> str:
     count = sum(product.dtype != "bfloat16" for product in parts.products)
     if not count:
         return ""
-    dtypes = [(row, row.dtype) for row in parts.layers]
-    turned = next((row for row, dtype in dtypes if dtype == "float32"), None)
-    cause = f"layer '{turned.path}' ({turned.kind}) is the first that returns float32" if turned else "it casts to float32"
-    return f"{count} of the model's {len(parts.products)} products compute in another type: {cause}."
+    turned = next((row for row in parts.layers if row.dtype == "float32"), None)
+    cause = f"layer '{turned.path}' ({turned.kind}) is the first to return float32" if turned else "the model casts"
+    return f"{count} of {len(parts.products)} products compute in another type: {cause}."
 
 
 def _device() -> str:
