@@ -86,7 +86,7 @@ def put_back(disk: pathlib.Path) -> None:
 FAULTS = {
     "read-only": Fault(
         lambda disk: small_disk.make_read_only(disk / "run"),
-        f"The checkpoint of step 15 could not be written to run/checkpoints: {READ_ONLY}.",
+        f"run/parts.jsonl cannot be written: {READ_ONLY}.",
         lambda disk: small_disk.unmount(disk / "run"),
     ),
     "renamed": Fault(put_aside, f"run/metrics.jsonl cannot be written: {GONE}", put_back, goes_on="starts over"),
