@@ -14,7 +14,7 @@ GROUND = ["errors", "checks", "seeds", "files", "npy_header", "machine"]
 PURE = ["modules", "initializers", "losses", "metrics", "schedules"]
 PLAIN = ["architecture", "history", "config", "config_values", "model_args", "contradictions"]  # need no TensorFlow
 COMPUTED = ["ops", "layers", "optimizers", "models"]
-BELOW_BUILD = [*GROUND, *PLAIN, "modules", "metrics", "data", "training", "export"]
+BELOW_BUILD = [*GROUND, *PLAIN, "graphs", "modules", "metrics", "data", "training", "export"]
 
 # From the ground up, a row a folder. A file follows the longest name here that begins its own; what shares that name it
 # may import. `run.parts` has a row of its own: `look` stands on it, and the rest of `run` stands on `look`.
@@ -32,14 +32,23 @@ MAY_IMPORT: dict[str, list[str]] = {
     "contradictions": ["errors", "config_values"],
     "config": ["errors", "checks", "config_values", "model_args", "contradictions"],
     "recorded_calls": [],
-    "modules": [*GROUND, "recorded_calls"],
+    "graphs": [],
+    "modules": [*GROUND, "graphs", "recorded_calls"],
     **{name: [*GROUND, "modules"] for name in PURE[1:]},
     "ops": [*GROUND, *PURE],
     **{name: [*GROUND, *PURE, "ops"] for name in ["layers", "optimizers", "data"]},
     "models": [*GROUND, *PURE, "ops", "layers"],
     "training": [*GROUND, "modules", "losses", "metrics", "data.batches", "data.order"],
     "export": [*GROUND, *PURE, "architecture", "config", "ops", "layers", "models", "training"],
-    "build": [*GROUND, *PLAIN, *PURE, *COMPUTED, "data", "training"],  # the one room that names concrete classes
+    "build": [
+        *GROUND,
+        *PLAIN,
+        *PURE,
+        "graphs",
+        *COMPUTED,
+        "data",
+        "training",
+    ],  # the one room that names concrete classes
     "terminal": [*GROUND, "modules", "metrics"],
     "use": [*BELOW_BUILD, "build", "terminal"],
     "run.parts": [*BELOW_BUILD, "build"],

@@ -1,5 +1,6 @@
 """Builders: every name leads to its object, and invalid names and settings are refused."""
 
+import dataclasses
 import inspect
 import sys
 from collections.abc import Iterator

@@ -1,11 +1,13 @@
 """The messages of a run, with and without `quiet`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tfcore.build.configuration import resolve
 from tfcore.config import RunConfig
+from tfcore.run import messages
 from tfcore.run.session import Session
 from tfcore.terminal import tables
 from tfcore.training.run_folder import RunFolder
@@ -42,3 +44,67 @@ def test_a_quiet_run_says_how_it_ended_and_what_is_wrong(tmp_path: Path, capsys:
     warning, *lines = said(path, capsys, quiet=True)
     assert warning.startswith("warning: The checkpoint ")
     assert [line.split()[0] for line in lines] == LAST
+
+
+OWN = """
+import tensorflow as tf
+from tfcore.layers import Conv2D, GlobalAveragePool, Linear, Sequential
+
+class Widen(tf.Module):
+    def __call__(self, x, *, training, key=None):
+        return tf.cast(x, tf.float32)
+
+class Nothing(tf.Module):
+    def __call__(self, x, *, training, key=None):
+        return x
+
+class Plain(Sequential):
+    kind = Nothing
+
+    def __init__(self, image_shape, classes, *, pixels, seed):
+        super().__init__({
+            "pixels": pixels, "conv": Conv2D(image_shape[2], 4, 3, name="conv", seed=seed), "middle": self.kind(),
+            "pool": GlobalAveragePool(), "logits": Linear(4, classes, name="logits", seed=seed),
+        })
+
+class Widened(Plain):
+    kind = Widen
+
+class Inside(Plain):
+    def __call__(self, x, *, training, key=None):
+        return super().__call__(tf.cast(x, tf.float32), training=training, key=key)
+
+class Casting(Plain):
+    def __call__(self, x, *, training, key=None):
+        x = self.conv(self.pixels(x, training=training), training=training)
+        return self.logits(tf.cast(self.pool(x, training=training), tf.float32), training=training)
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "first", "warning"),
+    [
+        ("Plain", "bfloat16", "1 convolution and 1 product in bfloat16, 0 in float32 (", None),
+        ("Plain", "float32", "1 convolution and 1 product in float32 (as configured)", None),
+        ("Inside", "bfloat16", "1 convolution and 1 product in bfloat16, 0 in float32 (", None),
+        (
+            "Widened", "bfloat16", "1 convolution in bfloat16, 1 product in float32 (",
+            "1 of 2 products compute in another type: layer 'middle' (Widen) is the first to return float32.",
+        ),
+        (
+            "Casting", "bfloat16", "1 convolution in bfloat16, 1 product in float32 (",
+            "1 of 2 products compute in another type: layer 'logits' (Linear) is the first to return float32.",
+        ),
+    ],
+)  # fmt: skip
+def test_the_first_line_counts_the_products_as_traced(
+    tmp_path: Path, model: str, precision: str, first: str, warning: str | None
+) -> None:
+    (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
+    config = replace(CONFIG, model=f"{tmp_path / 'own.py'}:{model}", precision=precision, report=False)
+    with RunFolder(tmp_path / "run") as folder:
+        session = Session(resolve(config), folder, tables.console(to_stderr=False))
+        lines = [str(line) for line in messages.introduction(session.parts, folder.path)]
+    assert lines[0].startswith(f"tfcore: {config.model} on shapes, {first}")
+    warnings = [line for line in lines if line.startswith("warning: ")]
+    assert warnings == ([f"warning: --precision=bfloat16, but {warning}"] if warning else [])

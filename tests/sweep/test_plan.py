@@ -104,7 +104,7 @@ def test_a_draw_is_of_the_seed_and_grows_by_adding() -> None:
         (["learning_rate=0.1,"], {}, 0, "--grid takes a flag and its values"),
         ([RATES, RATES], {}, 0, "--grid names --learning_rate twice"),
         (["learning_rate=0.1,0.10"], {}, 0, "--grid=learning_rate=0.1,0.10 has a value twice."),
-        (["hidden=50,50"], {"model": "mlp"}, 0, "have an x between: hidden=50x50."),
+        (["hidden=50,50"], {"model": "mlp"}, 0, "Separate the numbers of one value by x: hidden=50x50."),
         (["learning_rate=0.1,fast"], {}, 0, "--learning_rate"),
         (["hidden=50;50"], {}, 0, "--hidden takes whole numbers"),
         (["optimizer=adam,adma"], {}, 0, "Trial optimizer=adma: `optimizer` must be one of"),
