@@ -22,7 +22,7 @@ train: $(VENV)/.installed ## train a small network on generated shapes, and test
 DATA := $(strip $(TFCORE_DATA_DIR))
 BROWSER := $(and $(shell command -v chromium),$(shell command -v chromedriver))
 AVAILABLE := $(if $(DATA),, and not real_data)$(if $(BROWSER),, and not browser)
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 define LEFT_OUT
 $(if $(DATA),,@echo "The real-data tests are not run, because TFCORE_DATA_DIR is not set. To run them: make $@ TFCORE_DATA_DIR=FOLDER" \
 	"(FOLDER contains mnist/ and cifar-10-batches-bin/, as published)")

@@ -16,7 +16,11 @@ hypothesis.settings.load_profile("tfcore")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Adds the marks that tests get by rule; first, since pytest's own `-m` selection happens in the same hook."""
+    """Adds the marks that tests get by rule; first, since pytest's own `-m` selection happens in the same hook.
+
+    Files of long tests come first, so that at the end no worker waits for one of them.
+    """
+    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
     marks.mark_real_data(items)
     marks.mark_thorough(items)
 

@@ -73,6 +73,7 @@ def test_ones_own_event_sees_state_metrics_and_data_and_comes_before_the_checkpo
     assert not saved.logits.weights.numpy().any()
 
 
+@pytest.mark.thorough
 def test_the_same_call_goes_on_or_says_that_it_is_done(tmp_path: pathlib.Path) -> None:
     first = tfcore.train(CONFIG, run_dir=tmp_path / "run", data=DATA, quietly=True)
     again = tfcore.train(CONFIG, run_dir=tmp_path / "run", data=DATA, quietly=True)
@@ -101,6 +102,7 @@ def test_determinism_is_the_process_s(tmp_path: pathlib.Path, monkeypatch: pytes
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 def test_a_data_set_with_a_built_in_name_is_never_taken_for_that(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,6 +168,7 @@ print(json.dumps([result["test"]["accuracy"], scores["accuracy"], names[0][0][0]
 '''
 
 
+@pytest.mark.thorough
 def test_a_class_without_a_file_is_trained_and_handed_over_again(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,6 +121,7 @@ def test_a_run_from_python_leaves_its_report_and_a_longer_one_another(tmp_path: 
     assert path.read_text(encoding="utf-8") == texts[1]
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_to_go_on_has_none_until_it_has_ended(tmp_path: pathlib.Path) -> None:
     assert "Report" not in trained(tmp_path / "run", pause_step=10)
     assert not (tmp_path / "run" / "report.html").exists()
@@ -132,6 +133,7 @@ def test_a_run_that_wants_none_has_none(tmp_path: pathlib.Path) -> None:
     assert not (tmp_path / "run" / "report.html").exists()
 
 
+@pytest.mark.thorough
 def test_a_run_whose_numbers_went_bad_has_one_that_says_so(tmp_path: pathlib.Path) -> None:
     said = trained(tmp_path / "run", replace(CONFIG, optimizer="gradient_descent", learning_rate=1e38))
     assert said.splitlines()[-2:] == [f"Report: {tmp_path / 'run' / 'report.html'}", "diverged"]
@@ -139,6 +141,7 @@ def test_a_run_whose_numbers_went_bad_has_one_that_says_so(tmp_path: pathlib.Pat
     assert "The first number that is not finite came up in step" in text
 
 
+@pytest.mark.thorough
 def test_a_report_that_cannot_be_made_is_a_warning(tmp_path: pathlib.Path) -> None:
     (tmp_path / "run").mkdir()
     trained(tmp_path / "run", pause_step=10)

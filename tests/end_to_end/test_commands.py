@@ -96,6 +96,7 @@ def test_a_model_of_ones_own_trains_and_evaluates(command: Any, tmp_path: pathli
     command("eval", "--run_dir=run")
 
 
+@pytest.mark.thorough
 def test_without_a_network_a_missing_data_set_is_one_line(
     command: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

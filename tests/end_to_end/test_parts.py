@@ -79,6 +79,7 @@ def test_a_run_that_is_stopped_twice_has_the_time_of_three_parts(tmp_path: pathl
     assert shown(path) == "15.0 s over 3 parts"
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("steady")
 def test_an_older_checkpoint_brings_its_own_time_back(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "run"
@@ -88,6 +89,7 @@ def test_an_older_checkpoint_brings_its_own_time_back(tmp_path: pathlib.Path) ->
     assert (result["train_secs"], result["parts"]) == (15.0, 2)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("steady")
 def test_a_run_whose_folder_has_no_times_counts_from_there(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "run"

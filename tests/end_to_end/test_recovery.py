@@ -55,6 +55,7 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(tmp_pa
     assert results[0]["best"] == results[1]["best"]
 
 
+@pytest.mark.thorough
 def test_without_a_readable_checkpoint_nothing_starts_afresh(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "run"
     train(path, pause_step=120)
@@ -102,6 +103,7 @@ def test_the_best_are_kept_with_their_scores(tmp_path: pathlib.Path) -> None:
         assert Checkpoints(folder, {}).about(step)["score"] == score
 
 
+@pytest.mark.thorough
 def test_another_kind_of_process_is_warned_of_what_that_means(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

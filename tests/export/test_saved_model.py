@@ -66,6 +66,7 @@ def trained(plan: Architecture) -> Any:
     return module
 
 
+@pytest.mark.thorough
 def test_a_process_without_tfcore_computes_the_same(tmp_path: pathlib.Path) -> None:
     images = np.random.default_rng(5).integers(0, 256, (7, *SHAPE), np.uint8)
     np.save(tmp_path / "images.npy", images)

@@ -190,6 +190,7 @@ def test_curves_and_mistakes_of_a_part_of_the_examples_say_so(tmp_path: Path, mo
     assert described == {("validation", "1 in 2 of 8 examples"), ("test", "1 in 2 of 9 examples")}
 
 
+@pytest.mark.thorough
 def test_predictions_are_kept_only_where_they_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[str] = []
     original = evaluation.Evaluation.with_predictions

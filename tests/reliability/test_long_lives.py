@@ -98,6 +98,7 @@ def test_a_leak_is_found(tmp_path: Path) -> None:
     assert counts(samples[-1]) != counts(samples[0])
 
 
+@pytest.mark.thorough
 def test_a_training_releases_its_data_and_its_model(tmp_path: Path) -> None:
     alive: list[weakref.ref[Any]] = []
 
