@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from tfcore.build import runtime
 from tfcore.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -145,14 +146,16 @@ class Reader:
     def read(self) -> None:
         """Executes all blocks; raises AssertionError with the page's line where a result differs from the page."""
         folder, modules = Path.cwd(), set(sys.modules)
-        try:
-            for block in blocks(self._path.read_text(encoding="utf-8")):
-                if "not run" not in block.marks:
-                    self._do(block)
-        finally:
-            for name in set(sys.modules) - modules:
-                if str(getattr(sys.modules[name], "__file__", None)).startswith(str(folder)):
-                    del sys.modules[name]
+        # A command has its own process, whose threads it sets; those of the test's process are set already.
+        with mock.patch.object(runtime, "set_threads", lambda config: config):
+            try:
+                for block in blocks(self._path.read_text(encoding="utf-8")):
+                    if "not run" not in block.marks:
+                        self._do(block)
+            finally:
+                for name in set(sys.modules) - modules:
+                    if str(getattr(sys.modules[name], "__file__", None)).startswith(str(folder)):
+                        del sys.modules[name]
 
     def _do(self, block: Block) -> None:
         if block.file_name:

@@ -89,7 +89,7 @@ class Campaign:
         if not done.is_one_error or "No space left on device" not in done.err:
             return f"status {done.status}: {done.err}"
         steps = sorted(path.name for path in (self.disk / "run" / "checkpoints").glob("step-*"))
-        reported = re.search(r"from the checkpoint of step (\d+)", done.err)
+        reported = re.search(r"the checkpoint of step (\d+)", done.err)
         if steps and (reported is None or int(reported[1]) != int(steps[-1].removeprefix("step-"))):
             return f"{steps} are there, and it said: {done.err}"
         for path in (self.disk / "run").glob("*.json"):
