@@ -117,6 +117,7 @@ def test_a_data_set_with_a_built_in_name_is_never_taken_for_that(
     assert tfcore.evaluate(path, data=data)["accuracy"] == result["test"]["accuracy"] > 0.9
 
 
+@pytest.mark.thorough
 def test_a_run_is_scored_on_its_own_data_only(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As that of a run by tfcore 0.1.0, whose configuration has no mark before the name."""
     path = tmp_path / "run"
@@ -182,6 +183,7 @@ def test_a_class_without_a_file_is_trained_and_handed_over_again(
     assert "--model=python:Cell was handed over from Python" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_class_inside_a_function_has_no_file_either(tmp_path: pathlib.Path) -> None:
     class Inner(Net):
         """Known to this function alone."""

@@ -164,6 +164,7 @@ def test_an_unknown_case_is_refused() -> None:
     assert "no such case: nothing" in done.stderr
 
 
+@pytest.mark.thorough
 def test_a_tiny_round_runs_both_and_both_learn(real_data: pathlib.Path) -> None:
     before = compare.FIGURES.read_bytes(), compare.PAGE.read_bytes()
     command = [sys.executable, compare.__file__, "softmax", "--tiny"]

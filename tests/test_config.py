@@ -217,6 +217,7 @@ odd = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", [item.name for item in fields(RunConfig)])
 @given(value=odd)
 def test_whatever_is_accepted_comes_back_from_its_flags(name: str, value: Any) -> None:

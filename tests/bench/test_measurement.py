@@ -127,6 +127,7 @@ def test_the_share_of_the_peak_is_that_of_the_runs_precision(bench: Bench, monke
     }
 
 
+@pytest.mark.thorough
 def test_each_part_has_its_rate(bench: Bench) -> None:
     figures = {**bench.measurement.parts(), **bench.measurement.evaluation()}
     assert set(figures) == {"compute_only", "input_only", "evaluation"}

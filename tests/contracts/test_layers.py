@@ -196,6 +196,7 @@ def test_gradients_in_bfloat16_agree_with_float32_to_rounding(case: Case) -> Non
         assert_close(gradient, full[path], TOLERANCE[tf.bfloat16], path)
 
 
+@pytest.mark.sampled(3)
 @each_case
 @each_dtype
 @each_mode
@@ -209,6 +210,7 @@ def test_eager_equals_compiled(case: Case, dtype: tf.DType, training: bool) -> N
         assert_close(variable, named_variables(eager)[path], TOLERANCE[dtype], path)
 
 
+@pytest.mark.sampled(3)
 @each_case
 @each_dtype
 def test_eager_gradients_equal_compiled_ones(case: Case, dtype: tf.DType) -> None:

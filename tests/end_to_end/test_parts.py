@@ -58,6 +58,7 @@ def shown(path: pathlib.Path) -> str:
     return dict(page._facts(facts.read(path)))["Training time"]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("steady")
 def test_a_run_in_one_part_says_nothing_of_parts(tmp_path: pathlib.Path) -> None:
     result, said = train(tmp_path / "run")

@@ -27,6 +27,7 @@ def test_softmax_learns_cifar10_with_the_defaults(command: Any) -> None:
     assert json.loads(done.stdout)["test"]["accuracy"] > 0.37
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("real_data")
 def test_the_mlp_learns_mnist(command: Any) -> None:
     flags = (f"--flagfile={ROOT / 'recipes' / 'mlp_mnist.flags'}", "--epochs=4", "--json", "--run_dir=run")

@@ -71,6 +71,7 @@ def test_without_a_readable_checkpoint_nothing_starts_afresh(tmp_path: pathlib.P
     assert (path / "metrics.jsonl").read_bytes() == files
 
 
+@pytest.mark.thorough
 def test_what_a_killed_process_left_behind_is_swept_at_the_start(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "run"
     train(path, pause_step=60)

@@ -60,7 +60,7 @@ class Whole:
     path: pathlib.Path
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
+@pytest.fixture(scope="module", params=["mlp", pytest.param("cnn", marks=pytest.mark.thorough)])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     path = tmp_path_factory.mktemp("whole") / "run"
     train(path, CONFIGS[request.param])
@@ -97,7 +97,7 @@ def test_stopped_and_resumed_equals_uninterrupted(whole: Whole, tmp_path: pathli
     assert_same_run(whole.path, tmp_path / "run")
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.thorough
 def test_what_was_logged_past_the_checkpoint_is_taken_back(whole: Whole, tmp_path: pathlib.Path) -> None:
     """After a crash the logs may be ahead of the newest checkpoint."""
     path = tmp_path / "run"
@@ -185,7 +185,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.thorough
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_within_the_running_call(tmp_path: pathlib.Path, number: int, status: int) -> None:
     """Uses a run of many minutes, so that only the signal can have ended it."""

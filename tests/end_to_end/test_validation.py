@@ -65,6 +65,7 @@ def test_train_refuses_an_amount_that_leaves_a_part_empty(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("examples", "amount"), [(5, 0.2), (7, 0.15), (101, 0.01)])
 def test_the_share_that_is_advised_holds_one_out(examples: int, amount: float, tmp_path: pathlib.Path) -> None:
     config = replace(CONFIG, validation=amount, train_examples=None)
@@ -83,6 +84,7 @@ def test_an_old_run_without_a_validation_part_is_scored(command: Any, old_run: p
     )
 
 
+@pytest.mark.thorough
 def test_an_old_run_without_a_validation_part_goes_on(old_run: pathlib.Path) -> None:
     config = replace(CONFIG, validation=0.1, patience=1, steps=4)
     assert tfcore.train(config, run_dir=old_run, quietly=True)["steps"] == 4

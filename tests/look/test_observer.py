@@ -137,7 +137,7 @@ def test_a_report_has_its_pictures_without_summaries(tmp_path: Path) -> None:
     assert left == {f"True/pictures/{name}.png" for name in ("batch", "filters", "wrong_test")}
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("part", SUMMARIES)
 def test_each_part_is_written_alone_and_does_not_change_the_weights(part: str, tmp_path: Path, bare: bytes) -> None:
     assert run(tmp_path / "run", replace(CONFIG, summaries=part)) == bare

@@ -112,6 +112,7 @@ def test_sparse_gradients_made_dense_are_taken(case: Case) -> None:
     assert not changed[[0, 2]].any()
 
 
+@pytest.mark.sampled(4)
 @cases
 def test_eager_compiled_and_looped_agree_in_one_trace(case: Case) -> None:
     eager, compiled, looped = build(case), build(case), build(case)
@@ -133,6 +134,7 @@ def test_eager_compiled_and_looped_agree_in_one_trace(case: Case) -> None:
     assert_same(state(compiled), state(looped), rtol=1e-5)
 
 
+@pytest.mark.sampled(4)
 @cases
 def test_resumed_equals_uninterrupted(case: Case) -> None:
     whole, first, second = build(case), build(case), build(case)
@@ -170,11 +172,13 @@ def minimized(case: Case, rate: float, start: list[float], steps: int, function:
     return float(run())
 
 
+@pytest.mark.sampled(4)
 @cases
 def test_converges_on_a_parabola(case: Case) -> None:
     assert minimized(case, case.parabola_rate, [3.0, -2.0], 600, lambda p: tf.reduce_sum(p**2 * [1.0, 5.0])) < 1e-6
 
 
+@pytest.mark.sampled(4)
 @cases
 def test_converges_in_rosenbrocks_valley(case: Case) -> None:
     def valley(p: tf.Tensor) -> tf.Tensor:
@@ -193,6 +197,7 @@ def many(make: Callable[..., Optimizer], count: int, **arguments: Any) -> list[s
     return operations(make({f"w{i}": tf.Variable([1.0, 2.0]) for i in range(count)}, 0.1, **arguments))
 
 
+@pytest.mark.sampled(4)
 @cases
 def test_the_graph_holds_nothing_that_is_switched_off_and_no_scalar_twice(case: Case) -> None:
     make = getattr(optimizers, case.method)

@@ -138,6 +138,7 @@ def test_a_group_for_the_rest_may_find_nothing_left() -> None:
     assert_near(path, BIASES, expected(case, BIASES))
 
 
+@pytest.mark.sampled(4)
 @cases
 def test_every_rule_is_linear_in_the_rate(case: Case) -> None:
     zeros = {path: np.zeros_like(value) for path, value in START.items()}

@@ -148,6 +148,7 @@ def place(model: type[Breakable], fault: Callable[[tf.Tensor], tf.Tensor], learn
     return found.where
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("model", "parameter"),
     [
@@ -161,11 +162,13 @@ def test_the_first_bad_gradient_is_that_of_the_last_layer_called(model: type[Bre
     assert place(model, bad_gradient) == f"in the gradient of {parameter}"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("model", "layer"), [(Reversed, "a"), (Branches, "head"), (OneBranch, "head")])
 def test_the_first_bad_output_is_that_of_the_first_layer_called(model: type[Breakable], layer: str) -> None:
     assert place(model, bad_output) == f"in the output of {layer}"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("model", "variable"),
     [(Reversed, "c.weights"), (Branches, "stem.weights"), (Nested, "stem.weights")],

@@ -87,6 +87,7 @@ def test_predictions_are_of_every_example_in_order(batch_size: int) -> None:
     assert predictions.probabilities.dtype == np.float32
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 22, 23, 24, 100])
 @pytest.mark.parametrize("most", [1, 2, 3, 7, 22, 23])
 def test_too_many_predictions_are_evenly_spaced_ones_within_the_bound(

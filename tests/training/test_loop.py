@@ -45,6 +45,7 @@ def test_an_event_is_told_what_the_last_step_saw_on_its_batch() -> None:
         assert moment.observed["gradient_norm"] == pytest.approx(float(tf.linalg.global_norm(result.gradients)))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("passive", [False, True])
 def test_events_change_no_bit(passive: bool) -> None:
     plain, every_step, now_and_then = (
@@ -66,7 +67,7 @@ def test_the_cut_into_calls_changes_no_bit(max_call_steps: int, xla: bool) -> No
     assert free.state() == cut.state()
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("block_steps", [1, 3, 64])
 def test_the_size_of_the_blocks_changes_no_bit(block_steps: int) -> None:
     usual, other = Training([event("look", 7, nothing)]), Training([event("look", 7, nothing)])
@@ -135,7 +136,7 @@ def test_one_trace_for_all_steps_however_they_are_called() -> None:
     assert training.model.python_calls == 1
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("xla", [False, True])
 @pytest.mark.parametrize("block_steps", [1, 3, 20])
 def test_the_next_step_is_taken_by_the_same_trace_and_can_be_undone(block_steps: int, xla: bool) -> None:

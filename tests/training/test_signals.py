@@ -90,7 +90,10 @@ def child(kind: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize(
     ("kind", "numbers"),
-    [("call", (signal.SIGTERM, signal.SIGTERM)), ("python", (signal.SIGINT, signal.SIGTERM))],
+    [
+        pytest.param("call", (signal.SIGTERM, signal.SIGTERM), marks=pytest.mark.thorough),
+        ("python", (signal.SIGINT, signal.SIGTERM)),
+    ],
 )
 def test_a_second_signal_ends_at_once(kind: str, numbers: tuple[signal.Signals, ...]) -> None:
     process = child(kind)

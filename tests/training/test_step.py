@@ -67,6 +67,7 @@ def test_the_update_is_that_of_a_hand_written_step() -> None:
     assert float(result.accuracy) == np.mean(np.argmax(logits, axis=1) == LABELS.numpy())
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("optimizer", [GradientDescent, Adam])
 @pytest.mark.parametrize("parts", [2, 3, 12])
 def test_microbatches_change_nothing_beyond_rounding(optimizer: Callable[..., Any], parts: int) -> None:
