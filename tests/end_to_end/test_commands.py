@@ -42,9 +42,9 @@ def test_a_run_without_a_name_gets_a_folder_of_its_own(command: Any, tmp_path: p
 
 
 @pytest.mark.thorough
-def test_the_saved_flags_repeat_the_run(command: Any, tmp_path: pathlib.Path) -> None:
-    command("train", "--steps=30", "--seed=3", "--optimizer=momentum", "--nesterov", "--run_dir=one")
-    command("train", "--flagfile=one/config.flags", "--run_dir=two")
+def test_the_saved_flags_repeat_the_run(call: Any, tmp_path: pathlib.Path) -> None:
+    call("train", "--steps=30", "--seed=3", "--optimizer=momentum", "--nesterov", "--run_dir=one")
+    call("train", "--flagfile=one/config.flags", "--run_dir=two")
     one, two = (json.loads((tmp_path / name / "result.json").read_text(encoding="utf-8")) for name in ("one", "two"))
     assert one["test"] == two["test"]
 
@@ -81,19 +81,19 @@ def test_eval_prints_tables(command: Any) -> None:
         (("--run_dir=run", "--checkpoint=best"), 1, "nothing was validated"),
     ],
 )
-def test_eval_refuses_in_one_line(command: Any, flags: tuple[str, ...], status: int, words: str) -> None:
-    command("train", "--steps=2", "--validation=0", "--run_dir=run")
-    done = command("eval", *flags, status=status)
+def test_eval_refuses_in_one_line(call: Any, flags: tuple[str, ...], status: int, words: str) -> None:
+    call("train", "--steps=2", "--validation=0", "--run_dir=run")
+    done = call("eval", *flags, status=status)
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.thorough
-def test_a_model_of_ones_own_trains_and_evaluates(command: Any, tmp_path: pathlib.Path) -> None:
+def test_a_model_of_ones_own_trains_and_evaluates(call: Any, tmp_path: pathlib.Path) -> None:
     (tmp_path / "my_model.py").write_text(MY_MODEL, encoding="utf-8")
-    done = command("train", "--model=my_model.py:Tiny", "--steps=20", "--run_dir=run")
+    done = call("train", "--model=my_model.py:Tiny", "--steps=20", "--run_dir=run")
     assert "Total parameters 30,740" in done.stdout
-    command("eval", "--run_dir=run")
+    call("eval", "--run_dir=run")
 
 
 @pytest.mark.thorough
@@ -109,9 +109,9 @@ def test_without_a_network_a_missing_data_set_is_one_line(
 
 
 @pytest.mark.thorough
-def test_bfloat16_mean_squared_error_and_micro_batches_train(command: Any) -> None:
+def test_bfloat16_mean_squared_error_and_micro_batches_train(call: Any) -> None:
     flags = ("--precision=bfloat16", "--loss=mean_squared_error", "--microbatches=4", "--label_smoothing=0.1")
-    done = command("train", "--model=mlp", *flags, "--epochs=4", "--learning_rate=0.003", "--json", "--run_dir=run")
+    done = call("train", "--model=mlp", *flags, "--epochs=4", "--learning_rate=0.003", "--json", "--run_dir=run")
     assert json.loads(done.stdout)["test"]["accuracy"] > 0.2
 
 

@@ -14,8 +14,8 @@ TRAIN = ("--model=mlp", "--hidden=8", "--epochs=1", "--batch_size=50", "--run_di
 
 
 @pytest.fixture
-def pictures(command: Any, tmp_path: pathlib.Path) -> pathlib.Path:
-    command("convert", *CONVERT, "--format=png", "--out=pictures")
+def pictures(call: Any, tmp_path: pathlib.Path) -> pathlib.Path:
+    call("convert", *CONVERT, "--format=png", "--out=pictures")
     return tmp_path / "pictures"
 
 
@@ -30,17 +30,17 @@ def cut_short(picture: pathlib.Path) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("form", ["text", "npz", "png"])
-def test_what_convert_wrote_trains(command: Any, form: str) -> None:
+def test_what_convert_wrote_trains(call: Any, form: str) -> None:
     name, source = {"text": ("new", "text"), "npz": ("new.npz", "npz"), "png": ("new", "folder")}[form]
-    done = command("convert", *CONVERT, f"--format={form}", f"--out={name}")
+    done = call("convert", *CONVERT, f"--format={form}", f"--out={name}")
     assert "300 training and 60 test pictures of 32x32x3 in 10 classes" in done.stdout
-    done = command("train", f"--dataset={source}:{name}", *TRAIN)
+    done = call("train", f"--dataset={source}:{name}", *TRAIN)
     assert "270 train, 30 validation, 60 test examples of 10 classes" in done.stdout
 
 
-def test_predict_names_the_class_of_a_picture(command: Any, pictures: pathlib.Path) -> None:
-    command("train", "--dataset=folder:pictures", *TRAIN)
-    done = command("predict", "--run_dir=run", str(first(pictures)), "--top=2", "--json")
+def test_predict_names_the_class_of_a_picture(call: Any, pictures: pathlib.Path) -> None:
+    call("train", "--dataset=folder:pictures", *TRAIN)
+    done = call("predict", "--run_dir=run", str(first(pictures)), "--top=2", "--json")
     (picture,) = json.loads(done.stdout)["pictures"]
     assert len(picture["classes"]) == 2
     assert {entry["name"] for entry in picture["classes"]} <= {path.name for path in (pictures / "train").iterdir()}
@@ -61,24 +61,24 @@ def test_a_picture_that_ends_early_is_named_and_may_be_left_out(command: Any, pi
 
 
 @pytest.mark.thorough
-def test_a_line_with_too_few_fields_is_named(command: Any, tmp_path: pathlib.Path) -> None:
-    command("convert", *CONVERT, "--format=text", "--out=text")
+def test_a_line_with_too_few_fields_is_named(call: Any, tmp_path: pathlib.Path) -> None:
+    call("convert", *CONVERT, "--format=text", "--out=text")
     path = tmp_path / "text" / "train.txt"
     lines = path.read_text(encoding="utf-8").splitlines()
     lines[6] = lines[6].rsplit(maxsplit=1)[0]
     path.write_text("\n".join(lines), encoding="utf-8")
-    done = command("train", "--dataset=text:text", *TRAIN, status=1)
+    done = call("train", "--dataset=text:text", *TRAIN, status=1)
     assert done.stderr.count("\n") == 1
     assert "train.txt, line 7: expected a label and 3072 pixels. Received 3071 pixels." in done.stderr
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.thorough
-def test_an_export_of_a_run_without_a_checkpoint_is_one_line(command: Any, tmp_path: pathlib.Path) -> None:
-    command("train", *TRAIN)
+def test_an_export_of_a_run_without_a_checkpoint_is_one_line(call: Any, tmp_path: pathlib.Path) -> None:
+    call("train", *TRAIN)
     for file in sorted((tmp_path / "run" / "checkpoints").rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
-    done = command("export", "--run_dir=run", "--format=npz", "--out=model.npz", status=1)
+    done = call("export", "--run_dir=run", "--format=npz", "--out=model.npz", status=1)
     assert done.stderr == "error: The run in run has no checkpoint yet.\n"
     assert not (tmp_path / "model.npz").exists()
 

@@ -19,8 +19,8 @@ from tfcore.training.events import Event, Schedule
 from tools.reliability import long_lives, write_page
 from tools.reliability.long_lives import MEMORY, Case, Sample
 
-WARM_UP, TRAININGS = 3, 10
-STEPS = 5000
+WARM_UP, TRAININGS = 3, 6
+STEPS = 2500
 # The pools of TensorFlow and of the allocator are still being filled. Far less than the leak of the test below.
 NOISE_BYTES = 12_000_000
 
@@ -63,7 +63,7 @@ def test_trainings_in_one_process_leave_nothing(name: str) -> None:
 def test_the_steps_of_a_training_leave_nothing() -> None:
     samples = long_lives.long_training(SMALL["softmax"], STEPS)
     assert len(samples) == long_lives.POINTS
-    early, last = samples[long_lives.POINTS // 5 - 1], samples[-1]  # of steps 1,000 and 5,000
+    early, last = samples[long_lives.POINTS // 5 - 1], samples[-1]  # of steps 500 and 2,500
     assert more(last, early) == {}
     assert last[MEMORY] - early[MEMORY] < NOISE_BYTES
 

@@ -13,7 +13,7 @@ from tfcore.errors import ConfigError
 
 # Rules over the forward pass of one training batch, in floating-point operations. `tfcore benchmark --try_all` compares
 # what they choose with everything else that could be chosen.
-_ONE_THREAD_FLOPS = 40e6  # below, passing an op between threads costs more than it gains
+_ONE_THREAD_FLOPS = 100e6  # below, passing an op between threads costs more than it gains
 _XLA_FLOPS = 16e6  # of the largest product; above, XLA's products on a CPU are slower than TensorFlow's
 _BFLOAT16_FLOPS = 200e6  # of the largest product; below, the casts cost more than a bfloat16 product gains
 _process: dict[str, bool] = {}  # choices of the first run, which hold for the whole process

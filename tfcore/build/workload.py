@@ -70,7 +70,7 @@ def _traced(plan: Architecture, batch_size: int, cls: type | None, *, is_eager: 
     from tfcore.graphs import products
     from tfcore.seeds import Key
 
-    with ops.plain(), nullcontext() if is_eager else tf.Graph().as_default():
+    with ops.plain(gradients=False), nullcontext() if is_eager else tf.Graph().as_default():
         model = build_model(plan, cls=cls)
 
         def call() -> tf.Tensor:

@@ -9,16 +9,22 @@ from typing import Any
 import tensorflow as tf
 
 _enabled = ContextVar("_enabled", default=True)
+_gradients = ContextVar("_gradients", default=True)
 
 
 @contextmanager
-def plain() -> Iterator[None]:
-    """Traces functions in their plain form inside the context, for exports and as the reference in tests."""
-    token = _enabled.set(False)
+def plain(*, gradients: bool = True) -> Iterator[None]:
+    """Traces functions in their plain form inside the context, for exports and as the reference in tests.
+
+    Args:
+        gradients: False leaves out their own gradients, which TensorFlow would keep for the life of the process.
+    """
+    tokens = _enabled.set(False), _gradients.set(gradients)
     try:
         yield
     finally:
-        _enabled.reset(token)
+        _enabled.reset(tokens[0])
+        _gradients.reset(tokens[1])
 
 
 def enabled() -> bool:
@@ -61,7 +67,10 @@ def with_gradient(function: Callable[..., Any]) -> Callable[..., tf.Tensor]:
         with tf.init_scope():
             return tf.function(tf.custom_gradient(bound), autograph=False).get_concrete_function(*specs)
 
-    return _by_shape(function, plain=tf.custom_gradient, shaped=trace, needs_sizes=False)
+    def untraced(bound: Callable[..., Any]) -> Callable[..., tf.Tensor]:
+        return tf.custom_gradient(bound) if _gradients.get() else lambda *tensors: bound(*tensors)[0]
+
+    return _by_shape(function, plain=untraced, shaped=trace, needs_sizes=False)
 
 
 def _by_shape(
