@@ -38,8 +38,8 @@ def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
 def _products(parts: Parts) -> str:
     """Counts the products by type, such as "21 convolutions and 1 product in bfloat16, 0 in float32"."""
     counts = Counter((product.dtype, product.kind) for product in parts.products)
-    dtypes = sorted({parts.config.precision, *(dtype for dtype, _ in counts)})
-    if parts.config.precision != "float32" and "float32" not in dtypes:
+    dtypes = sorted({dtype for dtype, _ in counts})
+    if dtypes == ["bfloat16"] or not dtypes:
         dtypes.append("float32")
     return ", ".join(f"{_counted(counts, dtype)} in {dtype}" for dtype in dtypes)
 
