@@ -25,6 +25,7 @@ from tfcore.layers import (
     Linear,
     MaxPool,
     Pixels,
+    Residual,
     Sequential,
     SumPool,
 )  # fmt: skip
@@ -84,6 +85,8 @@ CASES = {
     "Pixels-raw": Case(lambda dtype: Pixels("raw", dtype=dtype), PICTURE, takes_bytes=True),
     "Pixels-centered": Case(lambda dtype: Pixels("centered", mean=MEAN_PICTURE, dtype=dtype), PICTURE, True),
     "Pixels-standardized": Case(lambda dtype: Pixels("standardized", **STATISTICS, dtype=dtype), PICTURE, True),
+    "Residual": Case(lambda _: Residual(linear(out_features=6)), (6,)),
+    "Residual-shortcut": Case(lambda _: Residual(conv(stride=2), conv(stride=2, use_bias=False)), PICTURE),
     "Sequential": Case(sequential, PICTURE, takes_bytes=True),
     "Sequential-random": Case(lambda dtype: sequential(dtype, 0.5), PICTURE, takes_bytes=True, draws=True),
     "SumPool": Case(lambda _: SumPool(2), PICTURE),

@@ -11,9 +11,10 @@ from tfcore.layers.linear import Linear
 from tfcore.layers.norm import BatchNorm
 from tfcore.layers.pixels import Pixels
 from tfcore.layers.pool import AveragePool, GlobalAveragePool, MaxPool, SumPool
+from tfcore.layers.residual import Residual
 from tfcore.layers.sequential import Sequential
 
 __all__ = [
     "Activation", "AveragePool", "BatchNorm", "Conv2D", "Dropout", "Flatten", "GlobalAveragePool", "Linear", "MaxPool",
-    "Pixels", "Sequential", "SumPool",
+    "Pixels", "Residual", "Sequential", "SumPool",
 ]  # fmt: skip
