@@ -34,9 +34,7 @@ class Setting:
     def applied_to(self, config: RunConfig) -> RunConfig:
         """Returns `config` under this setting."""
         count = 1 if self.threads == "one" else machine.processors()
-        return replace(
-            config, precision=self.precision, xla=self.xla, intra_op_threads=count, inter_op_threads=count
-        )  # fmt: skip
+        return replace(config, precision=self.precision, xla=self.xla, intra_op_threads=count, inter_op_threads=count)
 
 
 @dataclass(frozen=True)
