@@ -33,7 +33,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def joined(pairs: Mapping[str, str]) -> str:
-    """Joins names and spelled values into the one text that stands for them: sorted by name."""
+    """Joins names and spelled values into one text, sorted by name."""
     return ",".join(f"{name}={pairs[name]}" for name in sorted(pairs))
 
 

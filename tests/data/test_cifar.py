@@ -116,7 +116,7 @@ def test_both_labels_of_cifar100_are_checked(cifar100_dir: Path, column: int, va
 
 def test_the_number_of_names_is_checked(cifar10_dir: Path) -> None:
     (cifar10_dir / "cifar-10-batches-bin" / "batches.meta.txt").write_text("airplane\n")
-    with pytest.raises(DataError, match=r"must hold 10 names of classes, one a line\. It holds 1\."):
+    with pytest.raises(DataError, match=r"must hold 10 names of classes, one per line\. It holds 1\."):
         cifar.cifar10(cifar10_dir)
 
 

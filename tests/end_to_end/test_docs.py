@@ -150,7 +150,7 @@ def test_messages_that_a_page_cannot_provoke_are_still_in_the_source() -> None:
 
 
 def fixed_parts(messages: str) -> list[str]:
-    """Returns the fixed parts of messages, one a line: the sentences between their `…`."""
+    """Returns the fixed parts of messages, one per line: the sentences between their `…`."""
     parts = (part.strip(" .:;()") for part in re.split(r"…|\. |^error: |^warning: |\n", messages, flags=re.MULTILINE))
     return [part for part in parts if part]
 

@@ -19,7 +19,7 @@ from tfcore.errors import RunError
 
 @dataclass(frozen=True)
 class Setting:
-    """What tfcore chooses for a run unless told: precision, XLA, and one thread or one for each processor."""
+    """A choice of precision, XLA and threads: one thread, or one per processor."""
 
     precision: str
     xla: str
@@ -80,7 +80,7 @@ def compare(config: RunConfig, *, secs: float, scratch: Path, say: Callable[[str
     """Measures `config` under every setting.
 
     Args:
-        config: what it says of precision, XLA and threads is left out.
+        config: the run; its own precision, XLA and threads are ignored.
         secs: seconds per repetition.
         scratch: an empty folder.
         say: prints a line per setting.

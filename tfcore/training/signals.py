@@ -53,7 +53,7 @@ class StopSignals:
         self._listening.close()
 
     def __call__(self) -> bool:
-        """Whether one came."""
+        """Whether a signal was received."""
         return self.received is not None
 
     def _remember(self, number: int, _: FrameType | None) -> None:

@@ -57,7 +57,7 @@ def hold_out(images: NDArray[np.uint8], labels: NDArray[np.int32], test_share: f
 def class_names(folder: Path) -> tuple[str, ...] | None:
     """Reads the folder's class_names.txt, one name a line; None where there is no such file."""
     path = folder / CLASS_NAMES
-    advice = "It must hold the names of the classes in UTF-8, one a line."
+    advice = "It must hold the names of the classes in UTF-8, one per line."
     with usable(path, advice):
         if not os.path.lexists(path):
             return None

@@ -99,14 +99,14 @@ def _refuse_pickled(layout: _Layout, data_dir: Path) -> None:
 
 
 def _class_names(path: Path, classes: int) -> tuple[str, ...]:
-    """Reads class names, one a line."""
+    """Reads class names, one per line."""
     with download.usable(path, GET_ANEW), open_file(path) as stream:
         text = stream.read(download.NAMES_BYTES).decode(errors="replace")
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not all(map(checks.is_plain_text, names)):
         raise DataError(f"{path} must hold names of classes without control characters. {GET_ANEW}")
     if len(names) != classes:
-        raise DataError(f"{path} must hold {classes} names of classes, one a line. It holds {len(names)}. {GET_ANEW}")
+        raise DataError(f"{path} must hold {classes} names of classes, one per line. It holds {len(names)}. {GET_ANEW}")
     return names
 
 
