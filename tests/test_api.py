@@ -140,6 +140,7 @@ def test_data_of_other_pictures_or_classes_are_refused(tmp_path: pathlib.Path) -
         tfcore.evaluate(tmp_path / "run", data=other)
 
 
+@pytest.mark.thorough
 def test_a_run_trains_in_any_thread(tmp_path: pathlib.Path) -> None:
     found: list[Any] = []
 

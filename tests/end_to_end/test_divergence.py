@@ -76,7 +76,7 @@ def first_step_with(folder: pathlib.Path, example: int) -> int:
     return next(step + 1 for step in range(CONFIG.steps or 0) if example in batches.numbers(step))
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("way", "where"), [("forward", "in the output of fragile"), ("backward", "in the gradient of scale")]
 )

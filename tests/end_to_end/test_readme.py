@@ -29,6 +29,7 @@ def test_the_model_trains_by_the_command_below_it(command: Any, tmp_path: pathli
     command("eval", "--run_dir=run")
 
 
+@pytest.mark.thorough
 def test_training_from_python_runs_as_it_stands(tmp_path: pathlib.Path) -> None:
     (tmp_path / "my_training.py").write_text(code("my_training.py"), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}

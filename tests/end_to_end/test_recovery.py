@@ -40,6 +40,7 @@ def cut(checkpoint: pathlib.Path) -> None:
     os.truncate(data, data.stat().st_size // 2)
 
 
+@pytest.mark.thorough
 def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(tmp_path: pathlib.Path) -> None:
     path, whole = tmp_path / "run", tmp_path / "whole"
     train(whole)

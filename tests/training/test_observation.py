@@ -49,6 +49,7 @@ def state(session: Session) -> dict[str, bytes]:
     return {name: v.numpy().tobytes() for name, v in divergence.state(session.parts.model, session.parts.step).items()}
 
 
+@pytest.mark.thorough
 def test_the_step_to_come_is_what_comes(session: Session) -> None:
     loop = trained(session, 3)
     before = state(session), session.parts.step.sums.numpy().tobytes()
