@@ -155,6 +155,12 @@ def test_a_run_keeps_its_choices_where_the_same_is_given_as_automatic() -> None:
     assert with_given(given, own) == dataclasses.replace(own, seed=3)
 
 
+def test_a_setting_that_is_given_as_none_is_given() -> None:
+    own = RunConfig(patience=5, steps=20)
+    found = with_given({"patience": None, "steps": None, "epochs": None}, own)
+    assert (found.patience, found.steps, found.epochs) == (None, None, None)
+
+
 def test_resolving_keeps_what_was_given() -> None:
     given_config = RunConfig(
         precision="bfloat16", xla="on", epochs=0.5, intra_op_threads=2, inter_op_threads=3, learning_rate=0.5

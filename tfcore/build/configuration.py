@@ -21,7 +21,7 @@ def with_given(given: Mapping[str, Any], base: RunConfig | None = None) -> RunCo
     """
     if base is None:
         return RunConfig(**given)
-    given = {name: value for name, value in given.items() if value != AUTOMATIC.get(name)}
+    given = {name: value for name, value in given.items() if name not in AUTOMATIC or value != AUTOMATIC[name]}
     length = {"steps": None, "epochs": None} if given.keys() & {"steps", "epochs"} else {}
     return replace(base, **{**length, **given})
 
