@@ -74,9 +74,9 @@ def test_what_is_chosen_and_why(
     why: str,
 ) -> None:
     Machine(monkeypatch, processor, capability)
-    config = runtime.chosen(RunConfig(), workload)
+    config, reason = runtime.chosen(RunConfig(), workload)
     assert (config.precision, config.xla) == (precision, xla)
-    assert runtime.why_precision("auto", config, workload) == why
+    assert reason == why
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_what_is_chosen_and_why(
 )
 def test_what_is_asked_for_stays(monkeypatch: pytest.MonkeyPatch, processor: str, precision: str, why: str) -> None:
     Machine(monkeypatch, processor, None)
-    config = runtime.chosen(RunConfig(precision=precision, xla="on", intra_op_threads=3), CONVOLUTIONS)
+    config, reason = runtime.chosen(RunConfig(precision=precision, xla="on", intra_op_threads=3), CONVOLUTIONS)
     assert (config.precision, config.xla, config.intra_op_threads) == (precision, "on", 3)
-    assert runtime.why_precision(precision, config, None) == why
+    assert reason == why
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])
@@ -111,7 +111,7 @@ def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch, hidden: str) -> N
 def test_small_products_run_in_one_thread_and_others_as_tensorflow_likes(
     workload: Workload | None, threads: int
 ) -> None:
-    config = runtime.chosen(RunConfig(), workload)
+    config, _ = runtime.chosen(RunConfig(), workload)
     assert (config.intra_op_threads, config.inter_op_threads) == (threads, threads)
 
 

@@ -20,45 +20,39 @@ _process: dict[str, bool] = {}  # choices of the first run, which hold for the w
 _AMPERE = 8.0  # compute capability of the first GPUs that multiply bfloat16
 
 
-def chosen(config: RunConfig, workload: Workload | None) -> RunConfig:
-    """Returns `config` with threads, precision and XLA chosen where they are automatic.
+def chosen(config: RunConfig, workload: Workload | None) -> tuple[RunConfig, str]:
+    """Chooses threads, precision and XLA where they are automatic; returns the configuration and why that precision.
 
     Args:
         config: the settings of the run.
         workload: what the model computes for a batch; None if unknown, which TensorFlow's defaults suit best.
     """
     small = int(workload is not None and not workload.convolutions and workload.flops <= _ONE_THREAD_FLOPS)
-    return replace(
+    precision, why = _precision(config.precision, workload)
+    config = replace(
         config,
-        precision=_precision(workload) if config.precision == "auto" else config.precision,
+        precision=precision,
         xla=_xla(workload) if config.xla == "auto" else config.xla,
         intra_op_threads=config.intra_op_threads or small,
         inter_op_threads=config.inter_op_threads or small,
     )
+    return config, why
 
 
-def _precision(workload: Workload | None) -> str:
-    return "float32" if why_not_bfloat16(workload) else "bfloat16"
+def _precision(given: str, workload: Workload | None) -> tuple[str, str]:
+    """Returns the precision and the reason for it."""
+    if given == "float32":
+        return given, "as configured"
+    unit = bfloat16_unit()
+    if given == "auto" and (reason := _against_bfloat16(unit, workload)):
+        return "float32", reason
+    slow = "as configured; nothing here multiplies it natively: it may take 8 times as long as float32"
+    return "bfloat16", f"{unit} multiplies it natively" if unit else slow
 
 
-def why_precision(given: str, config: RunConfig, workload: Workload | None) -> str:
-    """Returns the reason for the precision of a run.
-
-    Args:
-        given: the precision before the choice, such as `auto`.
-        config: after the choice.
-        workload: as for `chosen`.
-    """
-    if config.precision == "bfloat16":
-        unit = bfloat16_unit()
-        slow = "as configured; nothing here multiplies it natively: it may take 8 times as long as float32"
-        return f"{unit} multiplies it natively" if unit else slow
-    return why_not_bfloat16(workload) if given == "auto" else "as configured"
-
-
-def why_not_bfloat16(workload: Workload | None) -> str:
+def _against_bfloat16(unit: str | None, workload: Workload | None) -> str:
     """Returns the reason against bfloat16 as the automatic choice; "" for none."""
-    if not bfloat16_unit():
+    if unit is None:
         return "nothing here multiplies bfloat16 natively"
     if workload is None:
         return "the model could not be traced"

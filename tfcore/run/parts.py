@@ -126,8 +126,8 @@ def _chosen(config: RunConfig, data: Dataset, model: type | None) -> tuple[RunCo
     """
     is_open = any(getattr(config, name) == value for name, value in AUTOMATIC.items())
     load = workload.of_model(plan_model(config, data), config.batch_size, model) if is_open else None
-    chosen = runtime.set_threads(runtime.chosen(config, load))
-    return chosen, runtime.why_precision(config.precision, chosen, load)
+    chosen, why_precision = runtime.chosen(config, load)
+    return runtime.set_threads(chosen), why_precision
 
 
 def _outline(config: RunConfig, data: Dataset, net: tf.Module) -> Outline:

@@ -67,22 +67,22 @@ class Session:
         max_call_steps: int | None = None,
         quiet: bool = False,
     ) -> None:
-        self.config, self.folder, self.console = config, folder, console
+        self.folder, self.console = folder, console
         self.details = Console(quiet=True) if quiet else console
         self._run_time = RunTime(folder.path)
         self._max_call_steps, self._custom_events = max_call_steps, events
         self._model = model
-        self.parts = self._built(data)
-        self.config = config = self.parts.config
+        self.parts = self._built(config, data)
+        self.config = self.parts.config
         if not folder.is_started:
-            check_validation(config, self.parts.data)
-        self._provenance = Provenance(config, self.parts.data.train)
+            check_validation(self.config, self.parts.data)
+        self._provenance = Provenance(self.config, self.parts.data.train)
         self.checkpoints = self._checkpoints_of(self.parts)
 
-    def _built(self, data: Dataset | None) -> Parts:
+    def _built(self, config: RunConfig, data: Dataset | None) -> Parts:
         """Builds the parts; if a layer of the model fails, prints the layers before it to standard error."""
         try:
-            return build_parts(self.config, data=data, model=self._model)
+            return build_parts(config, data=data, model=self._model)
         except BrokenModelError as error:
             if error.rows:
                 terminal = tables.console(to_stderr=True, quiet=self.console.quiet)
