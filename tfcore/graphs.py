@@ -1,7 +1,7 @@
 """Reads the matrix products and convolutions off a traced graph, with their types and costs."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,10 +73,10 @@ def _of_operation(operation: tf.Operation) -> Iterator[Product]:
             yield from products(called.outputs, called.control_outputs)
 
 
-def _known(count: Any, operation: tf.Operation) -> int | None:
+def _known(count: Callable[[tf.Operation], int], operation: tf.Operation) -> int | None:
     """Returns the count, or None where a size is unknown."""
     try:
-        return int(count(operation))
+        return count(operation)
     except (TypeError, ValueError):  # math.prod of None, and a shape of unknown rank
         return None
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfcore.architecture import Architecture
 from tfcore.build import workload
 from tfcore.graphs import products
-from tfcore.layers import BatchNorm, Conv2D, Flatten, GlobalAveragePool, Linear, Pixels
+from tfcore.layers import BatchNorm, Conv2D, GlobalAveragePool, Linear, Pixels
 from tfcore.seeds import Key
 
 ROOT = Path(__file__).parents[2]
@@ -212,11 +212,3 @@ print(tf.config.threading.get_intra_op_parallelism_threads())
 def test_the_number_of_threads_can_still_be_chosen() -> None:
     done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "1\n"
-
-
-def test_a_layer_that_gets_bytes_says_what_to_call_first() -> None:
-    for layer in (Conv2D(3, 4, 3, name="first", seed=0), BatchNorm(3, name="first")):
-        with pytest.raises(Exception, match=r"'first' takes floating-point x .* Received uint8\. Call the model's"):
-            layer(tf.zeros([2, 6, 6, 3], tf.uint8), training=False)
-    with pytest.raises(Exception, match=r"'first' takes floating-point x .* Received int32"):
-        Linear(3, 4, name="first", seed=0)(Flatten()(tf.zeros([2, 3], tf.int32), training=False), training=False)

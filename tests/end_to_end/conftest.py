@@ -27,9 +27,7 @@ def command(tmp_path: pathlib.Path) -> Run:
         done = subprocess.run(
             arguments, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300
         )
-        assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
+        return _checked(done, status)
 
     return run
 
@@ -43,8 +41,13 @@ def call(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         arguments, out, err = [name, *(QUICK if name == "train" else ()), *flags], io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             found = main(arguments)
-        done = subprocess.CompletedProcess(arguments, found, out.getvalue(), err.getvalue())
-        assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
+        return _checked(subprocess.CompletedProcess(arguments, found, out.getvalue(), err.getvalue()), status)
 
     return run
+
+
+def _checked(done: subprocess.CompletedProcess[str], status: int) -> subprocess.CompletedProcess[str]:
+    """Returns what was done, if it ended with the status and without a traceback."""
+    assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done

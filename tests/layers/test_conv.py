@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from reference import layers as reference
+from support import gradients
 
 from tfcore import initializers, seeds
 from tfcore.build.runtime import bfloat16_unit
@@ -85,20 +86,10 @@ def test_keras_agrees(size: int, stride: int, padding: str) -> None:
 def test_compiled_bfloat16_sums_the_gradients_of_many_pixels_in_float32() -> None:
     # 32 768 numbers of one sign for each bias: a sum kept in bfloat16 would stop growing at a few hundred.
     x = tf.cast(np.random.default_rng(1).uniform(size=(32, 32, 32, 3)), tf.bfloat16)
-    gradients = {}
-    layer = conv()
-
-    @tf.function
-    def step(x: tf.Tensor) -> Any:
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(tf.cast(tf.nn.relu(layer(x, training=True)), tf.float32))
-        return tape.gradient(loss, [layer.weights, layer.biases])
-
-    for dtype in (tf.float32, tf.bfloat16):
-        gradients[dtype] = step(tf.cast(x, dtype))
+    found = gradients.by_dtype(conv(), x)
     # Where the processor does not multiply bfloat16, TensorFlow adds up blocks of a filter gradient in bfloat16.
     is_native = bfloat16_unit() is not None
-    (weights, biases), expected = gradients[tf.bfloat16], gradients[tf.float32]
+    (weights, biases), expected = found[tf.bfloat16], found[tf.float32]
     close(weights, expected[0].numpy(), 1e-2 if is_native else 5e-2)
     close(biases, expected[1].numpy(), 1e-2)
 

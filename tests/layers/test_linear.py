@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import gradients
 
 from tfcore import initializers, seeds
 from tfcore.errors import ConfigError, ShapeError
@@ -102,18 +103,8 @@ def test_a_longest_column_that_is_not_above_zero_is_refused(max_norm: float) -> 
 def test_compiled_bfloat16_sums_the_gradients_of_many_rows_in_float32() -> None:
     # 5000 numbers of one sign for each bias: a sum kept in bfloat16 would stop growing at a few hundred.
     x = tf.cast(np.random.default_rng(1).uniform(size=(5000, 30)), tf.bfloat16)
-    gradients = {}
-    layer = linear()
-
-    @tf.function
-    def step(x: tf.Tensor) -> Any:
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(tf.cast(tf.nn.relu(layer(x, training=True)), tf.float32))
-        return tape.gradient(loss, [layer.weights, layer.biases])
-
-    for dtype in (tf.float32, tf.bfloat16):
-        gradients[dtype] = step(tf.cast(x, dtype))
-    for low, full in zip(gradients[tf.bfloat16], gradients[tf.float32], strict=True):
+    found = gradients.by_dtype(linear(), x)
+    for low, full in zip(found[tf.bfloat16], found[tf.float32], strict=True):
         np.testing.assert_allclose(low, full, rtol=0, atol=1e-2 * np.abs(full).max())
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfcore.errors import ShapeError
 from tfcore.layers import Activation, BatchNorm, Conv2D, Dropout, Linear, Residual, Sequential
-from tfcore.modules import named_variables, outline
+from tfcore.modules import BrokenModelError, named_variables, outline
 from tfcore.seeds import Key
 
 X = tf.constant(np.random.default_rng(0).normal(size=(3, 8)), tf.float32)
@@ -46,7 +46,7 @@ def test_its_variables_have_paths_and_its_layers_rows() -> None:
     model = Sequential({"block": block})
     picture = tf.zeros([2, 9, 9, 3])
     assert model(picture, training=True).shape == (2, 5, 5, 4)
-    with pytest.raises(Exception, match="takes floating-point x"):
+    with pytest.raises(BrokenModelError, match="takes floating-point x"):
         outline(model, (9, 9, 3))
 
 

@@ -1,13 +1,10 @@
 """Residual connections."""
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 from tfcore.errors import ShapeError
+from tfcore.layers.sequential import Layer
 from tfcore.seeds import Key
-
-Layer = Callable[..., tf.Tensor]
 
 
 class Residual(tf.Module):
