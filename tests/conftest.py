@@ -8,6 +8,7 @@ import pytest
 from support import marks, surroundings
 
 surroundings.make_neutral()  # no conftest and no plugin imports TensorFlow before this
+import tfcore  # noqa: E402, F401 - chooses oneDNN for every test, whether or not it imports TensorFlow first
 
 # The first example of a property may trace a graph, which takes longer than hypothesis allows one by default.
 hypothesis.settings.register_profile("tfcore", deadline=None)

@@ -1,6 +1,9 @@
 """tfcore: image classifiers in low-level TensorFlow, every line of it yours to read."""
 
 import importlib
+import os
+import platform
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["History", "evaluate", "load", "train"]
 __version__ = "0.1.0"
+
+# TensorFlow reads this when it is imported. Its own default leaves oneDNN off on processors without AVX-512 VNNI, where
+# it convolves about twice as fast as Eigen.
+if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _HOMES = {
     "History": "tfcore.history",

@@ -21,7 +21,8 @@ CONFIG = RunConfig(precision="float32", intra_op_threads=3)
 
 def test_the_facts_are_those_that_bear_on_exactness() -> None:
     facts = Provenance(CONFIG, SPLIT).facts()
-    assert facts.keys() == {"tfcore", "tensorflow", "processor", "intra_op_threads", "precision", "order", "data"}
+    about_process = {"tfcore", "tensorflow", "processor", "onednn", "intra_op_threads"}
+    assert facts.keys() == about_process | {"precision", "order", "data"}
     assert (facts["tfcore"], facts["tensorflow"], facts["order"]) == (__version__, tf.__version__, order.ALGORITHM)
     assert (facts["precision"], facts["intra_op_threads"]) == ("float32", 3)
     assert json.loads(json.dumps(facts)) == facts
@@ -42,6 +43,7 @@ def test_the_same_process_has_nothing_to_say() -> None:
         ("tfcore", "the last bits"),
         ("tensorflow", "TensorFlow"),
         ("processor", "the last bits"),
+        ("onednn", "TF_ENABLE_ONEDNN_OPTS"),
         ("intra_op_threads", "intra-op threads 3 (there: other): the last bits will differ"),
         ("precision", "the arithmetic differs"),
         ("order", "later steps use other examples"),

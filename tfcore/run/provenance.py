@@ -1,5 +1,6 @@
 """Facts that two processes must share for the second to continue a run exactly as the first would have."""
 
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ _MEANINGS = {  # fact: its displayed name, and the consequence of a difference
     "tfcore": ("tfcore", _OTHER_ROUNDING),
     "tensorflow": ("TensorFlow", _OTHER_ROUNDING),
     "processor": ("processor", _OTHER_ROUNDING),
+    "onednn": ("TF_ENABLE_ONEDNN_OPTS", _OTHER_ROUNDING),
     "intra_op_threads": ("intra-op threads", _OTHER_ROUNDING),
     "precision": ("precision", "the arithmetic differs"),
     "order": ("order of the examples", _OTHER_EXAMPLES),
@@ -38,6 +40,7 @@ class Provenance:
             "tfcore": __version__,
             "tensorflow": tf.__version__,
             "processor": processor(),
+            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "not set"),
             "intra_op_threads": config.intra_op_threads or processors(),
             "precision": config.precision,
             "order": order.ALGORITHM,
