@@ -28,6 +28,21 @@ def test_values(dtype: tf.DType, tolerance: float) -> None:
     np.testing.assert_allclose(tf.cast(result, tf.float64), expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("shape", [(4, 3, 30), (2, 3, 1, 30), (0, 3, 30)])
+def test_the_last_axis_of_any_number_is_mapped(shape: tuple[int, ...]) -> None:
+    layer = linear()
+    layer.biases.assign(np.linspace(-1, 1, 20))
+    x = tf.cast(np.random.default_rng(1).normal(size=shape), tf.float32)
+    expected = tf.reshape(layer(tf.reshape(x, [-1, 30]), training=False), [*shape[:-1], 20])
+    np.testing.assert_array_equal(layer(x, training=False), expected)
+
+
+def test_known_sizes_of_tokens_stay_known() -> None:
+    layer = linear()
+    traced = tf.function(lambda x: layer(x, training=False), autograph=False)
+    assert traced.get_concrete_function(tf.TensorSpec([None, 7, 30])).outputs[0].shape.as_list() == [None, 7, 20]
+
+
 def test_training_makes_no_difference() -> None:
     layer = linear()
     np.testing.assert_array_equal(layer(X, training=True), layer(X, training=False))
@@ -58,7 +73,9 @@ def test_layers_of_one_name_and_seed_are_equal_and_others_differ() -> None:
 
 @pytest.mark.parametrize("shape", [(5, 29), (30,), (5, 2, 15), (5, 30, 1)])
 def test_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match=r"Layer 'logits' takes x of shape \[N, 30\]. Received .*layers.Flatten\(\)"):
+    with pytest.raises(
+        ShapeError, match=r"Layer 'logits' takes x of shape \[N, …, 30\]. Received .*layers.Flatten\(\)"
+    ):
         linear()(tf.zeros(shape), training=False)
 
 

@@ -1,4 +1,4 @@
-"""The 2-D convolution layer."""
+"""The convolution layers."""
 
 import tensorflow as tf
 
@@ -65,20 +65,80 @@ class Conv2D(tf.Module):
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
         x = floating(x, self.name)
-        self._check(x.shape)
+        _check(self, x.shape, self.in_channels)
         y = tf.nn.conv2d(x, tf.cast(self.weights, x.dtype), strides=self.stride, padding=self.padding.upper())
         return y if self.biases is None else _with_biases(y, self.biases)
 
-    def _check(self, shape: tf.TensorShape) -> None:
-        """Raises ShapeError unless the layer accepts inputs of this shape."""
-        if shape.rank != 4 or shape[3] != self.in_channels:
-            raise ShapeError(f"Layer '{self.name}' takes x of shape [N, H, W, {self.in_channels}]. Received {shape}.")
-        least = min(side for side in (*shape[1:3], self.size) if side is not None)
-        if self.padding == "valid" and least < self.size:
-            raise ShapeError(
-                f"Layer '{self.name}' has filters of {self.size}×{self.size} and no padding, for x of at least that "
-                f"size. Received {shape}. Take fewer layers, or padding 'same'."
-            )
+
+class DepthwiseConv2D(tf.Module):
+    """y[n, i, j, c] = sum over (a, b) of x[n, s·i + a - p, s·j + b - q, c] · W[a, b, c, 0] + b[c]
+
+    with W `[size, size, channels, 1]`: each channel has one filter of its own, and stays by itself. Followed by a
+    `Conv2D` of size 1, which mixes the channels, it is a depthwise separable convolution. Padding, stride, dtype and
+    bias are those of `Conv2D`.
+
+    Args:
+        channels: length of the last axis of `x` and of the result, at least 1.
+        size: height and width of the filters, in pixels.
+        name: the layer's path in its model; the initial weights depend on it, so two layers draw differently.
+        seed: the run's seed.
+        stride: pixels from one window to the next, both ways.
+        padding: `same` or `valid`.
+        use_bias: whether the layer has a bias; before a BatchNorm a bias has no effect.
+        initializer: of W, a name accepted by `initializers.find`. A result has size² inputs, which is the fan-in, as in
+            PyTorch; Keras counts size² · channels and draws smaller weights.
+
+    Raises:
+        ConfigError: a size below 1, an unknown padding or initializer.
+        ShapeError: at the call, when `x` is not floating-point `[N, H, W, channels]` or, with `valid`, smaller than
+            the filters.
+
+    Source: Howard et al. 2017, arXiv 1704.04861, section 3.1.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        *,
+        name: str,
+        seed: int,
+        stride: int = 1,
+        padding: str = "same",
+        use_bias: bool = True,
+        initializer: str = "glorot_uniform",
+    ) -> None:
+        super().__init__(name=name)
+        for argument, value in {"channels": channels, "size": size, "stride": stride}.items():
+            checks.positive_integer(argument, value)
+        checks.one_of("padding", padding, PADDINGS)
+        draw = initializers.find(initializer)
+        self.channels, self.size = channels, size
+        self.stride, self.padding = stride, padding
+        first, second = seeds.words(seed, "initial value", f"{name}.weights")
+        weights = draw((size, size, 1, channels), (first, second))  # a fan-in of size²
+        self.weights = tf.Variable(tf.reshape(weights, [size, size, channels, 1]), name="weights")
+        self.biases = tf.Variable(tf.zeros([channels]), name="biases") if use_bias else None
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
+        del training, key
+        x = floating(x, self.name)
+        _check(self, x.shape, self.channels)
+        strides = [1, self.stride, self.stride, 1]
+        y = tf.nn.depthwise_conv2d(x, tf.cast(self.weights, x.dtype), strides, self.padding.upper())
+        return y if self.biases is None else _with_biases(y, self.biases)
+
+
+def _check(layer: Conv2D | DepthwiseConv2D, shape: tf.TensorShape, channels: int) -> None:
+    """Raises ShapeError unless the layer accepts inputs of this shape."""
+    if shape.rank != 4 or shape[3] != channels:
+        raise ShapeError(f"Layer '{layer.name}' takes x of shape [N, H, W, {channels}]. Received {shape}.")
+    least = min(side for side in (*shape[1:3], layer.size) if side is not None)
+    if layer.padding == "valid" and least < layer.size:
+        raise ShapeError(
+            f"Layer '{layer.name}' has filters of {layer.size}×{layer.size} and no padding, for x of at least that "
+            f"size. Received {shape}. Take fewer layers, or padding 'same'."
+        )
 
 
 def _with_biases(y: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:

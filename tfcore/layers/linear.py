@@ -11,6 +11,8 @@ from tfcore.seeds import Key
 class Linear(tf.Module):
     """y = x W + b, with W `[in_features, out_features]` and b `[out_features]` (zeros at the start).
 
+    x may have any number of axes, such as `[N, tokens, in_features]`: the layer maps the last one.
+
     The variables are float32; the result is computed and returned in the dtype of x.
 
     Args:
@@ -24,7 +26,7 @@ class Linear(tf.Module):
 
     Raises:
         ConfigError: a size below 1, an unknown initializer, or a norm that is not above 0.
-        ShapeError: at the call, when `x` is not floating-point `[N, in_features]`.
+        ShapeError: at the call, when `x` is not floating-point `[N, …, in_features]`.
     """
 
     def __init__(
@@ -56,10 +58,19 @@ class Linear(tf.Module):
     def of_scaled(self, x: tf.Tensor, factor: float) -> tf.Tensor:
         """Computes the layer for factor · x, multiplying the product x W, which is smaller than x."""
         x = floating(x, self.name)
-        if x.shape.rank != 2 or x.shape[1] != self.in_features:
+        if x.shape.rank is None or x.shape.rank < 2 or x.shape[-1] != self.in_features:
             raise ShapeError(
-                f"Layer '{self.name}' takes x of shape [N, {self.in_features}]. Received {x.shape}. "
+                f"Layer '{self.name}' takes x of shape [N, …, {self.in_features}]. Received {x.shape}. "
                 "For pictures, put layers.Flatten() first."
             )
-        product = ops.product(x, tf.cast(self.weights, x.dtype))
-        return (product if factor == 1 else product * factor) + tf.cast(self.biases, x.dtype)
+        rows = x if x.shape.rank == 2 else tf.reshape(x, [-1, self.in_features])
+        product = ops.product(rows, tf.cast(self.weights, x.dtype))
+        y = (product if factor == 1 else product * factor) + tf.cast(self.biases, x.dtype)
+        return y if x.shape.rank == 2 else _in_axes_of(x, y)
+
+
+def _in_axes_of(x: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Reshapes rows `[M, K]` to the axes of x, with K in place of the last; sizes that are known stay known."""
+    known = [*x.shape[:-1], rows.shape[1]]
+    sizes = known if known.count(None) == 0 else tf.concat([tf.shape(x)[:-1], [rows.shape[1]]], 0)
+    return tf.ensure_shape(tf.reshape(rows, sizes), known)

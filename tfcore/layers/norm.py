@@ -1,8 +1,8 @@
-"""The batch normalisation layer."""
+"""The normalisation layers."""
 
 import tensorflow as tf
 
-from tfcore import checks
+from tfcore import checks, ops
 from tfcore.errors import ShapeError
 from tfcore.layers.inputs import floating
 from tfcore.seeds import Key
@@ -78,6 +78,43 @@ class BatchNorm(tf.Module):
             _move(self.moving_mean, mean, 1 - self.momentum)
             _move(self.moving_variance, variance, 1 - self.momentum)
         return y if x.shape.rank == 4 else y[:, 0, 0, :]
+
+
+class LayerNorm(tf.Module):
+    """Normalises each example's, or token's, features to zero mean and unit variance, then scales and shifts them.
+
+        y = scale · (x - mean) / sqrt(variance + epsilon) + offset
+
+    mean and variance (biased, divided by C) are those of the C values along the last axis. The result has the dtype of
+    x; it is computed in float32 for every dtype. scale and offset are float32 parameters, 1 and 0 at the start. An
+    epsilon of 1e-6 is that of the published transformers for pictures; PyTorch's default is 1e-5, Keras' 1e-3.
+
+    Args:
+        features: C, the length of the last axis of `x`, at least 1.
+        name: the layer's path in its model.
+        epsilon: above 0.
+
+    Raises:
+        ConfigError: an argument is out of range.
+        ShapeError: at the call, when `x` is not floating-point `[N, …, C]`.
+
+    Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, section 3.
+    """
+
+    def __init__(self, features: int, *, name: str, epsilon: float = 1e-6) -> None:
+        super().__init__(name=name)
+        checks.positive_integer("features", features)
+        checks.positive("epsilon", epsilon)
+        self.features, self.epsilon = features, epsilon
+        self.scale = tf.Variable(tf.ones([features]), name="scale")
+        self.offset = tf.Variable(tf.zeros([features]), name="offset")
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
+        del training, key
+        x = floating(x, self.name)
+        if x.shape.rank is None or x.shape.rank < 2 or x.shape[-1] != self.features:
+            raise ShapeError(f"Layer '{self.name}' takes x of shape [N, …, {self.features}]. Received {x.shape}.")
+        return ops.layer_norm(x, tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.offset), self.epsilon)
 
 
 def _move(average: tf.Variable, value: tf.Tensor, part: float) -> None:

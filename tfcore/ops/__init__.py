@@ -3,6 +3,7 @@
 from tfcore.ops.activations import gelu, silu
 from tfcore.ops.dropout import dropout, relu_dropout
 from tfcore.ops.fused import enabled, fused, kernel, plain
+from tfcore.ops.layer_norm import layer_norm
 from tfcore.ops.products import product
 
-__all__ = ["dropout", "enabled", "fused", "gelu", "kernel", "plain", "product", "relu_dropout", "silu"]
+__all__ = ["dropout", "enabled", "fused", "gelu", "kernel", "layer_norm", "plain", "product", "relu_dropout", "silu"]
