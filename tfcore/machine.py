@@ -15,6 +15,19 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
+def processor_flags() -> frozenset[str]:
+    """Returns the processor's instruction sets by Linux' names, such as avx2 and amx_bf16; empty if unknown."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
+    return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), []))
+
+
+def has_gpu() -> bool:
+    """Tells whether this process can see an NVIDIA GPU; does not load TensorFlow."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and Path("/dev/nvidia0").exists()
+
+
 def processors() -> int:
     """Returns the number of processors available to this process, TensorFlow's default number of threads."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

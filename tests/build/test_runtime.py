@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
+from tfcore import machine
 from tfcore.build import runtime
 from tfcore.build.workload import Workload
 from tfcore.config import RunConfig
@@ -100,9 +101,9 @@ def test_what_is_asked_for_stays(monkeypatch: pytest.MonkeyPatch, processor: str
 @pytest.mark.parametrize("hidden", ["", "-1"])
 def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch, hidden: str) -> None:
     Machine(monkeypatch, AMX, "8.6")
-    assert runtime.has_gpu()
+    assert machine.has_gpu()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    assert not runtime.has_gpu()
+    assert not machine.has_gpu()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tfcore import machine
-from tfcore.build import runtime
 from tfcore.build.configuration import resolve
 from tfcore.config import RunConfig
 from tfcore.modules import LayerRow
@@ -56,7 +55,7 @@ def test_no_line_where_the_free_memory_is_unknown_or_a_gpus(parts: Parts, monkey
     monkeypatch.setattr(machine, "available_bytes", lambda: 1000)
     assert memory.free_bytes() == 1000
     assert warning(parts, 1000).startswith("warning: a batch of 64 needs about")
-    monkeypatch.setattr(runtime, "has_gpu", lambda: True)
+    monkeypatch.setattr(machine, "has_gpu", lambda: True)
     assert memory.free_bytes() is None
 
 

@@ -1,12 +1,11 @@
 """Chooses threads, precision and XLA by fixed rules over the model's workload and the machine, and applies them."""
 
-import os
 import shutil
 import subprocess
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
+from tfcore import machine
 from tfcore.build.workload import Workload
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
@@ -65,7 +64,7 @@ def _against_bfloat16(unit: str | None, workload: Workload | None) -> str:
 
 def _xla(workload: Workload | None) -> str:
     """XLA fuses the many small ops of a chain of small products; its convolutions on a CPU are far slower."""
-    if has_gpu():
+    if machine.has_gpu():
         return "on"
     if workload is None or workload.convolutions or len(workload.products) < 2:
         return "off"
@@ -74,17 +73,9 @@ def _xla(workload: Workload | None) -> str:
 
 def bfloat16_unit() -> str | None:
     """Names the hardware that multiplies bfloat16 matrices natively; None without any."""
-    if has_gpu():
+    if machine.has_gpu():
         return "this GPU" if _compute_capability() >= _AMPERE else None
-    info = Path("/proc/cpuinfo")
-    has_amx = info.exists() and "amx_bf16" in info.read_text(encoding="utf-8", errors="replace")
-    return "this processor (AMX)" if has_amx else None
-
-
-def has_gpu() -> bool:
-    """Tells whether this process can see an NVIDIA GPU; does not load TensorFlow."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    return not hidden and Path("/dev/nvidia0").exists()
+    return "this processor (AMX)" if "amx_bf16" in machine.processor_flags() else None
 
 
 def _compute_capability() -> float:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfcore import checks, initializers, seeds
+from tfcore import checks, initializers, ops, seeds
 from tfcore.errors import ShapeError
 from tfcore.layers.inputs import floating
 from tfcore.seeds import Key
@@ -66,7 +66,7 @@ class Conv2D(tf.Module):
         del training, key
         x = floating(x, self.name)
         _check(self, x.shape, self.in_channels)
-        y = tf.nn.conv2d(x, tf.cast(self.weights, x.dtype), strides=self.stride, padding=self.padding.upper())
+        y = ops.conv2d(x, tf.cast(self.weights, x.dtype), stride=self.stride, padding=self.padding.upper())
         return y if self.biases is None else _with_biases(y, self.biases)
 
 

@@ -1,9 +1,22 @@
 """Faster implementations of TensorFlow functions, with the plain ones as references."""
 
 from tfcore.ops.activations import gelu, silu
+from tfcore.ops.convolution import conv2d
 from tfcore.ops.dropout import dropout, relu_dropout
 from tfcore.ops.fused import enabled, fused, kernel, plain
 from tfcore.ops.layer_norm import layer_norm
 from tfcore.ops.products import product
 
-__all__ = ["dropout", "enabled", "fused", "gelu", "kernel", "layer_norm", "plain", "product", "relu_dropout", "silu"]
+__all__ = [
+    "conv2d",
+    "dropout",
+    "enabled",
+    "fused",
+    "gelu",
+    "kernel",
+    "layer_norm",
+    "plain",
+    "product",
+    "relu_dropout",
+    "silu",
+]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from math import prod
 
 from tfcore import machine
-from tfcore.build import runtime
 from tfcore.modules import LayerRow
 from tfcore.run.parts import Parts
 
@@ -33,7 +32,7 @@ def step_bytes(rows: Sequence[LayerRow], *, examples: int, number_bytes: int) ->
 
 def free_bytes() -> int | None:
     """Returns the memory available to steps; None if it is unknown, or with a GPU, which has its own memory."""
-    return None if runtime.has_gpu() else machine.available_bytes()
+    return None if machine.has_gpu() else machine.available_bytes()
 
 
 def warning(parts: Parts, free_bytes: int | None) -> str:

@@ -1,0 +1,128 @@
+"""The convolution's gradients: every form against float64, and the rule that chooses among them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from reference import layers as reference
+
+from tfcore import ops
+from tfcore.layers import Conv2D
+from tfcore.ops import convolution
+
+FORMS = [convolution.swapped, convolution.shifted]
+# examples, height, width, channels, size of the filters, out
+SHAPES = [(4, 5, 6, 3, 3, 2), (6, 4, 4, 2, 2, 5), (1, 7, 5, 4, 5, 3), (3, 3, 3, 1, 3, 1), (2, 4, 6, 3, 1, 4)]
+
+each_dtype = pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(tf.float32, 4e-6), (tf.bfloat16, 1e-2)], ids=["float32", "bfloat16"]
+)
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).normal(size=shape)
+
+
+def close(found: Any, expected: np.ndarray, tolerance: float) -> None:
+    np.testing.assert_allclose(tf.cast(found, tf.float64), expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.fixture(params=["in one part", "in parts"])
+def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "in parts":
+        monkeypatch.setattr(convolution, "_PART_PIXELS", 50)
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@each_dtype
+def test_each_form_against_loops(
+    form: Any, shape: tuple[int, ...], padding: str, dtype: tf.DType, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples, height, width, channels, size, out = shape
+    if padding == "valid" and min(height, width) < size:
+        height, width = height + size, width + size
+    monkeypatch.setattr(convolution, "filter_gradient_form", lambda *_: form)
+    x, weights = (
+        tf.cast(numbers(examples, height, width, channels), dtype),
+        tf.cast(numbers(size, size, channels, out), dtype),
+    )
+
+    @tf.function
+    def run(x: tf.Tensor, weights: tf.Tensor) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch((x, weights))
+            y = ops.conv2d(x, weights, stride=1, padding=padding.upper())
+            upstream = tf.cast(tf.sin(tf.range(tf.cast(tf.size(y), tf.float32))), dtype)
+        return y, upstream, tape.gradient(y, (x, weights), tf.reshape(upstream, y.shape))
+
+    y, upstream, found = run(x, weights)
+    wide = [tf.cast(tensor, tf.float64).numpy() for tensor in (x, weights, tf.reshape(upstream, y.shape))]
+    close(y, reference.conv2d(wide[0], wide[1], np.zeros(out), 1, padding), tolerance)
+    expected = reference.conv2d_gradients(*wide, 1, padding)
+    close(found[0], expected[0], tolerance)
+    close(found[1], expected[1], tolerance)
+
+
+AVX2, AVX512, AMX = ({"avx2"}, {"avx2", "avx512f"}, {"avx2", "avx512f", "amx_bf16"})
+SWAPPED, SHIFTED = convolution.swapped, convolution.shifted
+
+
+@pytest.mark.parametrize(
+    ("shape", "filters", "padding", "dtype", "flags", "form"),
+    [
+        ((128, 8, 8, 256), (3, 3, 256, 256), "SAME", "float32", AVX2, SWAPPED),
+        ((128, 8, 8, 256), (3, 3, 256, 256), "SAME", "float32", AVX512, None),
+        ((128, 8, 8, 256), (3, 3, 256, 256), "SAME", "float32", AMX, None),
+        ((128, 8, 8, 256), (3, 3, 256, 256), "SAME", "float32", set(), None),
+        ((128, 8, 8, 256), (3, 3, 256, 256), "SAME", "bfloat16", AVX2, None),
+        ((128, 8, 8, 256), (1, 1, 256, 256), "SAME", "float32", AVX2, None),  # a product already
+        ((128, 8, 8, 32), (3, 3, 32, 256), "SAME", "float32", AVX2, None),  # few channels
+        ((128, 17, 17, 128), (3, 3, 128, 128), "SAME", "float32", AVX2, None),  # a large map
+        ((128, 17, 17, 128), (3, 3, 128, 128), "VALID", "float32", AVX2, SWAPPED),
+        ((128, 8, 8, 64), (3, 3, 64, 64), "SAME", "float32", AVX2, None),  # soon done either way
+        ((101, 14, 14, 128), (3, 3, 128, 128), "SAME", "float32", AVX2, None),  # not to be divided
+        ((None, 8, 8, 256), (3, 3, 256, 256), "SAME", "float32", AVX2, None),
+        ((500, 7, 7, 256), (3, 3, 256, 256), "SAME", "bfloat16", AMX, SHIFTED),
+        ((500, 8, 8, 256), (3, 3, 256, 256), "SAME", "bfloat16", AMX, None),
+        ((500, 7, 7, 64), (3, 3, 64, 256), "SAME", "bfloat16", AMX, None),
+        ((500, 7, 7, 256), (3, 3, 256, 256), "SAME", "bfloat16", AVX512, None),
+    ],
+)
+def test_the_form_follows_from_shapes_dtype_and_processor(
+    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[int | None, ...],
+    filters: tuple[int, ...],
+    padding: str,
+    dtype: str,
+    flags: set[str],
+    form: Any,
+) -> None:
+    monkeypatch.setattr(convolution, "_processor_flags", lambda: flags)
+    x, weights = tf.TensorSpec(shape, dtype), tf.TensorSpec(filters, dtype)
+    assert convolution.filter_gradient_form(x, weights, padding) is form
+    monkeypatch.setattr(convolution.machine, "has_gpu", lambda: True)
+    assert convolution.filter_gradient_form(x, weights, padding) is None
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_layer_takes_it_where_it_is_compiled(monkeypatch: pytest.MonkeyPatch, stride: int) -> None:
+    calls = []
+    monkeypatch.setattr(
+        convolution, "filter_gradient_form", lambda *arguments: calls.append(arguments) or convolution.swapped
+    )
+    layer = Conv2D(3, 4, 3, name="conv", seed=0, stride=stride)
+    x = tf.constant(numbers(4, 6, 6, 3), tf.float32)
+
+    def run(x: tf.Tensor) -> Any:
+        with tf.GradientTape() as tape:
+            y = tf.reduce_sum(tf.sin(layer(x, training=True)))
+        return tape.gradient(y, [layer.weights, layer.biases])
+
+    plain, fast = run(x), tf.function(run)(x)
+    assert len(calls) == (1 if stride == 1 else 0)
+    for found, expected in zip(fast, plain, strict=True):
+        close(found, expected.numpy().astype(np.float64), 4e-6)
