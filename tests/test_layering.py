@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "terminal": [*GROUND, "modules", "metrics"],
     "use": [*BELOW_BUILD, "build", "terminal"],
     "run.parts": [*BELOW_BUILD, "build"],
-    "look": [*BELOW_BUILD, "terminal", "run.parts"],
+    "look": [*BELOW_BUILD, "ops", "terminal", "run.parts"],
     "report": [*GROUND, *PLAIN, "training.run_folder", "training.divergence", "build.configuration", "terminal"],
     "run": [*BELOW_BUILD, "build", "terminal", "use", "look"],
     "sweep": [*GROUND, *PLAIN, "training.run_folder", "build"],

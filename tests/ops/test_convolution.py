@@ -55,7 +55,7 @@ def test_each_form_against_loops(
     def run(x: tf.Tensor, weights: tf.Tensor) -> Any:
         with tf.GradientTape() as tape:
             tape.watch((x, weights))
-            y = ops.conv2d(x, weights, stride=1, padding=padding.upper())
+            y = ops.conv2d(x, weights, 1, padding.upper())
             upstream = tf.cast(tf.sin(tf.range(tf.cast(tf.size(y), tf.float32))), dtype)
         return y, upstream, tape.gradient(y, (x, weights), tf.reshape(upstream, y.shape))
 

@@ -63,11 +63,12 @@ class Conv2D(tf.Module):
         self.biases = tf.Variable(tf.zeros([out_channels]), name="biases") if use_bias else None
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
-        del training, key
+        del key
         x = floating(x, self.name)
         _check(self, x.shape, self.in_channels)
-        y = ops.conv2d(x, tf.cast(self.weights, x.dtype), stride=self.stride, padding=self.padding.upper())
-        return y if self.biases is None else _with_biases(y, self.biases)
+        convolve = ops.conv2d if training else tf.nn.conv2d
+        y = convolve(x, tf.cast(self.weights, x.dtype), self.stride, self.padding.upper())
+        return y if self.biases is None else ops.with_biases(y, self.biases)
 
 
 class DepthwiseConv2D(tf.Module):
@@ -126,7 +127,7 @@ class DepthwiseConv2D(tf.Module):
         _check(self, x.shape, self.channels)
         strides = [1, self.stride, self.stride, 1]
         y = tf.nn.depthwise_conv2d(x, tf.cast(self.weights, x.dtype), strides, self.padding.upper())
-        return y if self.biases is None else _with_biases(y, self.biases)
+        return y if self.biases is None else ops.with_biases(y, self.biases)
 
 
 def _check(layer: Conv2D | DepthwiseConv2D, shape: tf.TensorShape, channels: int) -> None:
@@ -139,16 +140,3 @@ def _check(layer: Conv2D | DepthwiseConv2D, shape: tf.TensorShape, channels: int
             f"Layer '{layer.name}' has filters of {layer.size}×{layer.size} and no padding, for x of at least that "
             f"size. Received {shape}. Take fewer layers, or padding 'same'."
         )
-
-
-def _with_biases(y: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
-    """Adds the biases in the dtype of y; their gradient is summed in float32.
-
-    In float32, `tf.nn.bias_add` fuses with the convolution, forward and (oneDNN) backward. In bfloat16 its gradient,
-    `BiasAddGrad`, accumulates in bfloat16 wherever oneDNN does not fuse it: 131,072 numbers that sum to 13,120 gave 64.
-    The gradient of a broadcast addition is `Sum`, which accumulates in float32 and rounds once, in as much time; oneDNN
-    fuses the addition with the convolution and a ReLU as it fuses `BiasAdd`.
-    """
-    if y.dtype == biases.dtype:
-        return tf.nn.bias_add(y, biases)
-    return y + tf.cast(biases, y.dtype)

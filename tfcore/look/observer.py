@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfcore import ops
 from tfcore.config import IDENTITY, RunConfig, spelled
 from tfcore.data.batches import EvaluationBatches
 from tfcore.files import replacing
@@ -56,7 +57,8 @@ class Observer:
                      "machine": f"{machine()}\n"}  # fmt: skip
             self._log.add(0, "train", [summaries.text(name, page) for name, page in pages.items()])
         if "graph" in self._summaries:
-            self._log.graph(graph(model, shape))
+            with ops.plain():  # the ops that the model's own lines name
+                self._log.graph(graph(model, shape))
         if "hparams" in self._summaries:
             name = self._folder.resolve().name
             self._log.describe([summaries.hparams(name, _settings(config))])

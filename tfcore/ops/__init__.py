@@ -1,22 +1,14 @@
 """Faster implementations of TensorFlow functions, with the plain ones as references."""
 
 from tfcore.ops.activations import gelu, silu
-from tfcore.ops.convolution import conv2d
+from tfcore.ops.convolution import conv2d, with_biases
 from tfcore.ops.dropout import dropout, relu_dropout
+from tfcore.ops.folding import folded
 from tfcore.ops.fused import enabled, fused, kernel, plain
 from tfcore.ops.layer_norm import layer_norm
 from tfcore.ops.products import product
 
 __all__ = [
-    "conv2d",
-    "dropout",
-    "enabled",
-    "fused",
-    "gelu",
-    "kernel",
-    "layer_norm",
-    "plain",
-    "product",
-    "relu_dropout",
-    "silu",
-]
+    "conv2d", "dropout", "enabled", "folded", "fused", "gelu", "kernel", "layer_norm", "plain", "product",
+    "relu_dropout", "silu", "with_biases",
+]  # fmt: skip

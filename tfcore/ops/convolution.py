@@ -18,7 +18,7 @@ _SHIFTED_MAP, _SHIFTED_CHANNELS = 7 * 7, 128
 _processor_flags = functools.cache(machine.processor_flags)
 
 
-def conv2d(x: tf.Tensor, weights: tf.Tensor, *, stride: int, padding: str) -> tf.Tensor:
+def conv2d(x: tf.Tensor, weights: tf.Tensor, stride: int, padding: str) -> tf.Tensor:
     """`tf.nn.conv2d(x, weights, stride, padding)` with a faster gradient of the filters of small maps.
 
     That gradient sums over all pixels of the batch, for few results. On small maps, oneDNN computes it at a quarter to
@@ -61,6 +61,19 @@ def _part(examples: int, pixels: int) -> int:
     """Returns the greatest divisor of the batch that keeps a part at `_PART_PIXELS`."""
     most = max(_PART_PIXELS // pixels, 1)
     return max(part for part in range(1, min(most, examples) + 1) if examples % part == 0)
+
+
+def with_biases(y: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
+    """Adds the biases `[C]`, float32, in the dtype of y; their gradient is summed in float32.
+
+    In float32, `tf.nn.bias_add` fuses with the convolution, forward and (oneDNN) backward. In bfloat16 its gradient,
+    `BiasAddGrad`, accumulates in bfloat16 wherever oneDNN does not fuse it: 131,072 numbers that sum to 13,120 gave 64.
+    The gradient of a broadcast addition is `Sum`, which accumulates in float32 and rounds once, in as much time; oneDNN
+    fuses the addition with the convolution and a ReLU as it fuses `BiasAdd`.
+    """
+    if y.dtype == biases.dtype:
+        return tf.nn.bias_add(y, biases)
+    return y + tf.cast(biases, y.dtype)
 
 
 @with_gradient
