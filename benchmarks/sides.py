@@ -22,12 +22,13 @@ class Case:
 
     Args:
         sides: tfcore's defaults first; the defaults of Keras before its other settings.
-        goals: speed relative to the defaults of Keras, and to the fastest peer; None for a case without peers.
+        goals: speed relative to the defaults of Keras, or None for no goal, and to the fastest peer; None for a case
+            without peers.
         figure: the name of the figure that is the rate.
     """
 
     sides: tuple[Side, ...]
-    goals: tuple[float, float] | None = None
+    goals: tuple[float | None, float] | None = None
     figure: str = "steps_per_sec"
 
     def side(self, name: str) -> Side:
@@ -102,6 +103,29 @@ TORCH_DENSE = {
 }
 JAX = {"JAX jitted step": "", "JAX epoch in scan": "--scan"}
 
+
+def published(
+    network: str, case: str, *, batch_size: int = 128, examples: int, learning_rate: float = 0.05, goal: float
+) -> Case:
+    """A case of networks.py: CIFAR-10, momentum; `examples` of an epoch."""
+    flags = (
+        "--dataset=cifar10",
+        f"--model=benchmarks/networks.py:{network}",
+        "--optimizer=momentum",
+        "--momentum=0.9",
+        f"--learning_rate={learning_rate}",
+        f"--batch_size={batch_size}",
+        f"--train_examples={examples}",
+    )
+    sides = (
+        tfcore(*flags),
+        tfcore(*flags, "--precision=float32", name=FLOAT32),
+        *peers("keras_run", KERAS_CNN, case, f"--examples={examples}"),
+        *peers("torch_run", TORCH, case, f"--examples={examples}"),
+    )
+    return Case(sides, (None, goal))
+
+
 CASES = {
     "softmax": Case(
         (
@@ -155,6 +179,12 @@ CASES = {
         (3.5, 1.3),
         figure="evaluation",
     ),
+    "resnet20": published("ResNet20", "resnet20", examples=2560, goal=1.5),
+    "airbench94_500": published("Airbench94", "airbench94_500", batch_size=500, examples=2000, goal=1.5),
+    "airbench94_1000": published("Airbench94", "airbench94_1000", batch_size=1000, examples=2000, goal=1.5),
+    "wrn_16_4": published("WideResNet", "wrn_16_4", examples=640, goal=1.5),
+    "vit": published("ViT", "vit", examples=1280, learning_rate=0.002, goal=1.3),
+    "mobilenet": published("MobileNet", "mobilenet", examples=2560, goal=1.3),
     "data_size": Case(
         (
             tfcore("--dataset=benchmarks/big_shapes.py:tenfold", *SOFTMAX, name="tfcore on 100,000 pictures"),

@@ -79,7 +79,9 @@ SWAPPED, SHIFTED = convolution.swapped, convolution.shifted
         ((128, 8, 8, 256), (3, 3, 256, 256), "SAME", "float32", AMX, None),
         ((128, 8, 8, 256), (3, 3, 256, 256), "SAME", "float32", set(), None),
         ((128, 8, 8, 256), (3, 3, 256, 256), "SAME", "bfloat16", AVX2, None),
-        ((128, 8, 8, 256), (1, 1, 256, 256), "SAME", "float32", AVX2, None),  # a product already
+        ((128, 32, 32, 8), (1, 1, 8, 16), "SAME", "float32", AVX2, SHIFTED),  # one product
+        ((128, 32, 32, 8), (1, 1, 8, 16), "SAME", "float32", AVX512, None),
+        ((500, 7, 7, 256), (1, 1, 256, 256), "SAME", "bfloat16", AMX, None),
         ((128, 8, 8, 32), (3, 3, 32, 256), "SAME", "float32", AVX2, None),  # few channels
         ((128, 17, 17, 128), (3, 3, 128, 128), "SAME", "float32", AVX2, None),  # a large map
         ((128, 17, 17, 128), (3, 3, 128, 128), "VALID", "float32", AVX2, SWAPPED),

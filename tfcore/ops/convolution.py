@@ -37,11 +37,12 @@ def conv2d(x: tf.Tensor, weights: tf.Tensor, stride: int, padding: str) -> tf.Te
 def filter_gradient_form(x: tf.Tensor, weights: tf.Tensor, padding: str) -> Form | None:
     """Chooses by shapes, dtype and processor; None for TensorFlow's own gradient.
 
-    `swapped` in float32 on processors with AVX2 and without AVX-512, `shifted` in bfloat16 on those with AMX: each was
-    slower than TensorFlow's on the other kind, or was not measured there.
+    In float32 on processors with AVX2 and without AVX-512: `shifted` for filters of one pixel, which is a product, and
+    `swapped` for others. In bfloat16 on those with AMX: `shifted`. Each was slower than TensorFlow's on the other kind
+    of processor, or was not measured there.
     """
     height, width, channels, out = weights.shape
-    if machine.has_gpu() or not x.shape.is_fully_defined() or height * width == 1:
+    if machine.has_gpu() or not x.shape.is_fully_defined():
         return None
     examples, rows, columns, _ = x.shape
     lost = (height - 1, width - 1) if padding == "VALID" else (0, 0)
@@ -49,12 +50,15 @@ def filter_gradient_form(x: tf.Tensor, weights: tf.Tensor, padding: str) -> Form
     flops = 2 * examples * pixels * height * width * channels * out
     flags = _processor_flags()
     if x.dtype == tf.bfloat16:
-        gains = "amx_bf16" in flags and pixels <= _SHIFTED_MAP and fewest >= _SHIFTED_CHANNELS
+        gains = "amx_bf16" in flags and height * width > 1 and pixels <= _SHIFTED_MAP and fewest >= _SHIFTED_CHANNELS
         return shifted if gains else None
-    is_known = x.dtype == tf.float32 and "avx2" in flags and "avx512f" not in flags
+    if x.dtype != tf.float32 or "avx2" not in flags or "avx512f" in flags:
+        return None
+    if height * width == 1:
+        return shifted
     is_small = pixels <= _SWAPPED_MAP and _part(examples, pixels) >= _FEWEST_EXAMPLES
     is_heavy = fewest >= _SWAPPED_CHANNELS and flops >= _SWAPPED_FLOPS
-    return swapped if is_known and is_small and is_heavy else None
+    return swapped if is_small and is_heavy else None
 
 
 def _part(examples: int, pixels: int) -> int:
