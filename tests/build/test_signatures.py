@@ -1,5 +1,7 @@
 """Signatures out of source text: equal to those of the loaded objects, and unknown rather than wrong."""
 
+import sys
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +151,30 @@ def test_the_keys_of_a_typed_dict_are_read() -> None:
 )
 def test_the_kind_is_that_of_the_annotation_or_else_of_the_default(annotation: str, default: Any, kind: Any) -> None:
     assert Argument(annotation, default).kind == kind
+
+
+class Finder:
+    """Finds one package, which is not on the path, as an editable installation does."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self._name, self._folder = name, folder
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        del path, target
+        if name != self._name:
+            return None
+        return spec_from_file_location(
+            name, self._folder / "__init__.py", submodule_search_locations=[str(self._folder)]
+        )
+
+
+def test_a_package_that_only_a_finder_of_its_own_finds_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "installed elsewhere"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('was imported')\n")
+    (package / "rules.py").write_text("class Own:\n    def __init__(self, learning_rate=0.25): pass\n")
+    assert signatures.of_path("own_rules.rules:Own") is None
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder("own_rules", package)])
+    found = signatures.of_path("own_rules.rules:Own")
+    assert found is not None
+    assert found.arguments == {"learning_rate": Argument("", 0.25)}

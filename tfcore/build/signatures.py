@@ -6,9 +6,10 @@ Reading the source executes and imports nothing, so names and settings are check
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -160,13 +161,21 @@ def _parsed(file: Path, _: int) -> ast.Module:
 
 def _file_of(module: str) -> Path | None:
     """Finds the source file of a module without importing its packages."""
+    if not all(parts := module.split(".")):
+        return None
     places, origin = None, None
-    for number in range(len(parts := module.split("."))):
-        spec = PathFinder.find_spec(".".join(parts[: number + 1]), places)
+    for number in range(len(parts)):
+        spec = _spec(".".join(parts[: number + 1]), places)
         if spec is None:
             return None
         places, origin = spec.submodule_search_locations, spec.origin
     return Path(origin) if origin and origin.endswith(".py") else None
+
+
+def _spec(module: str, places: Sequence[str] | None) -> ModuleSpec | None:
+    """Asks every finder, as an import does: packages installed with `pip install -e` are found by one of their own."""
+    found = (finder.find_spec(module, places) for finder in sys.meta_path)
+    return next((spec for spec in found if spec is not None), None)
 
 
 def _signature(arguments: ast.arguments, *, skip: int) -> Signature:
