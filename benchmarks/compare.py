@@ -2,7 +2,7 @@
 
     python benchmarks/compare.py softmax --tiny             some steps of tfcore and Keras: do both still run and learn?
     python benchmarks/compare.py cifar_cnn --rounds=1       one case; prints the result
-    python benchmarks/compare.py --rounds=3 --record        all cases, half an hour on an idle machine
+    python benchmarks/compare.py --rounds=3 --record        all cases, two hours on an idle machine
 
 Needs CIFAR-10 and MNIST in $TFCORE_DATA_DIR, the peers (`pip install -e .[peers]`) and, for torch.compile, a C++
 compiler; a peer that cannot run is listed with the reason. Each side runs in a separate process, in turn with the
@@ -45,14 +45,14 @@ def run(case: str, side: Side, *extra: str) -> Figures:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
-        print(f"  {case:<12}{side.name:<36} not run: {lines[-1]}", flush=True)
+        print(f"  {case:<16}{side.name:<36} not run: {lines[-1]}", flush=True)
         return {"not_run": lines[-1]}
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
     figures["command"] = " ".join(["python -m", *side.arguments, *extra])
     loss = tables.loss_change(figures)
     trained = "" if loss is None else f"   loss {loss[0]:.3f} → {loss[1]:.3f}"
     unit = "steps/s" if CASES[case].figure == "steps_per_sec" else "pictures/s"
-    print(f"  {case:<12}{side.name:<36}{figures[CASES[case].figure]:>10,.1f} {unit}{trained}", flush=True)
+    print(f"  {case:<16}{side.name:<36}{figures[CASES[case].figure]:>10,.1f} {unit}{trained}", flush=True)
     return figures
 
 

@@ -106,8 +106,8 @@ class RunConfig:
     )
     xla: str = _flag(
         "auto",
-        "Compile the training steps with XLA. auto: on for a model of several small products without "
-        "convolutions, and on a GPU.",
+        "Compile the training steps with XLA. auto: on for a model of several products without convolutions (with "
+        "AVX-512: of small ones), and on a GPU.",
         choices=("auto", "on", "off"),
     )
     deterministic: bool = _flag(

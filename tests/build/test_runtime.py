@@ -15,7 +15,7 @@ from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
 from tfcore.graphs import Product
 
-AMX, PLAIN = "fpu avx512f amx_bf16 amx_tile", "fpu avx512f avx512_bf16"
+AMX, PLAIN, AVX2 = "fpu avx512f amx_bf16 amx_tile", "fpu avx512f avx512_bf16", "fpu avx2"
 
 
 def product(flops: float, kind: str = "product") -> Product:
@@ -55,6 +55,11 @@ STUBBORN = Workload((product(1e9, "convolution"),), refusal="TypeError: mixed (o
         (CONVOLUTIONS, PLAIN, None, "float32", "off", "nothing here multiplies bfloat16 natively"),
         (SOFTMAX, AMX, None, "float32", "off", "its products are too small to gain from bfloat16"),
         (MLP, AMX, None, "float32", "on", "its products are too small to gain from bfloat16"),
+        (WIDE, PLAIN, None, "float32", "off", "nothing here multiplies bfloat16 natively"),
+        (WIDE, AVX2, None, "float32", "on", "nothing here multiplies bfloat16 natively"),
+        (MLP, AVX2, None, "float32", "on", "nothing here multiplies bfloat16 natively"),
+        (SOFTMAX, AVX2, None, "float32", "off", "nothing here multiplies bfloat16 natively"),
+        (CONVOLUTIONS, AVX2, None, "float32", "off", "nothing here multiplies bfloat16 natively"),
         (None, AMX, None, "float32", "off", "the model could not be traced"),
         (
             STUBBORN, AMX, None, "float32", "off",

@@ -13,7 +13,7 @@ from tfcore.errors import ConfigError
 # Rules over the forward pass of one training batch, in floating-point operations. `tfcore benchmark --try_all` compares
 # what they choose with everything else that could be chosen.
 _ONE_THREAD_FLOPS = 100e6  # below, passing an op between threads costs more than it gains
-_XLA_FLOPS = 16e6  # of the largest product; above, XLA's products on a CPU are slower than TensorFlow's
+_XLA_FLOPS = 16e6  # of the largest product; above, XLA's products are slower than oneDNN's by AVX-512
 _BFLOAT16_FLOPS = 200e6  # of the largest product; below, the casts cost more than a bfloat16 product gains
 _process: dict[str, bool] = {}  # choices of the first run, which hold for the whole process
 _AMPERE = 8.0  # compute capability of the first GPUs that multiply bfloat16
@@ -63,12 +63,13 @@ def _against_bfloat16(unit: str | None, workload: Workload | None) -> str:
 
 
 def _xla(workload: Workload | None) -> str:
-    """XLA fuses the many small ops of a chain of small products; its convolutions on a CPU are far slower."""
+    """XLA fuses the many small ops of a chain of products; its convolutions on a CPU are far slower."""
     if machine.has_gpu():
         return "on"
     if workload is None or workload.convolutions or len(workload.products) < 2:
         return "off"
-    return "on" if workload.largest <= _XLA_FLOPS else "off"
+    has_avx512 = "avx512f" in machine.processor_flags()
+    return "off" if has_avx512 and workload.largest > _XLA_FLOPS else "on"
 
 
 def bfloat16_unit() -> str | None:
