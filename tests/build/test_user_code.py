@@ -51,8 +51,8 @@ class Rule(Optimizer):
 CASES = [  # what stands there, what it becomes, the name, what is said, whether there is a table
     (
         "Linear(20, classes", "Linear(30, classes", "model=own.py:Net",
-        "error: The model breaks in logits (Linear), which was given (N, 20): Layer 'logits' takes x of shape [N, …, 30]. "
-        "Received (None, 20). For pictures, put layers.Flatten() first (own.py, line 14).\n", True,
+        "error: The model breaks in logits (Linear), which was given (N, 20): Layer 'logits' takes x of shape "
+        "[N, …, 30]. Received (None, 20). For pictures, put layers.Flatten() first (own.py, line 14).\n", True,
     ),
     (
         "x = self.hidden(x,", "x = self.hiden(x,", "model=own.py:Net",
