@@ -88,6 +88,7 @@ SWAPPED, SHIFTED = convolution.swapped, convolution.shifted
         ((128, 8, 8, 64), (3, 3, 64, 64), "SAME", "float32", AVX2, None),  # soon done either way
         ((101, 14, 14, 128), (3, 3, 128, 128), "SAME", "float32", AVX2, None),  # not to be divided
         ((None, 8, 8, 256), (3, 3, 256, 256), "SAME", "float32", AVX2, None),
+        ((0, 8, 8, 256), (3, 3, 256, 256), "SAME", "float32", AVX2, None),
         ((500, 7, 7, 256), (3, 3, 256, 256), "SAME", "bfloat16", AMX, SHIFTED),
         ((500, 8, 8, 256), (3, 3, 256, 256), "SAME", "bfloat16", AMX, None),
         ((500, 7, 7, 64), (3, 3, 64, 256), "SAME", "bfloat16", AMX, None),

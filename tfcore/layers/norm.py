@@ -22,6 +22,8 @@ class BatchNorm(tf.Module):
     moving variance is unbiased, as in the paper (algorithm 2, line 10), PyTorch and TensorFlow's fused op; Keras 3 uses
     the biased one. Each micro-batch is normalised by itself and updates the moving averages.
 
+    In a compiled evaluation, a batch norm right after a convolution or product is folded into it (`ops.folded`).
+
     The result has the dtype of x; statistics are computed in float32 for every dtype. scale and offset are float32
     parameters; moving_mean and moving_variance are not trained, but saved with the model.
 

@@ -42,7 +42,7 @@ def filter_gradient_form(x: tf.Tensor, weights: tf.Tensor, padding: str) -> Form
     of processor, or was not measured there.
     """
     height, width, channels, out = weights.shape
-    if machine.has_gpu() or not x.shape.is_fully_defined():
+    if machine.has_gpu() or not x.shape.num_elements():  # None where a size is unknown
         return None
     examples, rows, columns, _ = x.shape
     lost = (height - 1, width - 1) if padding == "VALID" else (0, 0)
