@@ -21,8 +21,8 @@ _processor_flags = functools.cache(machine.processor_flags)
 def conv2d(x: tf.Tensor, weights: tf.Tensor, stride: int, padding: str) -> tf.Tensor:
     """`tf.nn.conv2d(x, weights, stride, padding)` with a faster gradient of the filters of small maps.
 
-    That gradient sums over all pixels of the batch, for few results. On small maps, oneDNN computes it at a quarter to
-    two thirds of the rate of the forward convolution.
+    That gradient sums over all pixels of the batch, for few results. On small maps, oneDNN computes it at a third to
+    four fifths of the rate of the forward convolution.
 
     Args:
         x: `[N, H, W, in]`, float32 or bfloat16.
