@@ -4,6 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.thorough
+
 NAME = "TF_ENABLE_ONEDNN_OPTS"
 IS_ON = "oneDNN custom operations are on"  # TensorFlow says so as it is imported
 
