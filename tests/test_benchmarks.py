@@ -149,6 +149,7 @@ def in_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(compare.ROOT)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.usefixtures("in_root")
 @pytest.mark.parametrize("case", keras_models.CASES)
 def test_the_peers_networks_have_as_many_parameters(case: str) -> None:
@@ -169,6 +170,7 @@ def test_the_peers_networks_have_as_many_parameters(case: str) -> None:
         assert (keras_settings["momentum"], keras_settings["nesterov"]) == (config.momentum, False)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.usefixtures("in_root")
 @pytest.mark.parametrize("case", ["resnet20", "airbench94_500", "wrn_16_4", "vit", "mobilenet"])
 def test_the_published_networks_learn(case: str) -> None:

@@ -11,7 +11,6 @@ from tfcore import ops
 from tfcore.layers import Conv2D
 from tfcore.ops import convolution
 
-FORMS = [convolution.swapped, convolution.shifted]
 # examples, height, width, channels, size of the filters, out
 SHAPES = [(4, 5, 6, 3, 3, 2), (6, 4, 4, 2, 2, 5), (1, 7, 5, 4, 5, 3), (3, 3, 3, 1, 3, 1), (2, 4, 6, 3, 1, 4)]
 
@@ -28,24 +27,29 @@ def close(found: Any, expected: np.ndarray, tolerance: float) -> None:
     np.testing.assert_allclose(tf.cast(found, tf.float64), expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
-@pytest.fixture(params=["in one part", "in parts"])
-def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "in parts":
-        monkeypatch.setattr(convolution, "_PART_PIXELS", 50)
-
-
-@pytest.mark.usefixtures("parts")
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize(
+    ("form", "part_pixels"),
+    [(convolution.swapped, 8192), (convolution.swapped, 50), (convolution.shifted, 8192)],
+    ids=["swapped", "swapped in parts", "shifted"],
+)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @each_dtype
 def test_each_form_against_loops(
-    form: Any, shape: tuple[int, ...], padding: str, dtype: tf.DType, tolerance: float, monkeypatch: pytest.MonkeyPatch
+    form: Any,
+    part_pixels: int,
+    shape: tuple[int, ...],
+    padding: str,
+    dtype: tf.DType,
+    tolerance: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     examples, height, width, channels, size, out = shape
     if padding == "valid" and min(height, width) < size:
         height, width = height + size, width + size
     monkeypatch.setattr(convolution, "filter_gradient_form", lambda *_: form)
+    monkeypatch.setattr(convolution, "_PART_PIXELS", part_pixels)
     x, weights = (
         tf.cast(numbers(examples, height, width, channels), dtype),
         tf.cast(numbers(size, size, channels, out), dtype),
