@@ -44,7 +44,7 @@ def test_values(size: int, stride: int, padding: str, dtype: tf.DType, tolerance
     close(result, reference.conv2d(X, full(layer), layer.biases.numpy(), stride, padding), tolerance)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 @each_form
 @pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 4e-6), (tf.bfloat16, 2e-2)])
 @pytest.mark.parametrize("is_compiled", [True, False])

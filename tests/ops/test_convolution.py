@@ -27,7 +27,7 @@ def close(found: Any, expected: np.ndarray, tolerance: float) -> None:
     np.testing.assert_allclose(tf.cast(found, tf.float64), expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("form", "part_pixels"),
     [(convolution.swapped, 8192), (convolution.swapped, 50), (convolution.shifted, 8192)],
