@@ -32,12 +32,7 @@ class ResNet20(Sequential):
     """
 
     def __init__(self, image_shape: ImageShape, classes: int, *, pixels: Pixels, seed: int) -> None:
-        layers: Layers = {
-            "pixels": pixels,
-            "conv": _conv(image_shape[2], 16, 3, "conv", seed),
-            "norm": BatchNorm(16, name="norm"),
-            "relu": Activation("relu"),
-        }
+        layers = _stem(pixels, image_shape[2], 16, seed)
         channels = 16
         for group, filters in enumerate((16, 32, 64), start=1):
             for number in (1, 2, 3):
@@ -196,12 +191,7 @@ class MobileNet(Sequential):
     """Seven depthwise separable convolutions (Howard et al. 2017, arXiv 1704.04861), strided for small pictures."""
 
     def __init__(self, image_shape: ImageShape, classes: int, *, pixels: Pixels, seed: int) -> None:
-        layers: Layers = {
-            "pixels": pixels,
-            "conv": _conv(image_shape[2], 32, 3, "conv", seed),
-            "norm": BatchNorm(32, name="norm"),
-            "relu": Activation("relu"),
-        }
+        layers = _stem(pixels, image_shape[2], 32, seed)
         channels = 32
         blocks = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1))
         for number, (filters, stride) in enumerate(blocks, start=1):
@@ -223,6 +213,12 @@ class MobileNet(Sequential):
 def _conv(channels: int, filters: int, size: int, name: str, seed: int, stride: int = 1) -> Conv2D:
     """A `same` convolution without a bias."""
     return Conv2D(channels, filters, size, name=name, seed=seed, stride=stride, use_bias=False)
+
+
+def _stem(pixels: Pixels, channels: int, filters: int, seed: int) -> Layers:
+    """The layers before the first block: a convolution of the scaled pictures, batch norm, ReLU."""
+    conv, norm = _conv(channels, filters, 3, "conv", seed), BatchNorm(filters, name="norm")
+    return {"pixels": pixels, "conv": conv, "norm": norm, "relu": Activation("relu")}
 
 
 def _basic_block(channels: int, filters: int, name: str, seed: int, stride: int) -> Residual:

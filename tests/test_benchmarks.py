@@ -25,6 +25,7 @@ from tfcore.data.dataset import Dataset, Split
 from tfcore.losses import cross_entropy
 
 MIB = 2**20
+UNRECORDED = {"resnet20", "airbench94_500", "airbench94_1000", "wrn_16_4", "vit", "mobilenet"}  # newer than the record
 SOFTMAX_RATES = {  # two rounds, the second on a machine half as fast
     "tfcore": (600.0, 300.0),
     "Keras fit": (100.0, 50.0),
@@ -227,14 +228,14 @@ def test_a_tiny_round_runs_both_and_both_learn(real_data: pathlib.Path) -> None:
 
 def test_the_page_shows_the_table_of_the_figures() -> None:
     report = committed()
-    assert set(report["rounds"][0]) <= set(CASES)
+    assert set(report["rounds"][0]) == set(CASES) - UNRECORDED
     page = compare.PAGE.read_text(encoding="utf-8")
     assert compare.BEGIN + table(report) + compare.END in page
 
 
 def test_every_side_of_every_case_has_its_rate_and_learnt() -> None:
     report = committed()
-    for case in report["rounds"][0]:
+    for case in set(CASES) - UNRECORDED:
         result = Results(report["rounds"], case)
         assert result.ran == [side.name for side in CASES[case].sides]
         for name in result.ran:

@@ -9,17 +9,19 @@ from pathlib import Path
 
 def processor() -> str:
     """Returns the processor's model name, or its architecture if the name is unknown."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return _cpuinfo("model name") or platform.machine()
 
 
 def processor_flags() -> frozenset[str]:
     """Returns the processor's instruction sets by Linux' names, such as avx2 and amx_bf16; empty if unknown."""
+    return frozenset(_cpuinfo("flags").split())
+
+
+def _cpuinfo(field: str) -> str:
+    """Returns the first value of a field of Linux' /proc/cpuinfo; "" if there is none."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
-    return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), []))
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
 
 
 def has_gpu() -> bool:

@@ -27,7 +27,7 @@ def import_tensorflow_for_good() -> None:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without Keras, which a first use of `tf.keras` loads; shows messages only if that fails.
+    """Imports TensorFlow without Keras, which a first use of `tf.keras` loads; shows its messages only if it fails.
 
     Its C++ code writes to the file descriptor before it reads any log level, so the descriptor is redirected. Errors of
     C++ still arrive as Python exceptions; set TF_CPP_MIN_LOG_LEVEL=0 to see the log as well.

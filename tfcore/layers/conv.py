@@ -10,7 +10,65 @@ from tfcore.seeds import Key
 PADDINGS = ("same", "valid")
 
 
-class Conv2D(tf.Module):
+class _Convolution(tf.Module):
+    """What both kinds of convolution share: variables, the checks of x, and the biases.
+
+    Args:
+        channels: length of the last axis of `x`.
+        inputs: channels that each result depends on, for the fan-in of the initial weights.
+        out_channels: length of the last axis of the result.
+
+    The other arguments are those of the layers.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        inputs: int,
+        out_channels: int,
+        size: int,
+        *,
+        name: str,
+        seed: int,
+        stride: int,
+        padding: str,
+        use_bias: bool,
+        initializer: str,
+    ) -> None:
+        super().__init__(name=name)
+        checks.positive_integer("size", size)
+        checks.positive_integer("stride", stride)
+        checks.one_of("padding", padding, PADDINGS)
+        draw = initializers.find(initializer)
+        self.size, self.stride, self.padding = size, stride, padding
+        first, second = seeds.words(seed, "initial value", f"{name}.weights")
+        weights = draw((size, size, inputs, out_channels), (first, second))
+        self.weights = tf.Variable(tf.reshape(weights, [size, size, channels, -1]), name="weights")
+        self.biases = tf.Variable(tf.zeros([out_channels]), name="biases") if use_bias else None
+
+    def _operands(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns x, checked, and the weights in its dtype."""
+        x = floating(x, self.name)
+        self._check(x.shape)
+        return x, tf.cast(self.weights, x.dtype)
+
+    def _with_biases(self, y: tf.Tensor) -> tf.Tensor:
+        return y if self.biases is None else ops.with_biases(y, self.biases)
+
+    def _check(self, shape: tf.TensorShape) -> None:
+        """Raises ShapeError unless the layer accepts inputs of this shape."""
+        channels = self.weights.shape[2]
+        if shape.rank != 4 or shape[3] != channels:
+            raise ShapeError(f"Layer '{self.name}' takes x of shape [N, H, W, {channels}]. Received {shape}.")
+        least = min(side for side in (*shape[1:3], self.size) if side is not None)
+        if self.padding == "valid" and least < self.size:
+            raise ShapeError(
+                f"Layer '{self.name}' has filters of {self.size}×{self.size} and no padding, for x of at least that "
+                f"size. Received {shape}. Take fewer layers, or padding 'same'."
+            )
+
+
+class Conv2D(_Convolution):
     """y[n, i, j, o] = sum over (a, b, c) of x[n, s·i + a - p, s·j + b - q, c] · W[a, b, c, o] + b[o]
 
     with W `[size, size, in_channels, out_channels]`, stride s, and zeros outside the picture. `valid` pads nothing
@@ -50,28 +108,21 @@ class Conv2D(tf.Module):
         use_bias: bool = True,
         initializer: str = "glorot_uniform",
     ) -> None:
-        super().__init__(name=name)
-        sizes = {"in_channels": in_channels, "out_channels": out_channels, "size": size, "stride": stride}
-        for argument, value in sizes.items():
-            checks.positive_integer(argument, value)
-        checks.one_of("padding", padding, PADDINGS)
-        draw = initializers.find(initializer)
-        self.in_channels, self.size = in_channels, size
-        self.stride, self.padding = stride, padding
-        first, second = seeds.words(seed, "initial value", f"{name}.weights")
-        self.weights = tf.Variable(draw((size, size, in_channels, out_channels), (first, second)), name="weights")
-        self.biases = tf.Variable(tf.zeros([out_channels]), name="biases") if use_bias else None
+        checks.positive_integer("in_channels", in_channels)
+        checks.positive_integer("out_channels", out_channels)
+        super().__init__(
+            in_channels, in_channels, out_channels, size,
+            name=name, seed=seed, stride=stride, padding=padding, use_bias=use_bias, initializer=initializer,
+        )  # fmt: skip
+        self.in_channels = in_channels
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del key
-        x = floating(x, self.name)
-        _check(self, x.shape, self.in_channels)
         convolve = ops.conv2d if training else tf.nn.conv2d
-        y = convolve(x, tf.cast(self.weights, x.dtype), self.stride, self.padding.upper())
-        return y if self.biases is None else ops.with_biases(y, self.biases)
+        return self._with_biases(convolve(*self._operands(x), self.stride, self.padding.upper()))
 
 
-class DepthwiseConv2D(tf.Module):
+class DepthwiseConv2D(_Convolution):
     """y[n, i, j, c] = sum over (a, b) of x[n, s·i + a - p, s·j + b - q, c] · W[a, b, c, 0] + b[c]
 
     with W `[size, size, channels, 1]`: each channel has one filter of its own, and stays by itself. Followed by a
@@ -109,34 +160,13 @@ class DepthwiseConv2D(tf.Module):
         use_bias: bool = True,
         initializer: str = "glorot_uniform",
     ) -> None:
-        super().__init__(name=name)
-        for argument, value in {"channels": channels, "size": size, "stride": stride}.items():
-            checks.positive_integer(argument, value)
-        checks.one_of("padding", padding, PADDINGS)
-        draw = initializers.find(initializer)
-        self.channels, self.size = channels, size
-        self.stride, self.padding = stride, padding
-        first, second = seeds.words(seed, "initial value", f"{name}.weights")
-        weights = draw((size, size, 1, channels), (first, second))  # a fan-in of size²
-        self.weights = tf.Variable(tf.reshape(weights, [size, size, channels, 1]), name="weights")
-        self.biases = tf.Variable(tf.zeros([channels]), name="biases") if use_bias else None
+        checks.positive_integer("channels", channels)
+        super().__init__(
+            channels, 1, channels, size,
+            name=name, seed=seed, stride=stride, padding=padding, use_bias=use_bias, initializer=initializer,
+        )  # fmt: skip
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
-        x = floating(x, self.name)
-        _check(self, x.shape, self.channels)
         strides = [1, self.stride, self.stride, 1]
-        y = tf.nn.depthwise_conv2d(x, tf.cast(self.weights, x.dtype), strides, self.padding.upper())
-        return y if self.biases is None else ops.with_biases(y, self.biases)
-
-
-def _check(layer: Conv2D | DepthwiseConv2D, shape: tf.TensorShape, channels: int) -> None:
-    """Raises ShapeError unless the layer accepts inputs of this shape."""
-    if shape.rank != 4 or shape[3] != channels:
-        raise ShapeError(f"Layer '{layer.name}' takes x of shape [N, H, W, {channels}]. Received {shape}.")
-    least = min(side for side in (*shape[1:3], layer.size) if side is not None)
-    if layer.padding == "valid" and least < layer.size:
-        raise ShapeError(
-            f"Layer '{layer.name}' has filters of {layer.size}×{layer.size} and no padding, for x of at least that "
-            f"size. Received {shape}. Take fewer layers, or padding 'same'."
-        )
+        return self._with_biases(tf.nn.depthwise_conv2d(*self._operands(x), strides, self.padding.upper()))

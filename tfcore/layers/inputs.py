@@ -7,6 +7,11 @@ import tensorflow as tf
 from tfcore.errors import ShapeError
 
 
+def has_features(shape: tf.TensorShape, features: int) -> bool:
+    """Tells whether a shape is `[N, …, features]`, of two axes or more."""
+    return shape.rank is not None and shape.rank >= 2 and shape[-1] == features
+
+
 def floating(x: Any, layer: str) -> tf.Tensor:
     """Converts x to a tensor, in whose dtype the layer computes.
 

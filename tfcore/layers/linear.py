@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfcore import checks, initializers, ops, seeds
 from tfcore.errors import ShapeError
-from tfcore.layers.inputs import floating
+from tfcore.layers.inputs import floating, has_features
 from tfcore.seeds import Key
 
 
@@ -58,7 +58,7 @@ class Linear(tf.Module):
     def of_scaled(self, x: tf.Tensor, factor: float) -> tf.Tensor:
         """Computes the layer for factor · x, multiplying the product x W, which is smaller than x."""
         x = floating(x, self.name)
-        if x.shape.rank is None or x.shape.rank < 2 or x.shape[-1] != self.in_features:
+        if not has_features(x.shape, self.in_features):
             raise ShapeError(
                 f"Layer '{self.name}' takes x of shape [N, …, {self.in_features}]. Received {x.shape}. "
                 "For pictures, put layers.Flatten() first."

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfcore import checks, ops
 from tfcore.errors import ShapeError
-from tfcore.layers.inputs import floating
+from tfcore.layers.inputs import floating, has_features
 from tfcore.seeds import Key
 
 
@@ -66,7 +66,7 @@ class BatchNorm(tf.Module):
                 f"Layer '{self.name}' takes x of shape [N, H, W, {self.features}] or [N, {self.features}]. "
                 f"Received {x.shape}."
             )
-        if not training and (y := self._folded(x)) is not None:
+        if not training and (y := ops.folded(x, self._factor_and_shift)) is not None:
             return y
         pictures = x if x.shape.rank == 4 else x[:, tf.newaxis, tf.newaxis, :]  # [N, H, W, C], as the op requires
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -83,12 +83,10 @@ class BatchNorm(tf.Module):
             _move(self.moving_variance, variance, 1 - self.momentum)
         return y if x.shape.rank == 4 else y[:, 0, 0, :]
 
-    def _folded(self, x: tf.Tensor) -> tf.Tensor | None:
-        """Normalises by the moving averages inside the product that gave x; None where x is no product."""
-        if tf.executing_eagerly():
-            return None
+    def _factor_and_shift(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns a and b, each `[C]`, of y = a · x + b outside of training."""
         factor = self.scale * tf.math.rsqrt(self.moving_variance + self.epsilon)
-        return ops.folded(x, factor, self.offset - self.moving_mean * factor)
+        return factor, self.offset - self.moving_mean * factor
 
 
 class LayerNorm(tf.Module):
@@ -123,7 +121,7 @@ class LayerNorm(tf.Module):
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
         x = floating(x, self.name)
-        if x.shape.rank is None or x.shape.rank < 2 or x.shape[-1] != self.features:
+        if not has_features(x.shape, self.features):
             raise ShapeError(f"Layer '{self.name}' takes x of shape [N, …, {self.features}]. Received {x.shape}.")
         return ops.layer_norm(x, tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.offset), self.epsilon)
 

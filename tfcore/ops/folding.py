@@ -1,5 +1,6 @@
 """Folds a factor and a shift of each channel into the product that computed it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -14,7 +15,7 @@ _ATTRIBUTES = {
 }
 
 
-def folded(x: tf.Tensor, factor: tf.Tensor, shift: tf.Tensor) -> tf.Tensor | None:
+def folded(x: tf.Tensor, factor_and_shift: Callable[[], tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor | None:
     """Returns factor · x + shift as one product, if x is a product whose weights can take the factor.
 
     With x = u W + b it is u (W · factor) + (b · factor + shift): a batch normalisation by moving averages then costs no
@@ -22,8 +23,7 @@ def folded(x: tf.Tensor, factor: tf.Tensor, shift: tf.Tensor) -> tf.Tensor | Non
 
     Args:
         x: a tensor of the graph that is being traced, the last axis being the channels.
-        factor: float32 `[C]`.
-        shift: float32 `[C]`.
+        factor_and_shift: gives both, float32 `[C]`; called only where they are used.
 
     Returns:
         A tensor like x; None where x is anything but the result of a convolution or matrix product, with or without
@@ -38,6 +38,7 @@ def folded(x: tf.Tensor, factor: tf.Tensor, shift: tf.Tensor) -> tf.Tensor | Non
     given = {name: product.op.get_attr(name) for name in attributes}
     if given.get("transpose_b") or given.get("data_format", b"NHWC") != b"NHWC":
         return None
+    factor, shift = factor_and_shift()
     inputs, weights = product.op.inputs
     across = factor[:, tf.newaxis] if product.op.type == "DepthwiseConv2dNative" else factor
     scaled = tf.cast(_in_float32(weights) * across, weights.dtype)
@@ -49,7 +50,7 @@ def _parts(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Splits a sum into the product and its biases; x itself and None if it is no such sum."""
     if x.op.type in ("BiasAdd", "AddV2"):
         product, biases = x.op.inputs
-        if product.op.type in _ATTRIBUTES and biases.shape.rank == 1 and not len(product.consumers()) > 1:
+        if product.op.type in _ATTRIBUTES and biases.shape.rank == 1 and len(product.consumers()) == 1:
             return product, biases
     return x, None
 
