@@ -11,7 +11,8 @@ sys.path.insert(0, str(FOLDER.parent))  # this checkout, not an installed tfcore
 from tfcore.cli import flags  # noqa: E402
 from tfcore.cli.main import COMMANDS  # noqa: E402
 from tfcore.cli.show_kinds import KINDS  # noqa: E402
-from tfcore.config import IDENTITY, WATCHING, RunConfig  # noqa: E402
+from tfcore.config import RunConfig  # noqa: E402
+from tfcore.config_fields import IDENTITY, WATCHING  # noqa: E402
 
 PARTS = {item.name: item.metadata["part"] for item in fields(RunConfig)}
 HEAD = """\

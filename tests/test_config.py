@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcore.config import IDENTITY, KINDS, SCHEDULES, WATCHING, RunConfig
+from tfcore.config import KINDS, SCHEDULES, RunConfig
+from tfcore.config_fields import IDENTITY, WATCHING
 from tfcore.config_values import describe
 from tfcore.errors import ConfigError
 
 POSITIVE = ["learning_rate", "decay_factor", "batch_size", "microbatches", "steps", "epochs", "patience", "decay_steps"]
 POSITIVE += ["evaluate_every_epochs", "checkpoint_every_epochs", "eval_batch_size", "log_every_steps"]
 POSITIVE += ["batch_accuracy_every_steps", "print_every_epochs", "train_examples", "test_examples", "max_norm"]
+POSITIVE += ["period_factor"]
 NOT_NEGATIVE = ["validation", "l1", "l2", "warmup_steps", "keep_checkpoints", "end_learning_rate", "intra_op_threads"]
 NOT_NEGATIVE += ["inter_op_threads"]
 CHOSEN = ["pixels", "precision", "schedule", "monitor"]
@@ -113,6 +115,14 @@ def test_a_choice_that_does_not_exist_is_refused_with_the_nearest(name: str) -> 
         ({"steps": 10, "epochs": 1.0}, "Give --steps or --epochs, not both. Received 10 and 1"),
         ({"patience": 2, "validation": 0}, "--patience needs validation examples"),
         ({"batch_size": 10, "microbatches": 3}, "--microbatches must divide the batch of 10. Received 3"),
+        (
+            {"schedule": "cosine_restarts"},
+            "--schedule=cosine_restarts needs --decay_steps, the length of its first period",
+        ),
+        (
+            {"schedule": "one_cycle", "warmup_steps": 5},
+            "rises by itself, over --warmup_share of its steps. Leave out --warmup_steps. Received 5.",
+        ),
         ({"schedule": "step_wise"}, "--schedule=step_wise needs --decay_boundaries"),
         ({"schedule": "step_wise", "decay_boundaries": ()}, "--schedule=step_wise needs --decay_boundaries"),
         ({"schedule": "step_wise", "decay_boundaries": (5, 3)}, "--decay_boundaries must rise from step to step"),
@@ -184,7 +194,12 @@ def test_a_length_in_steps_does_not_look_at_the_examples() -> None:
         ({"schedule": "cosine"}, True),
         ({"schedule": "polynomial"}, True),
         ({"schedule": "exponential"}, True),
+        ({"schedule": "trapezoid"}, True),
+        ({"schedule": "one_cycle"}, True),
         ({"schedule": "cosine", "decay_steps": 100}, False),
+        ({"schedule": "trapezoid", "decay_steps": 100}, False),
+        ({"schedule": "one_cycle", "decay_steps": 100}, False),
+        ({"schedule": "cosine_restarts", "decay_steps": 100}, False),
         ({"schedule": "constant"}, False),
         ({"schedule": "step_wise", "decay_boundaries": (5,)}, False),
     ],

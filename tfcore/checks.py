@@ -41,6 +41,12 @@ def share(name: str, value: float) -> None:
         raise ConfigError(f"`{name}` must be above 0 and below 1. Received {value!r}.")
 
 
+def at_least_one(name: str, value: float) -> None:
+    """Raises ConfigError unless `value` is a finite number of at least one."""
+    if not 1 <= value < math.inf:
+        raise ConfigError(f"`{name}` must be at least 1. Received {value!r}.")
+
+
 def positive_integer(name: str, value: int) -> None:
     """Raises ConfigError unless `value` is an integer (of Python or NumPy, not a bool) above zero."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:

@@ -5,38 +5,28 @@ fields say where and how the run is observed; a resumed run may change them.
 """
 
 import math
-import re
-import typing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from tfcore import checks, config_values, contradictions, model_args
-from tfcore.config_values import spelled
+from tfcore.config_fields import Settings, kinds
+from tfcore.config_fields import flag as _flag
+from tfcore.config_fields import watch as _watch
 from tfcore.errors import ConfigError
 
-IDENTITY, WATCHING = "identity", "watching"
-Choices = tuple[str, ...]
-Check = Callable[[str, Any], Any] | None  # raises ConfigError; is not called for None
 SOURCE_SETTINGS = ("test_share", "image_shape", "image_size", "skip_bad_pictures")  # of text:, npz:, idx:, folder:
 MODEL_SIZES = ("hidden", "filters", "dropout", "activation", "pooling", "max_norm", "initializer")
 SUMMARIES = ("norms", "histograms", "images", "pr_curves", "graph", "hparams", "text")
-_FLAG = re.compile(r"--(?P<name>\w+)=(?P<value>.*)")
-_SHOWN_CHARACTERS = 100  # of an invalid line in a message
-SCHEDULES = ("constant", "step_wise", "exponential", "polynomial", "cosine")
-
-
-def _flag(default: Any, description: str, check: Check = None, *, part: str = IDENTITY, choices: Choices = ()) -> Any:
-    return field(default=default, metadata={"help": description, "check": check, "part": part, "choices": choices})
-
-
-def _watch(default: Any, description: str, check: Check = None) -> Any:
-    return _flag(default, description, check, part=WATCHING)
+SCHEDULES = (
+    "constant", "step_wise", "exponential", "polynomial", "trapezoid", "cosine", "cosine_restarts", "one_cycle",
+)  # fmt: skip
+_TO_AN_END = ("exponential", "polynomial", "trapezoid", "cosine", "one_cycle")  # of the run, or of --decay_steps
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Settings):
     """Every setting of a run, with its default.
 
     Values are converted to the annotated types: lists to tuples, NumPy's numbers to Python's, and `model_args` to text.
@@ -132,12 +122,16 @@ class RunConfig:
     )
     learning_rate: float | None = _flag(None, "Peak learning rate. Default: the optimizer's.", checks.positive)
     schedule: str = _flag(
-        "cosine", "Learning rate schedule: constant, step_wise, exponential, polynomial or cosine.", choices=SCHEDULES
+        "cosine",
+        "Learning rate schedule: constant, step_wise, exponential, polynomial, trapezoid (flat, then a linear fall), "
+        "cosine, cosine_restarts or one_cycle.",
+        choices=SCHEDULES,
     )
-    warmup_steps: int = _flag(0, "Steps of linear warm-up before the schedule.", checks.not_negative)
+    warmup_steps: int = _flag(0, "Steps of linear warm-up. one_cycle has its own rise.", checks.not_negative)
     decay_steps: int | None = _flag(
         None,
-        "Length of a polynomial or cosine decay; of an exponential one, the steps per factor. Default: the whole run.",
+        "Length of a polynomial, trapezoid, cosine or one_cycle schedule; of an exponential one, the steps per factor. "
+        "Default: the whole run. Of cosine_restarts, the length of the first period, which must be given.",
         checks.positive_integer,
     )
     decay_factor: float = _flag(0.1, "Factor of a step_wise or exponential decay.", checks.positive)
@@ -146,7 +140,18 @@ class RunConfig:
     )
     decay_power: float = _flag(1.0, "Power of a polynomial decay.", checks.positive)
     end_learning_rate: float = _flag(
-        0.0, "Learning rate at the end of a polynomial or cosine decay.", checks.not_negative
+        0.0,
+        "Learning rate at the end of a polynomial, trapezoid, cosine or one_cycle schedule, or of each period of "
+        "cosine_restarts.",
+        checks.not_negative,
+    )
+    cooldown_share: float = _flag(0.2, "Last share of a trapezoid schedule, in which the rate falls.", checks.share)
+    warmup_share: float = _flag(0.3, "First share of a one_cycle schedule, in which the rate rises.", checks.share)
+    start_divisor: float = _flag(
+        25.0, "Peak of a one_cycle schedule in units of its first learning rate.", checks.at_least_one
+    )
+    period_factor: int = _flag(
+        1, "Length of each period of cosine_restarts in lengths of the one before.", checks.positive_integer
     )
     momentum: float | None = _flag(None, "Decay of the velocity.", checks.below_one)
     nesterov: bool | None = _flag(None, "Nesterov's momentum.")
@@ -219,15 +224,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model_args", model_args.normalized(self.model_args))
-        for item in fields(self):
-            value = config_values.typed(item.name, getattr(self, item.name), KINDS[item.name])
-            object.__setattr__(self, item.name, value)
-            if isinstance(value, str):
-                checks.plain_text(item.name, value)
-            if item.metadata["choices"]:
-                checks.one_of(item.name, value, item.metadata["choices"])
-            if item.metadata["check"] is not None and value is not None:
-                item.metadata["check"](item.name, value)
+        super().__post_init__()
         contradictions.check(self)
 
     def steps_per_epoch(self, examples: int) -> Fraction:
@@ -249,46 +246,15 @@ class RunConfig:
     @property
     def depends_on_length(self) -> bool:
         """Whether the learning rate at a step depends on the run's length: such a run cannot be extended."""
-        return self.schedule in ("exponential", "polynomial", "cosine") and self.decay_steps is None
+        return self.schedule in _TO_AN_END and self.decay_steps is None
 
     @property
     def summary_parts(self) -> frozenset[str]:
         """The parts that `summaries` names."""
         return frozenset(checks.some_of("summaries", self.summaries, SUMMARIES))
 
-    @classmethod
-    def from_flags(cls, text: str) -> "RunConfig":
-        """Reads the text that `flags` writes: one `--name=value` per line.
 
-        Raises:
-            ConfigError: an invalid line, an unknown flag, or a value of another type.
-        """
-        given = {}
-        for line in text.splitlines():
-            match = _FLAG.fullmatch(line)
-            if match is None:
-                raise ConfigError(
-                    f"Each line must be a flag such as --name=value. Received '{line[:_SHOWN_CHARACTERS]}'."
-                )
-            if match["name"] not in KINDS:
-                raise ConfigError(f"Unknown flag --{match['name']}.{checks.nearest(match['name'], KINDS)}")
-            given[match["name"]] = read_value(match["name"], match["value"])
-        return cls(**given)
-
-    def flags(self) -> str:
-        """Writes every flag that is set, one per line; `--flagfile` with this text repeats the run."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return "".join(f"--{name}={spelled(value)}\n" for name, value in values.items() if value is not None)
-
-    def differences(self, other: "RunConfig", part: str) -> dict[str, tuple[Any, Any]]:
-        """Returns the fields of `part` in which the two differ: name -> (value here, value there)."""
-        pairs = {
-            f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.metadata["part"] == part
-        }
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-KINDS = {name: config_values.kind_of(hint) for name, hint in typing.get_type_hints(RunConfig).items()}
+KINDS = kinds(RunConfig)
 
 
 def read_value(name: str, text: str) -> Any:

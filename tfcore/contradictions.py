@@ -22,6 +22,13 @@ def check(config: Any) -> None:
         )
     if config.schedule == "step_wise" and not config.decay_boundaries:
         raise ConfigError("--schedule=step_wise needs --decay_boundaries, such as 1000,2000.")
+    if config.schedule == "cosine_restarts" and config.decay_steps is None:
+        raise ConfigError("--schedule=cosine_restarts needs --decay_steps, the length of its first period.")
+    if config.schedule == "one_cycle" and config.warmup_steps:
+        raise ConfigError(
+            "--schedule=one_cycle rises by itself, over --warmup_share of its steps. Leave out --warmup_steps. "
+            f"Received {config.warmup_steps}."
+        )
     if config.decay_boundaries and config.schedule != "step_wise":
         raise ConfigError(f"--decay_boundaries belongs to --schedule=step_wise. Received --schedule={config.schedule}.")
     if list(config.decay_boundaries or ()) != sorted({step for step in config.decay_boundaries or () if step > 0}):

@@ -320,6 +320,23 @@ def test_every_optimizer_builds_with_its_own_defaults(name: str) -> None:
         ),
         ({"schedule": "cosine"}, schedules.Cosine(0.5, 100, 0.0)),
         ({"schedule": "cosine", "decay_steps": 7, "end_learning_rate": 0.1}, schedules.Cosine(0.5, 7, 0.1)),
+        (
+            {"schedule": "trapezoid", "cooldown_share": 0.4, "end_learning_rate": 0.1},
+            schedules.Trapezoid(0.5, 100, 0.4, 0.1),
+        ),
+        (
+            {"schedule": "trapezoid", "decay_steps": 7, "warmup_steps": 5},
+            schedules.WarmUp(schedules.Trapezoid(0.5, 7, 0.2, 0.0), 5),
+        ),
+        (
+            {"schedule": "cosine_restarts", "decay_steps": 7, "period_factor": 2, "end_learning_rate": 0.1},
+            schedules.CosineRestarts(0.5, 7, 2, 0.1),
+        ),
+        ({"schedule": "one_cycle"}, schedules.OneCycle(0.5, 100, 0.3, 25.0, 0.0)),
+        (
+            {"schedule": "one_cycle", "warmup_share": 0.4, "start_divisor": 10.0, "end_learning_rate": 0.1},
+            schedules.OneCycle(0.5, 100, 0.4, 10.0, 0.1),
+        ),
         ({"schedule": "cosine", "warmup_steps": 5}, schedules.WarmUp(schedules.Cosine(0.5, 100, 0.0), 5)),
     ],
 )
@@ -329,9 +346,10 @@ def test_a_schedule_is_built_with_its_settings(given_values: dict[str, Any], exp
 
 def test_every_schedule_name_builds() -> None:
     for name in SCHEDULES:
-        boundaries = (3,) if name == "step_wise" else None
-        built = build_schedule(RunConfig(schedule=name, decay_boundaries=boundaries, learning_rate=0.001), 10)
-        assert float(built(tf.constant(0, tf.int64))) == pytest.approx(0.001)
+        needed: dict[str, Any] = {"step_wise": {"decay_boundaries": (3,)}, "cosine_restarts": {"decay_steps": 3}}
+        config = RunConfig(schedule=name, learning_rate=0.001, **needed.get(name, {}))
+        first = 0.001 / config.start_divisor if name == "one_cycle" else 0.001
+        assert float(build_schedule(config, 10)(tf.constant(0, tf.int64))) == pytest.approx(first)
 
 
 def test_a_step_has_its_penalty_and_its_parts() -> None:

@@ -81,12 +81,15 @@ def build_schedule(config: RunConfig, total_steps: int) -> Callable[..., Any]:
     from tfcore import schedules
 
     rate: Any = config.learning_rate  # a number once `resolve` has seen the configuration
-    length = config.decay_steps or total_steps
+    length, end = config.decay_steps or total_steps, config.end_learning_rate
     inner: Any = {
         "constant": lambda: schedules.Constant(rate),
         "step_wise": lambda: schedules.StepWise(rate, config.decay_boundaries or (), config.decay_factor),
         "exponential": lambda: schedules.Exponential(rate, length, config.decay_factor),
-        "polynomial": lambda: schedules.Polynomial(rate, length, config.decay_power, config.end_learning_rate),
-        "cosine": lambda: schedules.Cosine(rate, length, config.end_learning_rate),
+        "polynomial": lambda: schedules.Polynomial(rate, length, config.decay_power, end),
+        "trapezoid": lambda: schedules.Trapezoid(rate, length, config.cooldown_share, end),
+        "cosine": lambda: schedules.Cosine(rate, length, end),
+        "cosine_restarts": lambda: schedules.CosineRestarts(rate, length, config.period_factor, end),
+        "one_cycle": lambda: schedules.OneCycle(rate, length, config.warmup_share, config.start_divisor, end),
     }[config.schedule]()
     return schedules.WarmUp(inner, config.warmup_steps) if config.warmup_steps else inner

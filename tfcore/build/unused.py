@@ -10,10 +10,14 @@ from tfcore.errors import ConfigError
 
 _DEFAULTS = {item.name: item.default for item in fields(RunConfig)}
 _SCHEDULES_WITH = {
-    "decay_steps": ("exponential", "polynomial", "cosine"),
+    "decay_steps": ("exponential", "polynomial", "trapezoid", "cosine", "cosine_restarts", "one_cycle"),
     "decay_factor": ("step_wise", "exponential"),
     "decay_power": ("polynomial",),
-    "end_learning_rate": ("polynomial", "cosine"),
+    "end_learning_rate": ("polynomial", "trapezoid", "cosine", "cosine_restarts", "one_cycle"),
+    "cooldown_share": ("trapezoid",),
+    "warmup_share": ("one_cycle",),
+    "start_divisor": ("one_cycle",),
+    "period_factor": ("cosine_restarts",),
 }
 _OF_VALIDATION = ("monitor", "evaluate_every_epochs", "keep_best")
 

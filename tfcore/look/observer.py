@@ -10,7 +10,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfcore import ops
-from tfcore.config import IDENTITY, RunConfig, spelled
+from tfcore.config import RunConfig
+from tfcore.config_fields import IDENTITY
+from tfcore.config_values import spelled
 from tfcore.data.batches import EvaluationBatches
 from tfcore.files import replacing
 from tfcore.look import album

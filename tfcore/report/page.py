@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tfcore import __version__, checks
-from tfcore.config import IDENTITY, WATCHING, RunConfig, spelled
+from tfcore.config import RunConfig
+from tfcore.config_fields import IDENTITY, WATCHING
+from tfcore.config_values import spelled
 from tfcore.report import figures
 from tfcore.report.facts import ClassScores, Facts, TestScores
 from tfcore.report.figures import Line

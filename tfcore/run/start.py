@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from tfcore.build.configuration import of_run, resolve, with_given
-from tfcore.config import IDENTITY, RunConfig, spelled
-from tfcore.config_values import describe
+from tfcore.config import RunConfig
+from tfcore.config_fields import IDENTITY
+from tfcore.config_values import describe, spelled
 from tfcore.errors import ConfigError
 from tfcore.training.run_folder import RunFolder, new_folder
 

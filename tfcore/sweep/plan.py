@@ -17,7 +17,8 @@ from typing import Any
 from tfcore import checks, model_args, seeds
 from tfcore.build.configuration import resolve, with_given
 from tfcore.build.tables import check_names
-from tfcore.config import IDENTITY, KINDS, RunConfig, read_value
+from tfcore.config import KINDS, RunConfig, read_value
+from tfcore.config_fields import IDENTITY
 from tfcore.config_values import describe, spelled
 from tfcore.errors import ConfigError, RunError
 from tfcore.files import read_text, replacing
