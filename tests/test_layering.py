@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 Sources = dict[str, str]  # path from the project's root -> text of the file
 Rule = Callable[[Sources], Iterator[str]]  # yields complaints
 
-GROUND = ["errors", "checks", "seeds", "files", "npy_header", "machine"]
+GROUND = ["errors", "checks", "patterns", "seeds", "files", "npy_header", "machine"]
 PURE = ["modules", "initializers", "losses", "metrics", "schedules"]
 PLAIN = [
     "architecture",
@@ -29,6 +29,7 @@ BELOW_BUILD = [*GROUND, *PLAIN, "graphs", "modules", "metrics", "data", "trainin
 MAY_IMPORT: dict[str, list[str]] = {
     "errors": [],
     "checks": ["errors"],
+    "patterns": ["errors", "checks"],
     "seeds": ["errors", "checks"],
     "files": ["errors"],
     "npy_header": [],
@@ -39,7 +40,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "config_fields": ["checks", "config_values"],
     "model_args": ["errors", "config_values"],
     "contradictions": ["errors", "config_values"],
-    "config": ["errors", "checks", "config_fields", "config_values", "model_args", "contradictions"],
+    "config": ["errors", "checks", "patterns", "config_fields", "config_values", "model_args", "contradictions"],
     "recorded_calls": [],
     "graphs": [],
     "modules": [*GROUND, "graphs", "recorded_calls"],

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from tfcore import checks, config_values, contradictions, model_args
-from tfcore.config_fields import Settings, kinds
+from tfcore import checks, config_values, contradictions, model_args, patterns
+from tfcore.config_fields import Settings
 from tfcore.config_fields import flag as _flag
 from tfcore.config_fields import watch as _watch
 from tfcore.errors import ConfigError
@@ -167,6 +167,18 @@ class RunConfig(Settings):
     decayed_variables: str = _flag(
         "weights$", "Regular expression for the paths of the variables that --weight_decay applies to."
     )
+    freeze: str = _flag(
+        "",
+        "Regular expression for the paths of parameters that keep their initial values, such as those of --init_from. "
+        "Of a batch norm it freezes scale and offset; its moving mean and variance are no parameters and still move.",
+        patterns.check,
+    )
+    learning_rate_factors: str = _flag(
+        "",
+        "Factors of the learning rate by regular expressions for the paths of parameters: ^conv_1:0.1,^conv:0.5. The "
+        "first that matches counts; --freeze comes before all.",
+        patterns.with_factors,
+    )
     average_decay: float | None = _flag(
         None,
         "Decay of an exponential moving average of the weights, which is scored too. Default: no average.",
@@ -254,7 +266,7 @@ class RunConfig(Settings):
         return frozenset(checks.some_of("summaries", self.summaries, SUMMARIES))
 
 
-KINDS = kinds(RunConfig)
+KINDS = RunConfig.kinds()
 
 
 def read_value(name: str, text: str) -> Any:

@@ -24,12 +24,6 @@ def watch(default: Any, description: str, check: Check = None) -> Any:
     return flag(default, description, check, part=WATCHING)
 
 
-@lru_cache
-def kinds(settings: type) -> dict[str, Kind]:
-    """Returns the kind of each field's values, by its annotation."""
-    return {name: config_values.kind_of(hint) for name, hint in typing.get_type_hints(settings).items()}
-
-
 @dataclass(frozen=True)
 class Settings:
     """What all dataclasses do whose fields are declared by `flag` and `watch`.
@@ -39,9 +33,9 @@ class Settings:
     """
 
     def __post_init__(self) -> None:
-        wanted = kinds(type(self))
+        kinds = self.kinds()
         for item in fields(self):
-            value = config_values.typed(item.name, getattr(self, item.name), wanted[item.name])
+            value = config_values.typed(item.name, getattr(self, item.name), kinds[item.name])
             object.__setattr__(self, item.name, value)
             if isinstance(value, str):
                 checks.plain_text(item.name, value)
@@ -51,14 +45,19 @@ class Settings:
                 item.metadata["check"](item.name, value)
 
     @classmethod
+    @lru_cache
+    def kinds(cls) -> dict[str, Kind]:
+        """Returns the kind of each field's values, by its annotation."""
+        return {name: config_values.kind_of(hint) for name, hint in typing.get_type_hints(cls).items()}
+
+    @classmethod
     def from_flags(cls, text: str) -> Self:
         """Reads the text that `flags` writes: one `--name=value` per line.
 
         Raises:
             ConfigError: an invalid line, an unknown flag, or a value of another type.
         """
-        own: type = cls
-        return cls(**config_values.read_flags(text, kinds(own)))
+        return cls(**config_values.read_flags(text, cls.kinds()))
 
     def flags(self) -> str:
         """Writes every flag that is set, one per line; `--flagfile` with this text repeats the run."""

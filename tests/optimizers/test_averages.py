@@ -131,6 +131,18 @@ def test_the_weights_come_back_where_an_evaluation_fails() -> None:
     assert_equal(values(optimizer.averages.values()), averages)
 
 
+def test_averages_start_again_at_weights_that_were_loaded() -> None:
+    optimizer = build(0.9)
+    train(optimizer, GRADIENTS[:3])
+    for parameter in optimizer.parameters:
+        parameter.assign(parameter * 2 + 1)
+    optimizer.restart_averages()
+    assert_equal(values(optimizer.averages.values()), values(optimizer.parameters))
+    without = build(None)
+    without.restart_averages()
+    assert without.averages == {}
+
+
 def test_averaged_weights_need_an_average() -> None:
     with pytest.raises(ConfigError, match="Construct the optimizer with `average_decay`"):
         build(None).averaged_weights()

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfcore.errors import ConfigError
 from tfcore.losses import cross_entropy
-from tfcore.optimizers import Adam, GradientDescent
+from tfcore.optimizers import Adam, GradientDescent, Group
 from tfcore.seeds import Key
 from tfcore.training.step import Penalty, TrainingStep
 
@@ -170,6 +170,26 @@ def test_without_a_penalty_the_total_loss_is_the_loss() -> None:
 def test_a_bad_penalty_is_refused(pattern: str, factors: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Penalty(Model().parameters, pattern, **factors)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_no_gradient_of_a_frozen_parameter_is_computed(parts: int) -> None:
+    groups = [Group("weights", learning_rate_factor=0)]
+    models = [Model(), Model()]
+    frozen, whole = (
+        compiled(build(model, lambda *args, own=own, **more: Adam(*args, groups=own, **more), penalty=penalty(model),
+                       microbatches=parts))
+        for model, own in zip(models, [groups, []], strict=True)
+    )  # fmt: skip
+    ours, theirs = (run(IMAGES, LABELS) for run in (frozen, whole))
+    assert models[0].python_calls == models[1].python_calls == 1
+    np.testing.assert_array_equal(ours.gradients[0], np.zeros_like(WEIGHTS))
+    np.testing.assert_array_equal(ours.gradients[1], theirs.gradients[1])
+    np.testing.assert_array_equal(models[0].weights, WEIGHTS)
+    assert ours.total_loss == theirs.total_loss  # with the penalty of the frozen weights
+    products = [str(run.get_concrete_function(IMAGES, LABELS).graph.as_graph_def()).count('op: "MatMul"')
+                for run in (frozen, whole)]  # fmt: skip
+    assert products == [1, 2]
 
 
 def test_the_sums_add_up_over_steps() -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tfcore.build import lookup, registry, signatures, user_code
+from tfcore.build.groups import parameter_groups
 from tfcore.build.tables import LOSSES, OPTIMIZERS
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, ShapeError
@@ -56,17 +57,18 @@ def build_loss(config: RunConfig) -> Callable[..., Any]:
 
 
 def build_optimizer(config: RunConfig, net: Any, parameters: Mapping[str, Any], total_steps: int) -> Any:
-    """Builds the optimizer with its schedule, clipping, weight decay by path, max-norm constraints and averages."""
+    """Builds the optimizer with its schedule, clipping, settings by path, max-norm constraints and averages."""
     from tfcore.modules import max_norms
-    from tfcore.optimizers import Group, MaxNorm, Optimizer
+    from tfcore.optimizers import MaxNorm, Optimizer
 
     cls = lookup.find(config.optimizer, OPTIMIZERS)
     if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
         raise ConfigError(f"--optimizer={config.optimizer} must be a subclass of tfcore.optimizers.Optimizer.")
     taken = signatures.of_object(cls)
     given = registry.given_settings(config, taken, OPTIMIZERS)
-    if "weight_decay" in taken.arguments and config.weight_decay != 0:
-        given["groups"] = (Group(config.decayed_variables), Group("", weight_decay=0.0))  # the first that matches
+    decays = "weight_decay" in taken.arguments and config.weight_decay != 0
+    if groups := parameter_groups(config, tuple(parameters), decays=decays):
+        given["groups"] = groups
     if limits := {path: MaxNorm(limit) for path, limit in max_norms(net).items()}:
         given["constraints"] = limits
     for name in ("groups", "constraints"):

@@ -93,6 +93,7 @@ class Optimizer:
         self.parameters = tuple(parameters.values())
         self._check_parameters()
         self._terms = terms_by_path(groups, self.paths, self.weight_decay)
+        self.frozen = tuple(not self._terms[path].learning_rate_factor for path in self.paths)  # in that order
         self._constraints = dict(constraints or {})
         check_constraints(self._constraints, self.paths)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
@@ -184,6 +185,12 @@ class Optimizer:
         if not self.averages:
             raise ConfigError("There is no average of the weights. Construct the optimizer with `average_decay`.")
         return exchanged(self._averaged())
+
+    def restart_averages(self) -> None:
+        """Sets each average to its parameter, as at construction: for weights that were loaded since."""
+        if self.averages:
+            for parameter, average in self._averaged():
+                average.assign(parameter)
 
     def _averaged(self) -> Iterable[tuple[tf.Variable, tf.Variable]]:
         """Pairs each parameter with its average."""

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypedDict
 
 import tensorflow as tf
 
-from tfcore import checks
+from tfcore import checks, patterns
 from tfcore.errors import ConfigError
 
 Constraint = Callable[[tf.Tensor], tf.Tensor]  # new weights -> allowed weights of the same shape
@@ -46,12 +46,7 @@ class Group:
     weight_decay: float | None = None
 
     def __post_init__(self) -> None:
-        try:
-            re.compile(self.pattern)
-        except re.error as error:
-            raise ConfigError(
-                f"The `pattern` of a group must be a regular expression. Received '{self.pattern}': {error}."
-            ) from None
+        patterns.check("pattern", self.pattern)
         checks.not_negative("learning_rate_factor", self.learning_rate_factor)
         if self.weight_decay is not None:
             checks.not_negative("weight_decay", self.weight_decay)
@@ -111,11 +106,7 @@ def terms_by_path(groups: Sequence[Group], paths: Sequence[str], weight_decay: f
         ConfigError: a group that matches no parameter, weight decay for a method without, or everything frozen.
     """
     for group in groups:
-        if not any(re.search(group.pattern, path) for path in paths):
-            known = ", ".join(paths)
-            raise ConfigError(
-                f"The `pattern` of a group must match a parameter. '{group.pattern}' matches none of {known}."
-            )
+        patterns.matching("pattern", group.pattern, paths)
         if group.weight_decay is not None and weight_decay is None:
             raise ConfigError(
                 f"The group '{group.pattern}' sets `weight_decay`, which this optimizer does not have. "

@@ -33,6 +33,16 @@ def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
     yield f"run folder: {folder}"
     yield tables.model_table(parts.layers)
     yield tables.model_totals(parts.layers)
+    yield from _frozen(parts)
+
+
+def _frozen(parts: Parts) -> Iterator[str]:
+    """Yields a line about the parameters that keep their values, if there are any."""
+    optimizer = parts.step.optimizer
+    frozen = [p for p, is_frozen in zip(optimizer.parameters, optimizer.frozen, strict=True) if is_frozen]
+    if frozen:
+        values = sum(parameter.shape.num_elements() for parameter in frozen)
+        yield f"frozen: {len(frozen)} of {len(optimizer.parameters)} trainable variables, {values:,} values"
 
 
 def _products(parts: Parts) -> str:

@@ -60,6 +60,7 @@ def restore(parts: Parts, folder: RunFolder, checkpoints: Checkpoints, provenanc
     if parts.config.init_from:
         path = Path(parts.config.init_from)
         loading.assign_weights(parts.model, loading.read_weights(path), path)
+        parts.step.optimizer.restart_averages()  # else they would start at the weights drawn at random
     return Restored(0, [], [], parts.config.init_from)
 
 

@@ -1,13 +1,12 @@
 """One training step: loss, gradients, update, sums."""
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from tfcore import checks
+from tfcore import checks, patterns
 from tfcore.errors import ConfigError
 from tfcore.seeds import Key
 
@@ -18,6 +17,7 @@ class Optimizer(Protocol):
     """The optimizer interface of the step, implemented by `tfcore.optimizers`."""
 
     parameters: tuple[tf.Variable, ...]
+    frozen: tuple[bool, ...]  # whether each parameter keeps its value
     step: tf.Variable
     variables: dict[str, tf.Variable]
 
@@ -27,6 +27,8 @@ class Optimizer(Protocol):
 
     def averaged_weights(self) -> AbstractContextManager[None]: ...
 
+    def restart_averages(self) -> None: ...
+
 
 class StepResult(NamedTuple):
     """The numbers of one step on its batch, before the update."""
@@ -34,7 +36,7 @@ class StepResult(NamedTuple):
     loss: tf.Tensor  # [] float64, mean over the batch, without penalties
     total_loss: tf.Tensor  # [] float64, with penalties
     accuracy: tf.Tensor  # [] float64, share of the batch
-    gradients: tuple[tf.Tensor, ...]
+    gradients: tuple[tf.Tensor, ...]  # one for each parameter; zeros for a frozen one
 
 
 class Penalty:
@@ -57,17 +59,8 @@ class Penalty:
     ) -> None:
         checks.not_negative("l1", l1)
         checks.not_negative("l2", l2)
-        try:
-            matcher = re.compile(pattern)
-        except re.error as error:
-            raise ConfigError(
-                f"`penalty_variables` must be a regular expression. Received '{pattern}': {error}."
-            ) from None
         self._l1, self._l2 = l1, l2
-        self._chosen = [variable for path, variable in parameters.items() if matcher.search(path)]
-        if not self._chosen:
-            known = ", ".join(parameters)
-            raise ConfigError(f"`penalty_variables` must match a parameter. '{pattern}' matches none of {known}.")
+        self._chosen = [parameters[path] for path in patterns.matching("penalty_variables", pattern, parameters)]
 
     def __call__(self) -> tf.Tensor:
         terms = [self._l2 * tf.nn.l2_loss(variable) for variable in self._chosen if self._l2]
@@ -110,6 +103,7 @@ class TrainingStep:
         self.sums = tf.Variable(tf.zeros([4], tf.float64), trainable=False, name="sums")  # see TrainingSums
         self._model, self._loss, self._penalty = model, loss, penalty
         self._seed, self._microbatches = seed, microbatches
+        self._watched = [p for p, frozen in zip(optimizer.parameters, optimizer.frozen, strict=True) if not frozen]
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> StepResult:
         """Trains on one batch. Python runs this only during tracing."""
@@ -153,13 +147,13 @@ class TrainingStep:
 
     def _part_gradients(self, images: tf.Tensor, labels: tf.Tensor, position: tf.Tensor) -> Any:
         """Computes loss sum, hits, and this part's contribution to the gradient of the batch's mean loss."""
-        parameters = self.optimizer.parameters
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(parameters)
+            tape.watch(self._watched)
             logits = self._model(images, training=True, key=Key(self._seed, self.optimizer.step, position))
             loss_sum = tf.reduce_sum(self._loss(logits, labels))
             share = loss_sum * (1 / self.batch_size)
-        gradients = tape.gradient(share, parameters)
+        rows = zip(self.optimizer.parameters, self.optimizer.frozen, self._slopes(tape, share), strict=True)
+        gradients = tuple(tf.zeros(parameter.shape) if frozen else slope for parameter, frozen, slope in rows)
         predicted = tf.argmax(logits, axis=-1, output_type=labels.dtype)
         hits = tf.reduce_sum(tf.cast(predicted == labels, tf.float64))
         return tf.cast(loss_sum, tf.float64), hits, gradients
@@ -168,9 +162,13 @@ class TrainingStep:
         """Computes the penalty at the current weights, and adds its gradients to `gradients`."""
         if self._penalty is None:
             return tf.zeros([]), gradients
-        parameters = self.optimizer.parameters
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(parameters)
+            tape.watch(self._watched)
             penalty = self._penalty()
-        more = tape.gradient(penalty, parameters)
+        more = self._slopes(tape, penalty)
         return penalty, tuple(g if m is None else g + m for g, m in zip(gradients, more, strict=True))
+
+    def _slopes(self, tape: tf.GradientTape, value: tf.Tensor) -> list[tf.Tensor | None]:
+        """Computes the gradient for each parameter; None for a frozen one, and where `value` does not depend on it."""
+        found = iter(tape.gradient(value, self._watched))
+        return [None if frozen else next(found) for frozen in self.optimizer.frozen]
