@@ -19,12 +19,18 @@ ABOVE, AT_LEAST, BELOW_ONE, SHARE, INTEGER = (
 TEXT = "must be UTF-8 text without control characters."
 NAN, INF = math.nan, math.inf
 
+
+def up_to_two(name: str, value: Any) -> None:
+    checks.between(name, value, 0.5, 2)
+
+
 PASS: list[tuple[Callable[[str, Any], None], list[Any]]] = [
     (checks.positive, [1e-300, 1, 10**400, np.float32(2)]),
     (checks.not_negative, [0, 0.0, 3, 10**400]),
     (checks.below_one, [0, 0.999]),
     (checks.share, [1e-300, 0.5, np.float32(0.999)]),
     (checks.at_least_one, [1, 1.5, 10**400]),
+    (up_to_two, [0.5, 1, np.float32(2)]),
     (checks.positive_integer, [1, np.int64(7)]),
     (checks.plain_text, ["", "größe 猫\u3000", "{}[]\\"]),
 ]
@@ -34,6 +40,7 @@ REFUSED: list[tuple[Callable[[str, Any], None], str, list[Any]]] = [
     (checks.not_negative, AT_LEAST, [-1e-9, NAN, INF]),
     (checks.below_one, BELOW_ONE, [1, -0.1, NAN, INF]),
     (checks.share, SHARE, [0, 1, -0.5, 1.5, NAN, INF]),
+    (up_to_two, "must be from 0.5 to 2.", [0.49, 2.01, NAN, INF, 10**400]),
     (checks.at_least_one, "must be at least 1.", [0.999, 0, -1, NAN, INF]),
     (checks.positive_integer, INTEGER, [0, -3, 1.0, True, "2", None]),
 ]

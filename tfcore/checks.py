@@ -47,6 +47,12 @@ def at_least_one(name: str, value: float) -> None:
         raise ConfigError(f"`{name}` must be at least 1. Received {value!r}.")
 
 
+def between(name: str, value: float, low: float, high: float) -> None:
+    """Raises ConfigError unless low <= value <= high."""
+    if not low <= value <= high:
+        raise ConfigError(f"`{name}` must be from {low:g} to {high:g}. Received {value!r}.")
+
+
 def positive_integer(name: str, value: int) -> None:
     """Raises ConfigError unless `value` is an integer (of Python or NumPy, not a bool) above zero."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:

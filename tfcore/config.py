@@ -65,6 +65,12 @@ class RunConfig(Settings):
     validation: float = _flag(
         0.1, "Training examples held out for validation: a share below 1, or a number of examples.", checks.not_negative
     )
+    augment: str = _flag(
+        "",
+        "Augmentation of the training pictures, in the given order, such as flip,crop:4,cutout:8: flip, "
+        "alternating_flip, crop, resized_crop, translate, rotate, jitter, cutout, erase, randaugment, trivialaugment, "
+        "mixup, cutmix, or a function of yours: path/to/file.py:name. Default: none.",
+    )
     seed: int = _flag(0, "Seed of the initial weights, the order of the examples and all other random numbers.")
 
     hidden: tuple[int, ...] | None = _flag(None, "Units of each hidden layer, such as 50,50. Default: the model's.")

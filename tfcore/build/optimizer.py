@@ -56,6 +56,21 @@ def build_loss(config: RunConfig) -> Callable[..., Any]:
     return per_example
 
 
+def check_targets(config: RunConfig, classes: int) -> None:
+    """Raises ConfigError unless the loss takes targets, [N, classes] of float32, as mixed examples have."""
+    import tensorflow as tf
+
+    rows = tf.TensorSpec([config.batch_size, classes], tf.float32)
+    try:
+        tf.function(build_loss(config), autograph=False).get_concrete_function(rows, rows)
+    except Exception as error:  # whatever a user's function raises
+        raise ConfigError(
+            f"--augment={config.augment} mixes examples: --loss={config.loss} gets targets [N, {classes}] of float32 "
+            f"instead of class numbers [N], and raises an error: {user_code.told(error)}. Leave out the mixing, or "
+            "choose a loss that takes both."
+        ) from error
+
+
 def build_optimizer(config: RunConfig, net: Any, parameters: Mapping[str, Any], total_steps: int) -> Any:
     """Builds the optimizer with its schedule, clipping, settings by path, max-norm constraints and averages."""
     from tfcore.modules import max_norms

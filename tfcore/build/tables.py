@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from tfcore.build import arguments, lookup, registry, signatures, unused
+from tfcore.build import arguments, augmentation, lookup, registry, signatures, unused
 from tfcore.config import RunConfig
 
 MODELS = {
@@ -41,6 +41,21 @@ OPTIMIZERS = {
     "nadam": "tfcore.optimizers.nadam:Nadam",
     "lion": "tfcore.optimizers.lion:Lion",
 }
+AUGMENTATIONS = {
+    "flip": "tfcore.data.augmentation.geometry:flip",
+    "alternating_flip": "tfcore.data.augmentation.geometry:alternating_flip",
+    "crop": "tfcore.data.augmentation.geometry:crop",
+    "resized_crop": "tfcore.data.augmentation.geometry:resized_crop",
+    "translate": "tfcore.data.augmentation.geometry:translate",
+    "rotate": "tfcore.data.augmentation.geometry:rotate",
+    "jitter": "tfcore.data.augmentation.colour:jitter",
+    "cutout": "tfcore.data.augmentation.erasing:cutout",
+    "erase": "tfcore.data.augmentation.erasing:erase",
+    "randaugment": "tfcore.data.augmentation.policies:randaugment",
+    "trivialaugment": "tfcore.data.augmentation.policies:trivialaugment",
+    "mixup": "tfcore.data.augmentation.mixing:mixup",
+    "cutmix": "tfcore.data.augmentation.mixing:cutmix",
+}
 LOSSES = {
     "cross_entropy": "tfcore.losses:cross_entropy",
     "mean_squared_error": "tfcore.losses:mean_squared_error",
@@ -61,6 +76,7 @@ def check_names(config: RunConfig, *, handed_over: Mapping[str, bool] = MappingP
         lookup.check("model", config.model, MODELS)
     if not (handed_over.get("dataset") or source_of(config.dataset)):
         lookup.check("dataset", config.dataset, DATASETS)
+    augmentation.check(config, AUGMENTATIONS)
     lookup.check("loss", config.loss, LOSSES)
     lookup.check("optimizer", config.optimizer, OPTIMIZERS)
     registry.check(config, OPTIMIZERS)

@@ -13,8 +13,10 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.data import order
+from tfcore.data.augmentation.chain import Augmentation
 from tfcore.data.source import BatchReader
 from tfcore.errors import DataError
+from tfcore.seeds import Key
 
 _ENDLESS = 2**62
 _PREFETCHED = 2
@@ -89,6 +91,12 @@ class TrainingBatches:
     This replaces `shuffle(buffer).repeat().batch(B)` of tf.data: a buffer's order depends on its size and on what was
     read before, so it can only be resumed by saving the buffer.
 
+    Args:
+        examples: to train on.
+        batch_size: B.
+        seed: the run's seed.
+        augmentation: applied to every batch; None for none.
+
     Attributes:
         block_steps: K, chosen by the size of a batch. The contents of batches do not depend on it.
 
@@ -96,14 +104,17 @@ class TrainingBatches:
         ConfigError: a batch size below 1.
     """
 
-    def __init__(self, examples: Examples, *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, examples: Examples, *, batch_size: int, seed: int, augmentation: Augmentation | None = None
+    ) -> None:
         checks.positive("batch_size", batch_size)
-        self.examples, self.batch_size, self.seed = examples, batch_size, seed
+        self.examples, self.batch_size, self.seed, self._augmentation = examples, batch_size, seed, augmentation
         self.block_steps = examples.block_steps(batch_size)
 
     def from_step(self, step: int) -> Iterator[Any]:
         """Returns an endless iterator of `(images uint8 [K, B, H, W, C], labels int32 [K, B])`.
 
+        With an augmentation images may be float32; with one that mixes examples, labels are float32 `[K, B, classes]`.
         The first block starts with the batch of `step`, counted from 0.
         """
         return iter(_pipeline(tf.data.Dataset.range(step, _ENDLESS, self.block_steps), self._block))
@@ -114,11 +125,14 @@ class TrainingBatches:
         places = order.indices(self.seed, first, self.batch_size, len(self.examples))
         return self.examples.numbers(places).numpy().tolist()
 
-    def _block(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _block(self, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         steps, size = self.block_steps, self.batch_size
         places = order.indices(self.seed, step * size, steps * size, len(self.examples))
         images, labels = self.examples.gather(places)
-        return tf.reshape(images, [steps, size, *images.shape[1:]]), tf.reshape(labels, [steps, size])
+        if self._augmentation is not None:
+            key = Key(self.seed, step, step * size)
+            images, labels = self._augmentation(images, labels, key=key, batch_size=size, examples=len(self.examples))
+        return tuple(tf.reshape(whole, [steps, size, *whole.shape[1:]]) for whole in (images, labels))
 
 
 class EvaluationBatches:

@@ -5,8 +5,9 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from PIL import Image
 
@@ -17,6 +18,7 @@ from tfcore.run.parts import Parts
 from tfcore.training.evaluation import Predictions
 from tfcore.training.observation import Seen
 
+_LEAST = 0.005  # share of a class that a label names
 _MOST_FILTERS = 32  # on a sheet
 _MOST_PIXELS = 1 << 21  # of a sheet; noise takes 6 MB, which fits into a log record and a report
 
@@ -37,15 +39,23 @@ class Album:
     def model(self, seen: Seen) -> dict[str, Png]:
         """Draws the batch, the filters, and the feature maps of the batch's first picture."""
         model, plan, layers = self._parts.model, self._parts.architecture, self._parts.layers
-        names = [self._names[label] for label in seen.labels]
+        names = [self._label(label) for label in seen.labels]
         pixels = next((array for array in seen.activations.values() if array.shape == seen.images.shape), seen.images)
         found = {"batch": prediction_sheets.batch(pixels, names)}
         filters = model_sheets.filters(model, plan, layers, most=_MOST_FILTERS)
         if filters is not None:
             found["filters"] = filters.image
         if any(row.trainable and len(row.output_shape) == 4 for row in layers):
-            found["feature_maps"] = model_sheets.feature_maps(model, plan, seen.images[0], names[0]).image
+            picture = np.clip(np.rint(seen.images[0]), 0, 255).astype(np.uint8)
+            found["feature_maps"] = model_sheets.feature_maps(model, plan, picture, names[0]).image
         return _encoded(found)
+
+    def _label(self, label: Any) -> str:
+        """Names a class, or the two classes with the largest shares of a target `[classes]`: "cat 0.7, dog 0.3"."""
+        if not np.ndim(label):
+            return self._names[label]
+        largest = np.argsort(-label, kind="stable")[:2]
+        return ", ".join(f"{self._names[number]} {label[number]:.2g}" for number in largest if label[number] >= _LEAST)
 
     def confusion(self, split: str, scores: Scores) -> dict[str, Png]:
         """Draws the confusion matrix, if it has few enough classes."""

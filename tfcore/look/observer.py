@@ -134,7 +134,7 @@ class Observer:
         Args:
             step: completed steps.
             scores, predictions: of `test`.
-            images, labels: a training batch, uint8 `[B, H, W, C]` and int32 `[B]`.
+            images, labels: a training batch, as the model gets it.
         """
         with replacing(self._folder / TEST) as scratch:
             text = json.dumps(tables.scores_json(scores, self._parts.data.class_names), indent=2)

@@ -7,12 +7,14 @@ import tensorflow as tf
 
 from tfcore.architecture import Architecture
 from tfcore.build import runtime, user_code, workload
+from tfcore.build.augmentation import build_augmentation
 from tfcore.build.configuration import AUTOMATIC
 from tfcore.build.data import load_dataset, make_splits, pixel_statistics
 from tfcore.build.model import build_model, plan_model
-from tfcore.build.optimizer import build_loss, build_step
-from tfcore.build.tables import MODELS
+from tfcore.build.optimizer import build_loss, build_step, check_targets
+from tfcore.build.tables import AUGMENTATIONS, MODELS
 from tfcore.config import RunConfig
+from tfcore.data.augmentation.chain import Augmentation
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches
 from tfcore.data.dataset import Dataset
 from tfcore.graphs import Product
@@ -31,6 +33,7 @@ class Parts:
         config: with all choices made.
         data: the data set.
         splits: the examples of `train`, `test`, and `validation` if some are held out.
+        augmentation: applied to training batches; None for none.
         architecture: the description that the model was built from.
         model: the network.
         layers: a row for each layer of the model, in the order of their calls.
@@ -46,6 +49,7 @@ class Parts:
     config: RunConfig
     data: Dataset
     splits: Mapping[str, Examples]
+    augmentation: Augmentation | None
     architecture: Architecture
     model: tf.Module
     layers: tuple[LayerRow, ...]
@@ -74,7 +78,10 @@ class Parts:
 
     def training_batches(self) -> TrainingBatches:
         """Returns the batches of every step."""
-        return TrainingBatches(self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed)
+        return TrainingBatches(
+            self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed,
+            augmentation=self.augmentation,
+        )  # fmt: skip
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
         """Returns the batches of a whole split, padded to the evaluation's batch size."""
@@ -99,12 +106,16 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
     plan = plan_model(config, data)
     net = build_model(plan, seed=config.seed, statistics=pixel_statistics(config, data), cls=model)
     total_steps = config.total_steps(len(splits["train"]))
+    augmentation = build_augmentation(config, data, AUGMENTATIONS)
+    if augmentation is not None and augmentation.mixes:
+        check_targets(config, data.classes)
     step = build_step(config, net, total_steps)
     traced = _outline(config, data, net)
     return Parts(
         config=config,
         data=data,
         splits=splits,
+        augmentation=augmentation,
         architecture=plan,
         model=net,
         layers=tuple(traced.layers),

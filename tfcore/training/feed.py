@@ -10,7 +10,7 @@ class Block(NamedTuple):
     """The batches of K steps, and how many of them have been used."""
 
     images: tf.Tensor  # [K, B, …]
-    labels: tf.Tensor  # [K, B]
+    labels: tf.Tensor  # [K, B], or [K, B, classes] where examples are mixed
     used: tf.Tensor  # int32 []
 
 

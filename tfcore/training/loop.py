@@ -24,7 +24,7 @@ _OBSERVED: dict[str, Callable[[StepResult, Optimizer], tf.Tensor]] = {
 
 
 class Batches(Protocol):
-    """Training data as blocks of the batches of K steps: `(images [K, B, …], labels [K, B])`."""
+    """Training data as blocks of the batches of K steps: `(images [K, B, …], labels [K, B, …])`."""
 
     def from_step(self, step: int) -> Iterator[Any]: ...
 
@@ -105,7 +105,7 @@ class Loop:
         return NextStep(images, labels, ran.gradients)
 
     def next_batch(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Images `[B, …]` and labels `[B]` of the next step."""
+        """Images `[B, …]` and labels, `[B]` or `[B, classes]`, of the next step."""
         block = self._fed().unused()
         place = int(block.used)
         return block.images[place], block.labels[place]
@@ -224,7 +224,7 @@ class NextStep(NamedTuple):
     """The batch and gradients of a step that was run on its own."""
 
     images: tf.Tensor  # [B, …], its batch
-    labels: tf.Tensor  # [B]
+    labels: tf.Tensor  # [B] or [B, classes]
     gradients: tuple[tf.Tensor, ...]  # one for each parameter
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,13 +23,15 @@ class Seen:
     """The first examples of a batch, and the activations of a model on them.
 
     Attributes:
-        images, labels: uint8 [16, H, W, C] and int32 [16] at most.
+        images: [16, H, W, C] at most, as the model gets them: uint8, or float32 on the same scale where examples are
+            mixed.
+        labels: int32 [16] at most, or targets float32 [16, classes].
         activations: float32 [16, …] at most, the output of each layer in evaluation mode, by its path, in the order of
             calls.
     """
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int32]
+    images: NDArray[Any]
+    labels: NDArray[Any]
     activations: dict[str, Array]
 
 
@@ -47,7 +50,7 @@ class Observed(Seen):
 
 
 def see(model: tf.Module, images: tf.Tensor, labels: tf.Tensor) -> Seen:
-    """Records the activations on the first of `images`, uint8 [N, H, W, C], with `labels`, int32 [N]."""
+    """Records the activations on the first of `images`, [N, H, W, C], with `labels`, [N] or [N, classes]."""
     activations = outputs(model, images[:_EXAMPLES])
     return Seen(
         images[:_EXAMPLES].numpy(),

@@ -154,8 +154,8 @@ class TrainingStep:
             share = loss_sum * (1 / self.batch_size)
         rows = zip(self.optimizer.parameters, self.optimizer.frozen, self._slopes(tape, share), strict=True)
         gradients = tuple(tf.zeros(parameter.shape) if frozen else slope for parameter, frozen, slope in rows)
-        predicted = tf.argmax(logits, axis=-1, output_type=labels.dtype)
-        hits = tf.reduce_sum(tf.cast(predicted == labels, tf.float64))
+        predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        hits = tf.reduce_sum(tf.cast(predicted == _classes(labels), tf.float64))
         return tf.cast(loss_sum, tf.float64), hits, gradients
 
     def _with_penalty(self, gradients: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
@@ -172,3 +172,8 @@ class TrainingStep:
         """Computes the gradient for each parameter; None for a frozen one, and where `value` does not depend on it."""
         found = iter(tape.gradient(value, self._watched))
         return [None if frozen else next(found) for frozen in self.optimizer.frozen]
+
+
+def _classes(labels: tf.Tensor) -> tf.Tensor:
+    """Returns class numbers int32 [N]; of targets [N, C], the class of the largest share."""
+    return tf.cast(labels, tf.int32) if labels.shape.rank == 1 else tf.argmax(labels, axis=-1, output_type=tf.int32)

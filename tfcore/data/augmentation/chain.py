@@ -1,0 +1,98 @@
+"""Applies augmentations in order to blocks of training batches."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfcore.data.augmentation.draws import Draws
+from tfcore.errors import ConfigError
+from tfcore.seeds import Key
+
+
+class Part(NamedTuple):
+    """An augmentation with its arguments.
+
+    Args:
+        name: for messages and as the purpose of its draws.
+        function: of `(images, draws)`, which returns images; if it mixes, of `(images, targets, draws)`, which returns
+            images and targets.
+        mixes: whether it takes targets.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    mixes: bool = False
+
+
+class Augmentation:
+    """Applies its parts in order.
+
+    Each part gets the pictures `[n, H, W, C]`, uint8 or, after a part that returns it, float32 on the same scale of 0
+    to 255, and random numbers of its own: equal parts draw differently. From the first part that mixes on, labels are
+    targets, float32 `[n, classes]`.
+
+    Args:
+        parts: at least one.
+        classes: number of classes.
+    """
+
+    def __init__(self, parts: Sequence[Part], *, classes: int) -> None:
+        self._parts, self._classes = tuple(parts), classes
+
+    @property
+    def mixes(self) -> bool:
+        """Whether labels become targets `[n, classes]`."""
+        return any(part.mixes for part in self._parts)
+
+    def __call__(
+        self, images: tf.Tensor, labels: tf.Tensor, *, key: Key, batch_size: int, examples: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Augments whole batches.
+
+        Args:
+            images: uint8 `[n, H, W, C]`.
+            labels: int32 `[n]`.
+            key: with the position of the first example.
+            batch_size: B, a divisor of n.
+            examples: number of training examples.
+
+        Raises:
+            ConfigError: a part returns pictures or targets of another shape or dtype, or refuses its arguments.
+        """
+        targets = tf.one_hot(labels, self._classes) if self.mixes else labels
+        count, seen = images.shape[0], Counter[str]()
+        for part in self._parts:
+            seen[part.name] += 1
+            purpose = f"{part.name} {seen[part.name]}"
+            draws = Draws(key, purpose, count=count, batch_size=batch_size, examples=examples)
+            if part.mixes:
+                images, targets = _pair(part, images, targets, part.function(images, targets, draws))
+            else:
+                images = _pictures(part, images, part.function(images, draws))
+        return images, targets
+
+
+def _pair(part: Part, images: tf.Tensor, targets: tf.Tensor, returned: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Checks what a mixing part returns."""
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        raise ConfigError(f"--augment: {part.name} must return images and targets, as it takes targets.")
+    found = tf.convert_to_tensor(returned[1])
+    if found.shape != targets.shape or found.dtype != tf.float32:
+        raise ConfigError(
+            f"--augment: {part.name} must return targets as float32 {targets.shape}. Received {found.dtype.name} "
+            f"{found.shape}."
+        )
+    return _pictures(part, images, returned[0]), found
+
+
+def _pictures(part: Part, images: tf.Tensor, returned: Any) -> tf.Tensor:
+    """Checks the pictures that a part returns."""
+    found = tf.convert_to_tensor(returned)
+    if found.shape != images.shape or found.dtype not in (tf.uint8, tf.float32):
+        raise ConfigError(
+            f"--augment: {part.name} must return pictures {images.shape} as uint8, or as float32 on the same scale of "
+            f"0 to 255. Received {found.dtype.name} {found.shape}."
+        )
+    return found
