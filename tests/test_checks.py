@@ -46,6 +46,15 @@ REFUSED: list[tuple[Callable[[str, Any], None], str, list[Any]]] = [
 ]
 
 
+def test_a_divisor_divides() -> None:
+    for value in (1, 3, np.int64(12)):
+        checks.divisor("heads", value, "width", 12)
+    with pytest.raises(ConfigError, match=r"`heads` must divide `width`, which is 12\. Received 5\."):
+        checks.divisor("heads", 5, "width", 12)
+    with pytest.raises(ConfigError, match=r"`heads` must be an integer of at least 1\. Received 0\."):
+        checks.divisor("heads", 0, "width", 12)
+
+
 @pytest.mark.parametrize(("check", "value"), [(check, value) for check, values in PASS for value in values])
 def test_a_number_in_range_passes(check: Callable[[str, Any], None], value: Any) -> None:
     check("size", value)

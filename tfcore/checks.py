@@ -59,6 +59,13 @@ def positive_integer(name: str, value: int) -> None:
         raise ConfigError(f"`{name}` must be an integer of at least 1. Received {value!r}.")
 
 
+def divisor(name: str, value: int, of_name: str, of: int) -> None:
+    """Raises ConfigError unless `value` is an integer above zero that divides `of`, the value of `of_name`."""
+    positive_integer(name, value)
+    if of % value:
+        raise ConfigError(f"`{name}` must divide `{of_name}`, which is {of}. Received {value}.")
+
+
 def some_of(name: str, value: str, choices: Sequence[str]) -> tuple[str, ...]:
     """Parses a comma-separated list of choices; "all" and "none" are accepted by themselves."""
     if value in ("all", "none"):

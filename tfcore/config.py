@@ -35,7 +35,7 @@ class RunConfig(Settings):
         ConfigError: a value of another type or out of range, or two that contradict each other.
     """
 
-    model: str = _flag("softmax", "softmax, mlp, mnist_cnn, cifar_cnn, or a class of yours: path/to/file.py:Name.")
+    model: str = _flag("softmax", f"{', '.join(model_args.MODELS)}, or a class of yours: path/to/file.py:Name.")
     model_args: str | Mapping[str, Any] = _flag(
         "", "Arguments of the model's __init__, such as depth=3,width=64; the numbers of a tuple as in sizes=50x50."
     )

@@ -1,4 +1,4 @@
-"""Arguments of a model's constructor as text: `depth=3,width=64,sizes=50x50`."""
+"""Names of the built-in models, and arguments of a model's constructor as text: `depth=3,width=64,sizes=50x50`."""
 
 import math
 import re
@@ -8,6 +8,10 @@ from typing import Any
 from tfcore.config_values import LARGEST, plain, shown, spelled
 from tfcore.errors import ConfigError
 
+MODELS = (  # for the help; build/tables.py has their classes
+    "softmax", "mlp", "mnist_cnn", "cifar_cnn", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110",
+    "resnet18", "resnet34", "resnet50", "wide_resnet", "mobilenet", "vit",
+)  # fmt: skip
 SEPARATOR = "x"  # between the items of a tuple
 _WORDS = {"true": True, "false": False, "none": None}
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcore import models, optimizers, schedules
-from tfcore.build import lookup
+from tfcore import model_args, models, optimizers, schedules
+from tfcore.build import arguments, lookup, signatures
 from tfcore.build.configuration import resolve, with_given
 from tfcore.build.data import load_dataset, make_splits, pixel_statistics
 from tfcore.build.model import build_model, plan_model
@@ -107,6 +107,10 @@ def test_an_unknown_name_is_refused_with_the_nearest(given_values: dict[str, str
         check_names(RunConfig(**given_values))
 
 
+def test_the_help_names_every_built_in_model() -> None:
+    assert tuple(MODELS) == model_args.MODELS
+
+
 @pytest.mark.parametrize("table", [MODELS, DATASETS, LOSSES, OPTIMIZERS])
 def test_every_path_in_a_table_leads_somewhere(table: dict[str, str]) -> None:
     for name in table:
@@ -168,6 +172,47 @@ def test_resolving_keeps_what_was_given() -> None:
     assert resolve(given_config) == given_config
     by_steps = resolve(RunConfig(steps=5))
     assert (by_steps.steps, by_steps.epochs) == (5, None)
+
+
+@pytest.mark.parametrize(
+    ("given_values", "taken"),
+    [
+        ({"model": "wide_resnet", "dropout": (0.3,), "model_args": "depth=28"}, {"dropout": 0.3, "depth": 28}),
+        (
+            {"model": "vit", "hidden": (768,), "model_args": "stochastic_depth=0"},
+            {"hidden": 768, "stochastic_depth": 0.0},
+        ),
+        ({"model": "mobilenet", "model_args": "width=1,stem=224"}, {"width": 1.0, "stem": 224}),
+        ({"model": "resnet110", "filters": (4, 4), "model_args": "shortcut=B"}, {"filters": (4, 4), "shortcut": "B"}),
+        ({"model": "resnet50", "model_args": "stem=224"}, {"stem": 224}),
+    ],
+)
+def test_sizes_of_a_built_in_network_have_the_types_of_its_signature(
+    given_values: dict[str, Any], taken: dict[str, Any]
+) -> None:
+    config = RunConfig(**given_values)
+    signature = signatures.of_path(MODELS[config.model])
+    assert signature is not None
+    found = arguments.fitting(config.model, arguments.given(config), signature)
+    assert found == taken
+    assert [type(value) for value in found.values()] == [type(taken[name]) for name in found]
+
+
+@pytest.mark.parametrize(
+    ("given_values", "message"),
+    [
+        ({"model": "wide_resnet", "dropout": (0.3, 0.2)}, "--model=wide_resnet: dropout takes a number"),
+        ({"model": "vit", "hidden": (768, 3)}, "--model=vit: hidden takes a whole number"),
+        ({"model": "vit", "filters": (8,)}, "--model=vit takes no --filters"),
+        (
+            {"model": "resnet50", "model_args": "depth=3"},
+            "takes no depth in --model_args. Its arguments are stem, filt",
+        ),
+    ],
+)
+def test_sizes_that_a_built_in_network_does_not_take_are_refused(given_values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_names(RunConfig(**given_values))
 
 
 def test_sizes_go_to_the_model_that_takes_them() -> None:

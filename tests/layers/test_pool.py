@@ -1,12 +1,15 @@
 """Pools against windows in NumPy float64, in values and gradients."""
 
+from typing import Any
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from reference import layers as reference
 
 from tfcore.errors import ConfigError, ShapeError
-from tfcore.layers import GlobalAveragePool
+from tfcore.layers import GlobalAveragePool, MaxPool
 from tfcore.layers.pool import POOLS
 
 each_kind = pytest.mark.parametrize("kind", POOLS)
@@ -35,6 +38,35 @@ def test_gradients(kind: str, size: int) -> None:
         loss = tf.reduce_sum(POOLS[kind](size)(x, training=True) * upstream.astype(np.float32))
     expected = reference.gradient(lambda x: np.sum(reference.pool(x, size, kind) * upstream), X[:1])
     np.testing.assert_allclose(tape.gradient(loss, x), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("size", "stride"), [(3, 2), (2, 1), (2, 3), (3, 1)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 1e-6), (tf.bfloat16, 1e-2)])
+def test_windows_that_overlap_or_reach_beyond_the_picture(
+    size: int, stride: int, padding: str, dtype: tf.DType, tolerance: float
+) -> None:
+    x = tf.cast(X - 10, dtype)  # below the zeros that a wrong padding would add
+    result = MaxPool(size, stride=stride, padding=padding)(x, training=False)
+    wide = tf.cast(x, tf.float64).numpy()
+    np.testing.assert_allclose(
+        tf.cast(result, tf.float64), reference.max_pool(wide, size, stride, padding), rtol=tolerance
+    )
+    keras_pool = keras.layers.MaxPooling2D(size, stride, padding)
+    np.testing.assert_array_equal(tf.cast(keras_pool(tf.cast(wide, tf.float32)), dtype), result)
+
+
+def test_the_pool_of_a_stem_takes_pictures_smaller_than_its_windows() -> None:
+    assert MaxPool(3, stride=2, padding="same")(tf.zeros([1, 2, 1, 4]), training=False).shape == (1, 1, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"stride": 0}, "`stride` must be an integer of at least 1"), ({"padding": "full"}, "`padding` must be one of")],
+)
+def test_a_bad_stride_or_padding_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MaxPool(2, **arguments)
 
 
 @each_kind

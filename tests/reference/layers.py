@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 Window = tuple[int, int, slice, slice]  # row and column of the result, rows and columns of the padded picture
+Linear = tuple[np.ndarray, np.ndarray]  # weights [in, out], biases [out]
 
 erf = np.vectorize(math.erf, otypes=[np.float64])
 
@@ -75,6 +76,40 @@ def conv2d_gradients(
         from_weights += np.tensordot(wide[:, rows, columns], here, (0, 0))
     top, left = ((wide.shape[axis] - x.shape[axis]) // 2 for axis in (1, 2))
     return from_x[:, top : top + height, left : left + width], from_weights, upstream.sum(axis=(0, 1, 2))
+
+
+def group_norm(x: np.ndarray, scale: np.ndarray, offset: np.ndarray, groups: int, epsilon: float) -> np.ndarray:
+    """Normalizes the channels of each group of each example by their own mean and variance."""
+    y = np.zeros(x.shape)
+    for example, picture in enumerate(x):
+        for channels in np.split(np.arange(x.shape[-1]), groups):
+            values = picture[..., channels]
+            normal = (values - values.mean()) / np.sqrt(values.var() + epsilon)
+            y[example][..., channels] = normal * scale[channels] + offset[channels]
+    return y
+
+
+def attention(x: np.ndarray, qkv: Linear, result: Linear, heads: int) -> np.ndarray:
+    """Lets the tokens of each example `[T, D]` attend to each other, head by head, then maps them (Vaswani 2017)."""
+    features = x.shape[-1]
+    size, y = features // heads, np.zeros(x.shape)
+    for example, tokens in enumerate(np.asarray(x, np.float64)):
+        queries, keys, values = np.split(tokens @ qkv[0] + qkv[1], 3, axis=1)
+        for head in range(heads):
+            own = slice(head * size, (head + 1) * size)
+            scores = queries[:, own] @ keys[:, own].T / math.sqrt(size)
+            y[example, :, own] = ACTIVATIONS["softmax"](scores) @ values[:, own]
+    return y @ result[0] + result[1]
+
+
+def max_pool(x: np.ndarray, size: int, stride: int, padding: str) -> np.ndarray:
+    """Returns the maximum of each window, which may overlap or reach beyond the picture."""
+    lowest = padded(x - x.min(), size, stride, padding) + x.min()  # what is padded is not above any pixel
+    places = list(windows(*lowest.shape[1:3], size, stride))
+    y = np.zeros((len(x), places[-1][0] + 1, places[-1][1] + 1, x.shape[3]))
+    for row, column, rows, columns in places:
+        y[:, row, column] = lowest[:, rows, columns].max(axis=(1, 2))
+    return y
 
 
 def pool(x: np.ndarray, size: int, kind: str) -> np.ndarray:

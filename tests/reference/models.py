@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from reference.layers import ACTIVATIONS
+from reference.layers import ACTIVATIONS, attention, conv2d
 
 Layer = tuple[np.ndarray, np.ndarray]  # weights [in, out], biases [out]
 
@@ -107,3 +107,63 @@ def loss_and_gradients(
         logits = model(tf.cast(images, tf.float32), training=training)
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
     return loss, tape.gradient(loss, dict(parameters))
+
+
+def resnet_cifar(
+    image_shape: tuple[int, int, int], filters: tuple[int, ...], blocks: int, shortcut: str
+) -> keras.Model:
+    """Returns the ten logits of a residual network for small pictures; `blocks` in each group."""
+
+    def conv(x: Any, name: str, count: int, size: int, stride: int = 1) -> Any:
+        layer = keras.layers.Conv2D(
+            count, size, stride, padding="same", use_bias=False, name=name.replace("norm", "conv"), dtype="float64"
+        )
+        norm = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype="float64")
+        return norm(layer(x))
+
+    def beside(x: Any, name: str, count: int, stride: int) -> Any:
+        if x.shape[3] == count and stride == 1:
+            return x
+        if shortcut == "B":
+            return conv(x, f"{name}.shortcut.norm", count, 1, stride)
+        return keras.ops.pad(x[:, ::stride, ::stride], [(0, 0), (0, 0), (0, 0), (0, count - x.shape[3])])
+
+    images = keras.Input(image_shape, dtype="float64")
+    x = keras.ops.relu(conv(images / 255, "norm", filters[0], 3))
+    for group, count in enumerate(filters, start=1):
+        for number in range(1, blocks + 1):
+            name, stride = f"block_{group}_{number}", 2 if group > 1 and number == 1 else 1
+            y = keras.ops.relu(conv(x, f"{name}.norm_1", count, 3, stride))
+            x = keras.ops.relu(conv(y, f"{name}.norm_2", count, 3) + beside(x, name, count, stride))
+    logits = keras.layers.Dense(10, name="logits", dtype="float64")(keras.ops.mean(x, axis=(1, 2)))
+    return keras.Model(images, logits)
+
+
+def vit(images: np.ndarray, weights: Mapping[str, np.ndarray], *, patch: int, depth: int, heads: int) -> np.ndarray:
+    """Returns the logits [N, classes] of the vision transformer; `weights` are those of the model, by path."""
+
+    def norm(x: np.ndarray, name: str) -> np.ndarray:
+        normal = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+        return normal * weights[f"{name}.scale"] + weights[f"{name}.offset"]
+
+    def layer(name: str) -> Layer:
+        return weights[f"{name}.weights"], weights[f"{name}.biases"]
+
+    x = conv2d(np.asarray(images, np.float64) / 255, *layer("patches"), patch, "valid")
+    _, rows, columns, width = x.shape
+    tokens = []
+    for row in range(rows):
+        for column in range(columns):
+            rates = [10_000 ** -(number / (width // 4 - 1)) for number in range(width // 4)]
+            waves = [wave(place * rate) for place in (column, row) for wave in (np.sin, np.cos) for rate in rates]
+            tokens.append(x[:, row, column] + np.array(waves))
+    x = np.stack(tokens, axis=1)
+    for number in range(1, depth + 1):
+        name = f"attention_{number}"
+        x = x + attention(
+            norm(x, f"{name}.norm"), layer(f"{name}.attention.qkv"), layer(f"{name}.attention.result"), heads
+        )
+        name = f"mlp_{number}"
+        hidden = ACTIVATIONS["gelu"](linear(norm(x, f"{name}.norm"), layer(f"{name}.hidden")))
+        x = x + linear(hidden, layer(f"{name}.result"))
+    return linear(norm(x, "norm").mean(axis=1), layer("logits"))

@@ -15,6 +15,17 @@ MODELS = {
     "mlp": "tfcore.models.mlp:Mlp",
     "mnist_cnn": "tfcore.models.mnist_cnn:MnistCnn",
     "cifar_cnn": "tfcore.models.cifar_cnn:CifarCnn",
+    "resnet20": "tfcore.models.resnet_cifar:ResNet20",
+    "resnet32": "tfcore.models.resnet_cifar:ResNet32",
+    "resnet44": "tfcore.models.resnet_cifar:ResNet44",
+    "resnet56": "tfcore.models.resnet_cifar:ResNet56",
+    "resnet110": "tfcore.models.resnet_cifar:ResNet110",
+    "resnet18": "tfcore.models.resnet:ResNet18",
+    "resnet34": "tfcore.models.resnet:ResNet34",
+    "resnet50": "tfcore.models.resnet:ResNet50",
+    "wide_resnet": "tfcore.models.wide_resnet:WideResNet",
+    "mobilenet": "tfcore.models.mobilenet:MobileNet",
+    "vit": "tfcore.models.vit:ViT",
 }
 DATASETS = {
     "cifar10": "tfcore.data.sources.cifar:cifar10",

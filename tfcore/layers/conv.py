@@ -4,10 +4,8 @@ import tensorflow as tf
 
 from tfcore import checks, initializers, ops, seeds
 from tfcore.errors import ShapeError
-from tfcore.layers.inputs import floating
+from tfcore.layers.inputs import PADDINGS, floating
 from tfcore.seeds import Key
-
-PADDINGS = ("same", "valid")
 
 
 class _Convolution(tf.Module):

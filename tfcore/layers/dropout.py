@@ -48,15 +48,24 @@ class Dropout(tf.Module):
 
     def words(self, x: tf.Tensor, key: Key | None) -> tf.Tensor:
         """Draws the two random words of each example, uint32 `[N, 2]`."""
-        if key is None:
-            raise ConfigError(f"Layer '{self.name}' draws at random: call the model with `key` when training.")
         if None in x.shape[1:]:
             raise ShapeError(f"Layer '{self.name}' takes x whose dimensions are known except N. Received {x.shape}.")
-        words = tf.raw_ops.StatelessRandomUniformFullIntV2(
-            shape=[tf.shape(x)[0], _WORDS_PER_BLOCK],
-            key=[seeds.integer(key.seed, "dropout", self.name)],
-            counter=[tf.cast(key.position, tf.uint64), tf.zeros([], tf.uint64)],  # one block per example
-            alg=_PHILOX,
-            dtype=tf.uint32,
-        )
-        return words[:, :2]
+        return words(x, key, "dropout", self.name)
+
+
+def words(x: tf.Tensor, key: Key | None, purpose: str, layer: str) -> tf.Tensor:
+    """Draws two random words for each example of x `[N, …]`, uint32 `[N, 2]`: a layer's draw in training.
+
+    Raises:
+        ConfigError: there is no key.
+    """
+    if key is None:
+        raise ConfigError(f"Layer '{layer}' draws at random: call the model with `key` when training.")
+    block = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[tf.shape(x)[0], _WORDS_PER_BLOCK],
+        key=[seeds.integer(key.seed, purpose, layer)],
+        counter=[tf.cast(key.position, tf.uint64), tf.zeros([], tf.uint64)],  # one block per example
+        alg=_PHILOX,
+        dtype=tf.uint32,
+    )
+    return block[:, :2]

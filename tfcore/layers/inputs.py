@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from tfcore.errors import ShapeError
 
+PADDINGS = ("same", "valid")
+
 
 def has_features(shape: tf.TensorShape, features: int) -> bool:
     """Tells whether a shape is `[N, …, features]`, of two axes or more."""

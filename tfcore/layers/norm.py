@@ -126,6 +126,52 @@ class LayerNorm(tf.Module):
         return ops.layer_norm(x, tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.offset), self.epsilon)
 
 
+class GroupNorm(tf.Module):
+    """Normalises each example's groups of channels to zero mean and unit variance, then scales and shifts each channel.
+
+        y = scale · (x - mean) / sqrt(variance + epsilon) + offset
+
+    Group g has the C / groups neighbouring channels from g · C / groups on. mean and variance (biased) are those of its
+    values in one example, over all its pixels, so an example's result does not depend on its batch, and training and
+    evaluation are the same function. The result has the dtype of x; statistics are computed in float32 for every dtype.
+    scale and offset are float32 parameters, 1 and 0 at the start. 32 groups and an epsilon of 1e-5 are the paper's and
+    PyTorch's; Keras' epsilon is 1e-3. One group normalises all channels together, C groups each one by itself.
+
+    Args:
+        features: C, the length of the last axis of `x`, at least 1.
+        name: the layer's path in its model.
+        groups: a divisor of `features`.
+        epsilon: above 0.
+
+    Raises:
+        ConfigError: an argument is out of range.
+        ShapeError: at the call, when `x` is not floating-point `[N, …, C]`.
+
+    Source: Wu & He 2018, arXiv 1803.08494, equations 1, 2, 6 and 7.
+    """
+
+    def __init__(self, features: int, *, name: str, groups: int = 32, epsilon: float = 1e-5) -> None:
+        super().__init__(name=name)
+        checks.positive_integer("features", features)
+        checks.divisor("groups", groups, "features", features)
+        checks.positive("epsilon", epsilon)
+        self.features, self.groups, self.epsilon = features, groups, epsilon
+        self.scale = tf.Variable(tf.ones([features]), name="scale")
+        self.offset = tf.Variable(tf.zeros([features]), name="offset")
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
+        del training, key
+        x = floating(x, self.name)
+        if not has_features(x.shape, self.features):
+            raise ShapeError(f"Layer '{self.name}' takes x of shape [N, …, {self.features}]. Received {x.shape}.")
+        each = [self.groups, self.features // self.groups]
+        wide = tf.reshape(tf.cast(x, tf.float32), [tf.shape(x)[0], -1, *each])  # [N, pixels, groups, C / groups]
+        centred = wide - tf.reduce_mean(wide, [1, 3], keepdims=True)
+        inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), [1, 3], keepdims=True) + self.epsilon)
+        y = centred * (inverse * tf.reshape(self.scale, each)) + tf.reshape(self.offset, each)
+        return tf.ensure_shape(tf.reshape(tf.cast(y, x.dtype), tf.shape(x)), x.shape)
+
+
 def _move(average: tf.Variable, value: tf.Tensor, part: float) -> None:
     """Updates a moving average: average ← (1 - part) · average + part · value."""
     average.assign_add((value - average) * part)

@@ -6,11 +6,8 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.errors import ShapeError
+from tfcore.layers.inputs import PADDINGS
 from tfcore.seeds import Key
-
-
-def _largest(x: tf.Tensor, size: int) -> tf.Tensor:
-    return tf.nn.max_pool2d(x, size, size, "VALID")
 
 
 def _mean(x: tf.Tensor, size: int) -> tf.Tensor:
@@ -23,7 +20,9 @@ def _sum(x: tf.Tensor, size: int) -> tf.Tensor:
 
 
 class _Pool(tf.Module):
-    """Reduces non-overlapping windows of `size`×`size` pixels; rows and columns left over at the end are dropped."""
+    """Reduces windows of `size`×`size` pixels to one number, by a function of pictures and size."""
+
+    padding = "valid"
 
     def __init__(self, size: int, of_windows: Callable[[tf.Tensor, int], tf.Tensor]) -> None:
         checks.positive_integer("size", size)
@@ -33,9 +32,10 @@ class _Pool(tf.Module):
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
         x = tf.convert_to_tensor(x)
-        if x.shape.rank != 4 or any(side is not None and side < self.size for side in x.shape[1:3]):
+        least = self.size if self.padding == "valid" else 1
+        if x.shape.rank != 4 or any(side is not None and side < least for side in x.shape[1:3]):
             raise ShapeError(
-                f"A pool of {self.size}×{self.size} takes x of shape [N, H, W, C], H and W at least {self.size}. "
+                f"A pool of {self.size}×{self.size} takes x of shape [N, H, W, C], H and W at least {least}. "
                 f"Received {x.shape}. Take fewer pools, or larger pictures."
             )
         return self._of_windows(x, self.size)
@@ -44,29 +44,37 @@ class _Pool(tf.Module):
 class MaxPool(_Pool):
     """y = the maximum of each window: `[N, H, W, C]` to `[N, H // size, W // size, C]`.
 
-    The windows do not overlap; rows and columns left over at the end are dropped.
+    The windows do not overlap, unless a stride is given; rows and columns left over at the end are dropped. With
+    padding `same`, H shrinks to ceil(H / stride) instead, and an odd number of rows to pad puts the greater half below
+    and to the right, as in `Conv2D`; what is padded never is the maximum.
 
     Args:
         size: height and width of the windows, in pixels, at least 1.
+        stride: pixels from one window to the next, both ways; None for `size`.
+        padding: `valid` or `same`.
 
     Raises:
-        ConfigError: a size below 1.
-        ShapeError: at the call, when `x` is not `[N, H, W, C]` of at least that size.
+        ConfigError: a size or stride below 1, or an unknown padding.
+        ShapeError: at the call, when `x` is not `[N, H, W, C]` or, with `valid`, smaller than the windows.
     """
 
-    def __init__(self, size: int = 2) -> None:
-        super().__init__(size, _largest)
+    def __init__(self, size: int = 2, *, stride: int | None = None, padding: str = "valid") -> None:
+        stride = size if stride is None else stride
+        super().__init__(size, lambda x, size: tf.nn.max_pool2d(x, size, stride, padding.upper()))
+        checks.positive_integer("stride", stride)
+        checks.one_of("padding", padding, PADDINGS)
+        self.stride, self.padding = stride, padding
 
 
 class AveragePool(_Pool):
-    """y = the mean of each window; otherwise like `MaxPool`."""
+    """y = the mean of each window, without overlap or padding; otherwise like `MaxPool`."""
 
     def __init__(self, size: int = 2) -> None:
         super().__init__(size, _mean)
 
 
 class SumPool(_Pool):
-    """y = the sum of each window; otherwise like `MaxPool`."""
+    """y = the sum of each window, without overlap or padding; otherwise like `MaxPool`."""
 
     def __init__(self, size: int = 2) -> None:
         super().__init__(size, _sum)

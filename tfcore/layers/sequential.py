@@ -1,6 +1,6 @@
 """A chain of layers."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -34,7 +34,11 @@ class Sequential(tf.Module):
             setattr(self, layer_name, layer)
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
-        layers = [getattr(self, name) for name in self._order]
+        return self._through(self._order, x, training=training, key=key)
+
+    def _through(self, names: Sequence[str], x: tf.Tensor, *, training: bool, key: Key | None) -> tf.Tensor:
+        """Calls the layers of these names, in this order."""
+        layers = [getattr(self, name) for name in names]
         for layer in _fused(layers) if training and ops.enabled() else layers:
             x = layer(x, training=training, key=key)
         return x

@@ -2,13 +2,13 @@
 
 from tfcore.ops.activations import gelu, silu
 from tfcore.ops.convolution import conv2d, with_biases
-from tfcore.ops.dropout import dropout, relu_dropout
+from tfcore.ops.dropout import drop_examples, dropout, relu_dropout
 from tfcore.ops.folding import folded
 from tfcore.ops.fused import enabled, fused, kernel, plain
 from tfcore.ops.layer_norm import layer_norm
 from tfcore.ops.products import product
 
 __all__ = [
-    "conv2d", "dropout", "enabled", "folded", "fused", "gelu", "kernel", "layer_norm", "plain", "product",
-    "relu_dropout", "silu", "with_biases",
+    "conv2d", "drop_examples", "dropout", "enabled", "folded", "fused", "gelu", "kernel", "layer_norm", "plain",
+    "product", "relu_dropout", "silu", "with_biases",
 ]  # fmt: skip

@@ -43,6 +43,19 @@ def relu_dropout(x: tf.Tensor, words: tf.Tensor, rate: float) -> tf.Tensor:
     return _dropped_where_active(x, words, kept) if kept < LEVELS else tf.nn.relu(x)
 
 
+def drop_examples(x: tf.Tensor, words: tf.Tensor, rate: float) -> tf.Tensor:
+    """Whole examples of x, dropped or scaled as `dropout` does with elements: the hash is that of index 0.
+
+    One pass over x; what is not a number stays so, in dropped examples too.
+    """
+    kept = kept_levels(rate)
+    if kept == LEVELS:
+        return x
+    one_each = tf.TensorShape([None, *[1] * (x.shape.rank - 1)])
+    factor = tf.where(_is_kept(words, one_each, kept), LEVELS / kept, 0.0)
+    return x * tf.cast(factor, x.dtype)
+
+
 @with_gradient
 def _dropped(x: tf.Tensor, words: tf.Tensor, kept: int) -> Any:
     return _masked(x, words, kept), lambda upstream: (_masked(upstream, words, kept), None)
