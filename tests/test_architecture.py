@@ -24,6 +24,7 @@ architectures = st.builds(
     class_names=st.lists(names, min_size=1, max_size=4).map(tuple),
     pixels=texts,
     precision=texts,
+    views=st.sampled_from([(), ("mirror",), ("shifts", "mirror")]),
     sizes=st.dictionaries(texts, st.one_of(numbers, st.lists(numbers, max_size=3).map(tuple)), max_size=4),
 )
 
@@ -90,6 +91,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
             ],
             "class_names": [None, [], "cat", [1, 2], [None], {"cat": 0}, ["a\nb"], ["\x1b[2J"], ["\ud800"]],
             "sizes": [None, [], "hidden", 3],
+            "views": [None, "mirror", ["mirrors"], [3], [["mirror"]], {"mirror": 1}],
         }.items()
         for value in values
     },

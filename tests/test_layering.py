@@ -11,7 +11,7 @@ Sources = dict[str, str]  # path from the project's root -> text of the file
 Rule = Callable[[Sources], Iterator[str]]  # yields complaints
 
 GROUND = ["errors", "checks", "patterns", "seeds", "files", "npy_header", "machine"]
-PURE = ["modules", "initializers", "losses", "metrics", "schedules"]
+PURE = ["modules", "initializers", "losses", "metrics", "schedules", "views"]
 PLAIN = [
     "architecture",
     "history",
@@ -22,7 +22,7 @@ PLAIN = [
     "contradictions",
 ]  # need no TensorFlow
 COMPUTED = ["ops", "layers", "optimizers", "models"]
-BELOW_BUILD = [*GROUND, *PLAIN, "graphs", "modules", "metrics", "data", "training", "export"]
+BELOW_BUILD = [*GROUND, *PLAIN, "graphs", "modules", "metrics", "views", "data", "training", "export"]
 
 # From the ground up, a row a folder. A file follows the longest name here that begins its own; what shares that name it
 # may import. `run.parts` has a row of its own: `look` stands on it, and the rest of `run` stands on `look`.
@@ -40,7 +40,16 @@ MAY_IMPORT: dict[str, list[str]] = {
     "config_fields": ["checks", "config_values"],
     "model_args": ["errors", "config_values"],
     "contradictions": ["errors", "config_values"],
-    "config": ["errors", "checks", "patterns", "config_fields", "config_values", "model_args", "contradictions"],
+    "config": [
+        "errors",
+        "checks",
+        "architecture",
+        "patterns",
+        "config_fields",
+        "config_values",
+        "model_args",
+        "contradictions",
+    ],
     "recorded_calls": [],
     "graphs": [],
     "modules": [*GROUND, "graphs", "recorded_calls"],

@@ -10,6 +10,7 @@ from tfcore.checks import is_plain_text
 from tfcore.errors import DataError
 
 FORMAT = "tfcore architecture 1"
+VIEWS = ("mirror", "shifts")  # see `tfcore.views`
 _MOST_VALUES = 1 << 28  # values in a picture; pictures read from files have fewer
 
 
@@ -24,6 +25,7 @@ class Architecture:
         pixels: the scaling of the first layer.
         precision: `float32` or `bfloat16`, the compute type.
         sizes: further arguments of the constructor, such as `hidden`, `filters`, `dropout`.
+        views: names of the views of a picture over which inference averages the logits; see `tfcore.views`.
     """
 
     model: str
@@ -32,10 +34,14 @@ class Architecture:
     pixels: str = "unit"
     precision: str = "float32"
     sizes: Mapping[str, Any] = field(default_factory=dict)
+    views: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """Serialises the architecture as a JSON object."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
+        """Serialises the architecture as a JSON object; without views as releases before them did."""
+        found = {"format": FORMAT, **asdict(self)}
+        if not self.views:
+            found.pop("views")
+        return json.dumps(found, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: str) -> "Architecture":
@@ -52,13 +58,15 @@ class Architecture:
             found = json.loads(text)
             if found.pop("format") != FORMAT:
                 raise ValueError("its format is another")
+            found.setdefault("views", [])
             if not _has_the_fields(found):
                 raise ValueError("its fields do not match")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{where} holds no architecture of tfcore: {error}.") from None
         sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in found.pop("sizes").items()}
         image_shape, class_names = tuple(found.pop("image_shape")), tuple(found.pop("class_names"))
-        return cls(image_shape=image_shape, class_names=class_names, sizes=sizes, **found)
+        views = tuple(found.pop("views"))
+        return cls(image_shape=image_shape, class_names=class_names, sizes=sizes, views=views, **found)
 
 
 def _has_the_fields(found: dict[str, Any]) -> bool:
@@ -72,6 +80,8 @@ def _has_the_fields(found: dict[str, Any]) -> bool:
         and len(shape) == 3
         and all(type(side) is int and side > 0 for side in shape)
         and math.prod(shape) <= _MOST_VALUES
+        and type(found["views"]) is list
+        and all(view in VIEWS for view in found["views"])
         and len(names) > 0
         and all(type(name) is str and is_plain_text(name) for name in names)
     )

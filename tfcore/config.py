@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from tfcore import checks, config_values, contradictions, model_args, patterns
+from tfcore.architecture import VIEWS
 from tfcore.config_fields import Settings
 from tfcore.config_fields import flag as _flag
 from tfcore.config_fields import watch as _watch
@@ -203,6 +204,12 @@ class RunConfig(Settings):
         None,
         "Stop after this many evaluations without improvement, and test the best weights. Default: never.",
         checks.positive_integer,
+    )
+    test_views: str = _flag(
+        "none",
+        "Views of each picture over which evaluations, predictions and exports average the logits: none, mirror, "
+        "shifts (by a pixel) or all; 1, 2, 3 or 6 passes.",
+        lambda name, value: checks.some_of(name, value, VIEWS),
     )
     monitor: str = _flag(
         "loss", "Validation score that decides which weights are best: loss or accuracy.", choices=("loss", "accuracy")

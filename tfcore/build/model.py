@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from tfcore.architecture import Architecture
+from tfcore import checks
+from tfcore.architecture import VIEWS, Architecture
 from tfcore.build import arguments, lookup, signatures, user_code
 from tfcore.build.tables import MODELS
 from tfcore.config import RunConfig
@@ -18,7 +19,8 @@ def plan_model(config: RunConfig, data: "Dataset") -> Architecture:
     """Returns the architecture of the configured model for a data set."""
     precision = "float32" if config.precision == "auto" else config.precision
     sizes = arguments.given(config)
-    return Architecture(config.model, data.image_shape, data.class_names, config.pixels, precision, sizes)
+    views = checks.some_of("test_views", config.test_views, VIEWS)
+    return Architecture(config.model, data.image_shape, data.class_names, config.pixels, precision, sizes, views)
 
 
 def build_model(

@@ -14,16 +14,17 @@ from tfcore.export import files
 from tfcore.export.files import Weights
 from tfcore.files import appearing, read_text, writing
 from tfcore.modules import named_variables
+from tfcore.views import Model, averaged
 
-Model = Callable[..., tf.Tensor]  # model(images, training=False) -> logits [N, classes]
 _SIGNATURE = "serving_default"
 _ARCHITECTURE = Path("assets.extra", "architecture.json")  # the folder that SavedModel reserves for additional files
 _PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
-def probabilities(model: Model, images: tf.Tensor) -> tf.Tensor:
-    """Computes the softmax of the logits in float32 for every compute type: `[N, classes]`."""
-    return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
+def probabilities(model: Model, architecture: Architecture, images: tf.Tensor) -> tf.Tensor:
+    """Computes the softmax of the logits, averaged over the architecture's views, in float32: `[N, classes]`."""
+    seen = averaged(model, architecture.views, architecture.image_shape)
+    return tf.nn.softmax(tf.cast(seen(images, training=False), tf.float32))
 
 
 def write(path: Path, module: Any, architecture: Architecture) -> None:
@@ -97,7 +98,7 @@ def _signature(module: Model, architecture: Architecture) -> Callable[[tf.Tensor
     def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
         # A loaded signature checks the dtype only, and oneDNN's convolution aborts the process for another rank.
         images = tf.ensure_shape(images, [None, *architecture.image_shape])
-        rows = probabilities(module, images)
+        rows = probabilities(module, architecture, images)
         names = tf.constant(architecture.class_names)
         return {"probabilities": rows, "class_name": tf.gather(names, tf.argmax(rows, axis=1))}
 

@@ -23,6 +23,7 @@ from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.evaluation import Evaluation
 from tfcore.training.step import TrainingStep
 from tfcore.training.sums import TrainingSums
+from tfcore.views import averaged
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         products=tuple(traced.products),
         why_precision=why_precision,
         step=step,
-        evaluation=Evaluation(net, build_loss(config), classes=data.classes),
+        evaluation=Evaluation(averaged(net, plan.views, plan.image_shape), build_loss(config), classes=data.classes),
         sums=TrainingSums(step.sums),
         early_stopping=EarlyStopping(monitor=config.monitor, patience=config.patience),
         total_steps=total_steps,

@@ -69,7 +69,7 @@ def load(
     module = _build(plan, model, path, weights)
     if weights is not None:
         assign_weights(module, weights, path)
-    return TrainedModel(plan, lambda images: saved_model.probabilities(module, images), module=module)
+    return TrainedModel(plan, lambda images: saved_model.probabilities(module, plan, images), module=module)
 
 
 def read_weights(path: str | Path, *, checkpoint: str = "", average: bool = False) -> "Weights":

@@ -18,6 +18,7 @@ from tfcore.training.checkpoints import Checkpoints
 from tfcore.training.evaluation import Evaluation
 from tfcore.training.run_folder import ARCHITECTURE, CHECKPOINTS
 from tfcore.use import loading
+from tfcore.views import averaged
 
 if TYPE_CHECKING:
     from tfcore.export.files import Weights
@@ -64,7 +65,8 @@ class Scorer:
         self._examples = splits[split]
         self._batches = EvaluationBatches(self._examples, batch_size=config.eval_batch_size)
         self._model = build_model(plan, cls=model)
-        self._evaluation = Evaluation(self._model, build_loss(config), classes=given.classes)
+        seen = averaged(self._model, plan.views, plan.image_shape)
+        self._evaluation = Evaluation(seen, build_loss(config), classes=given.classes)
 
     def __call__(self, step: int, weights: "Weights") -> Scores:
         """Scores the model with the weights of the checkpoint of `step`.
