@@ -5,7 +5,6 @@ fields say where and how the run is observed; a resumed run may change them.
 """
 
 import math
-import re
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -22,8 +21,6 @@ Check = Callable[[str, Any], Any] | None  # raises ConfigError; is not called fo
 SOURCE_SETTINGS = ("test_share", "image_shape", "image_size", "skip_bad_pictures")  # of text:, npz:, idx:, folder:
 MODEL_SIZES = ("hidden", "filters", "dropout", "activation", "pooling", "max_norm", "initializer")
 SUMMARIES = ("norms", "histograms", "images", "pr_curves", "graph", "hparams", "text")
-_FLAG = re.compile(r"--(?P<name>\w+)=(?P<value>.*)")
-_SHOWN_CHARACTERS = 100  # of an invalid line in a message
 SCHEDULES = ("constant", "step_wise", "exponential", "polynomial", "cosine")
 
 
@@ -127,8 +124,8 @@ class RunConfig:
 
     optimizer: str = _flag(
         "adam",
-        "gradient_descent, momentum, adagrad, adadelta, rmsprop, adam, adamw, nadam, lion or a class of yours: "
-        "path/to/file.py:Name.",
+        "gradient_descent, momentum, adagrad, adadelta, rmsprop, adam, adamw, nadam, lion, lars, lamb or a class "
+        "of yours: path/to/file.py:Name.",
     )
     learning_rate: float | None = _flag(None, "Peak learning rate. Default: the optimizer's.", checks.positive)
     schedule: str = _flag(
@@ -158,7 +155,12 @@ class RunConfig:
         None, "Initial value of the sums of squared gradients.", checks.not_negative
     )
     epsilon: float | None = _flag(None, "Constant ε of the update rule, against division by zero.", checks.positive)
-    weight_decay: float | None = _flag(None, "Decoupled weight decay.", checks.not_negative)
+    trust_coefficient: float | None = _flag(
+        None, "Norm of a step of lars over the norm of the layer's weights, at a learning rate of 1.", checks.positive
+    )
+    weight_decay: float | None = _flag(
+        None, "Decoupled weight decay; of lars and lamb, before the norms are taken.", checks.not_negative
+    )
     decayed_variables: str = _flag(
         "weights$", "Regular expression for the paths of the variables that --weight_decay applies to."
     )
@@ -263,17 +265,7 @@ class RunConfig:
         Raises:
             ConfigError: an invalid line, an unknown flag, or a value of another type.
         """
-        given = {}
-        for line in text.splitlines():
-            match = _FLAG.fullmatch(line)
-            if match is None:
-                raise ConfigError(
-                    f"Each line must be a flag such as --name=value. Received '{line[:_SHOWN_CHARACTERS]}'."
-                )
-            if match["name"] not in KINDS:
-                raise ConfigError(f"Unknown flag --{match['name']}.{checks.nearest(match['name'], KINDS)}")
-            given[match["name"]] = read_value(match["name"], match["value"])
-        return cls(**given)
+        return cls(**config_values.read_flags(text, KINDS))
 
     def flags(self) -> str:
         """Writes every flag that is set, one per line; `--flagfile` with this text repeats the run."""

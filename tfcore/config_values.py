@@ -3,16 +3,19 @@
 import math
 import numbers
 import os
+import re
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tfcore import checks
 from tfcore.errors import ConfigError
 
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
 LARGEST = 10**100  # of integers; Python does not print those of several thousand digits
-_LONGEST_SHOWN = 100  # of a value in a message
+_LONGEST_SHOWN = 100  # characters of a value or a line in a message
+_FLAG = re.compile(r"--(?P<name>\w+)=(?P<value>.*)")
 
 
 class Kind(NamedTuple):
@@ -72,6 +75,28 @@ def read(flag: str, text: str, kind: Kind, separator: str = ",") -> Any:
         return _finite(kind.plain(text))
     except (ValueError, KeyError, OverflowError):
         raise ConfigError(f"{flag} takes {taken(kind, separator)}. Received '{text}'.") from None
+
+
+def read_flags(text: str, kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    """Reads lines of `--name=value`.
+
+    Args:
+        text: one flag in each line.
+        kinds: of the values, by name.
+
+    Raises:
+        ConfigError: an invalid line, an unknown name, or a value of another kind.
+    """
+    found = {}
+    for line in text.splitlines():
+        match = _FLAG.fullmatch(line)
+        if match is None:
+            raise ConfigError(f"Each line must be a flag such as --name=value. Received '{line[:_LONGEST_SHOWN]}'.")
+        name, value = match.groups()
+        if name not in kinds:
+            raise ConfigError(f"Unknown flag --{name}.{checks.nearest(name, kinds)}")
+        found[name] = read(f"--{name}", value, kinds[name])
+    return found
 
 
 def spelled(value: Any, separator: str = ",") -> str:

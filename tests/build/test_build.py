@@ -247,6 +247,8 @@ def test_every_loss_is_one_number_an_example_and_hears_of_the_smoothing(name: st
         ("adagrad", "Adagrad", {"initial_accumulator": 0.5, "epsilon": 0.25}),
         ("adadelta", "Adadelta", {"rho": 0.5, "epsilon": 0.25}),
         ("rmsprop", "RMSprop", {"rho": 0.5, "momentum": 0.25, "centered": True, "epsilon": 0.25}),
+        ("lars", "Lars", {"momentum": 0.5, "trust_coefficient": 0.25}),
+        ("lamb", "Lamb", {"beta1": 0.5, "epsilon": 0.25, "weight_decay": 0.0}),
         ("adam", "Adam", {"average_decay": 0.5, "beta1": 0.5}),
     ],
 )

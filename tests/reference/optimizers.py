@@ -24,6 +24,8 @@ class Case:
     slots: tuple[str, ...] = ()
     slot_start: float = 0.0
     powers: int = 0  # computed on scalars in each update
+    in_keras: bool = True  # as the same function
+    reads_weights: bool = False  # so that the change is not linear in the history of rates, and decay is in the rule
 
 
 # Epsilon is far above its default so that its value and its position matter.
@@ -139,6 +141,29 @@ CASES: dict[str, Case] = {
         (rules.LionOfNewMean, rules.CoupledLion),
         valley_rate=0.002,
         slots=("m",),
+    ),
+    "lars": Case(
+        "Lars",
+        rules.Lars,
+        {"momentum": 0.9, "weight_decay": 0.2, "trust_coefficient": 0.5},
+        ({"momentum": 0.89}, {"weight_decay": 0.15}, {"weight_decay": 0.0}, {"trust_coefficient": 0.45}),
+        (rules.LarsOfEveryParameter, rules.LarsOfNormOfSum, rules.LarsVelocityWithoutRate),
+        valley_rate=0.0003,
+        slots=("v",),
+        in_keras=False,
+        reads_weights=True,
+    ),
+    "lamb": Case(
+        "Lamb",
+        rules.Lamb,
+        {**_ADAM, "weight_decay": 0.2},
+        (*_WRONG_ADAM, {"weight_decay": 0.15}, {"weight_decay": 0.0}),
+        (rules.AdamW, rules.LambDecayedOutside, rules.LambOfEveryParameter),
+        valley_rate=0.02,
+        slots=("m", "v"),
+        powers=2,
+        in_keras=False,
+        reads_weights=True,
     ),
 }
 

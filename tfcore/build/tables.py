@@ -40,6 +40,8 @@ OPTIMIZERS = {
     "adamw": "tfcore.optimizers.adamw:AdamW",
     "nadam": "tfcore.optimizers.nadam:Nadam",
     "lion": "tfcore.optimizers.lion:Lion",
+    "lars": "tfcore.optimizers.lars:Lars",
+    "lamb": "tfcore.optimizers.lamb:Lamb",
 }
 LOSSES = {
     "cross_entropy": "tfcore.losses:cross_entropy",

@@ -8,6 +8,8 @@ from tfcore.optimizers.base import Optimizer
 from tfcore.optimizers.chain import Group, global_norm
 from tfcore.optimizers.constraints import MaxNorm
 from tfcore.optimizers.gradient_descent import GradientDescent
+from tfcore.optimizers.lamb import Lamb
+from tfcore.optimizers.lars import Lars
 from tfcore.optimizers.lion import Lion
 from tfcore.optimizers.momentum import Momentum
 from tfcore.optimizers.nadam import Nadam
@@ -20,6 +22,8 @@ __all__ = [
     "AdamW",
     "GradientDescent",
     "Group",
+    "Lamb",
+    "Lars",
     "Lion",
     "MaxNorm",
     "Momentum",

@@ -43,8 +43,9 @@ class Optimizer:
         step ← step + 1
 
     A method is a subclass that names its slots and gives a pure function `_rule`, computed once per parameter, and, if
-    the rule needs more of the step than -learning_rate, `_scalars`, computed once per step. Disabled parts of the chain
-    add no operation to the graph. Gradients that are not finite pass through. A plain class, not a `tf.Module`:
+    the rule needs more of the step than -learning_rate, `_scalars`, computed once per step. With `_reads_weights` the
+    rule gets w and weight_decay (None for none) too, and does the decay itself. Disabled parts of the chain add no
+    operation to the graph. Gradients that are not finite pass through. A plain class, not a `tf.Module`:
     the parameters belong to the model, and `variables` is what a checkpoint keeps: `step`, `<slot>.<path>` for
     each slot of each parameter, and `average.<path>`.
 
@@ -68,6 +69,7 @@ class Optimizer:
 
     weight_decay: float | None = None  # None: the method has none
     _rule: ClassVar[Rule]  # see `Update`
+    _reads_weights: ClassVar[bool] = False
     settings: Any = None  # the hyperparameters that the rule reads; hashable
 
     def __init__(
@@ -159,17 +161,21 @@ class Optimizer:
         return {
             terms: (
                 scalars[terms.learning_rate_factor],
-                rates[terms.learning_rate_factor] * terms.weight_decay if terms.weight_decay else None,
+                self._decay(rates[terms.learning_rate_factor], terms.weight_decay) if terms.weight_decay else None,
             )
             for terms in all_terms
         }
+
+    def _decay(self, learning_rate: tf.Tensor, weight_decay: float) -> tf.Tensor:
+        """Returns the decay that `Update` takes: a rule that reads the weights applies the learning rate itself."""
+        return tf.constant(weight_decay) if self._reads_weights else learning_rate * weight_decay
 
     def _update(
         self, path: str, parameter: tf.Variable, gradient: tf.Tensor, *, scalars: Any, decay: tf.Tensor | None
     ) -> None:
         """Applies rule, decoupled weight decay and constraint to one parameter."""
         slots = {slot: values[path] for slot, values in self.slots.items()}
-        update = Update(self._rule, self.settings, self._constraints.get(path))
+        update = Update(self._rule, self.settings, self._constraints.get(path), self._reads_weights)
         update.assign(parameter, gradient, slots, scalars, decay)
 
     def averaged_weights(self) -> AbstractContextManager[None]:

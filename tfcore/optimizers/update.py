@@ -24,11 +24,13 @@ class Update:
         rule: (gradient, slots, scalars, settings) -> (change before weight decay, new slots); reads nothing else.
         settings: the method's hyperparameters; hashable.
         constraint: from new weights to allowed ones; None for none.
+        reads_weights: whether the rule takes (…, weights, decay) as well, and does the weight decay itself.
     """
 
     rule: Rule
     settings: Any
     constraint: Constraint | None = None
+    reads_weights: bool = False
 
     def change(
         self, weights: tf.Tensor, gradient: tf.Tensor, slots: Slots, scalars: Any, decay: tf.Tensor | None
@@ -39,8 +41,11 @@ class Update:
             weights, gradient: float32, of one shape.
             slots: of this parameter.
             scalars: the rule's values for the step.
-            decay: learning rate times weight decay; None for none.
+            decay: learning rate times weight decay, or weight decay alone for a rule that reads the weights; None for
+                none.
         """
+        if self.reads_weights:
+            return self.rule(gradient, slots, scalars, self.settings, tf.convert_to_tensor(weights), decay)
         change, slots = self.rule(gradient, slots, scalars, self.settings)
         return (change if decay is None else change - decay * weights), slots
 
