@@ -124,8 +124,8 @@ class RunConfig:
 
     optimizer: str = _flag(
         "adam",
-        "gradient_descent, momentum, adagrad, adadelta, rmsprop, adam, adamw, nadam, lion, lars, lamb or a class "
-        "of yours: path/to/file.py:Name.",
+        "gradient_descent, momentum, adagrad, adadelta, rmsprop, adam, adamw, nadam, lion, lars, lamb, muon or a "
+        "class of yours: path/to/file.py:Name.",
     )
     learning_rate: float | None = _flag(None, "Peak learning rate. Default: the optimizer's.", checks.positive)
     schedule: str = _flag(
@@ -160,6 +160,12 @@ class RunConfig:
     )
     weight_decay: float | None = _flag(
         None, "Decoupled weight decay; of lars and lamb, before the norms are taken.", checks.not_negative
+    )
+    muon_variables: str | None = _flag(
+        None, "Regular expression for the paths of the matrices and filters that muon trains by its own rule."
+    )
+    fallback_learning_rate_factor: float | None = _flag(
+        None, "Learning rate of the AdamW that trains all else with muon, in units of muon's.", checks.positive
     )
     decayed_variables: str = _flag(
         "weights$", "Regular expression for the paths of the variables that --weight_decay applies to."

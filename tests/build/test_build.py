@@ -249,6 +249,7 @@ def test_every_loss_is_one_number_an_example_and_hears_of_the_smoothing(name: st
         ("rmsprop", "RMSprop", {"rho": 0.5, "momentum": 0.25, "centered": True, "epsilon": 0.25}),
         ("lars", "Lars", {"momentum": 0.5, "trust_coefficient": 0.25}),
         ("lamb", "Lamb", {"beta1": 0.5, "epsilon": 0.25, "weight_decay": 0.0}),
+        ("muon", "MuonAndAdamW", {"muon_variables": "", "momentum": 0.5, "fallback_learning_rate_factor": 0.5}),
         ("adam", "Adam", {"average_decay": 0.5, "beta1": 0.5}),
     ],
 )
@@ -260,7 +261,7 @@ def test_an_optimizer_updates_as_its_settings_say(name: str, method: str, settin
             0.25,
             **given_settings,
         )
-        for given_settings in (settings, {})
+        for given_settings in (settings, {"muon_variables": ""} if name == "muon" else {})
     )
     for scale in (1.0, -0.3, 0.7):
         for each in (built, by_hand, bare):
@@ -271,10 +272,11 @@ def test_an_optimizer_updates_as_its_settings_say(name: str, method: str, settin
         assert not np.array_equal(ours, default)
 
 
-@pytest.mark.parametrize("name", ["adamw", "lion"])
+@pytest.mark.parametrize("name", ["adamw", "lion", "muon"])
 @pytest.mark.parametrize(("decayed", "which"), [({}, "logits.weights"), ({"decayed_variables": "b"}, "logits.biases")])
 def test_the_decay_is_of_weights_alone_unless_said(name: str, decayed: dict[str, str], which: str) -> None:
-    shrunk, same = (optimizer(optimizer=name, learning_rate=0.5, weight_decay=w, **decayed) for w in (0.5, 0.0))
+    given = decayed | ({"muon_variables": "", "fallback_learning_rate_factor": 1.0} if name == "muon" else {})
+    shrunk, same = (optimizer(optimizer=name, learning_rate=0.5, weight_decay=w, **given) for w in (0.5, 0.0))
     for each in (shrunk, same):
         for parameter in each.parameters:
             parameter.assign(tf.ones_like(parameter))
@@ -301,7 +303,8 @@ def test_the_default_learning_rate_is_the_optimizers_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_builds_with_its_own_defaults(name: str) -> None:
-    built = optimizer(optimizer=name, schedule="constant", learning_rate=0.25)
+    given = {"muon_variables": ""} if name == "muon" else {}  # softmax has only the layer that muon leaves out
+    built = optimizer(optimizer=name, schedule="constant", learning_rate=0.25, **given)
     assert built.paths == ("logits.biases", "logits.weights")
     assert float(built.learning_rate(tf.constant(0, tf.int64))) == 0.25
 

@@ -301,6 +301,66 @@ class LambOfEveryParameter(Lamb):
         return super().update(np.atleast_2d(w), np.atleast_2d(g), learning_rate).reshape(w.shape)
 
 
+class Muon:
+    """Jordan et al. 2024 for weights [..., in, out] as matrices [in, out]; AdamW for fewer than two dimensions."""
+
+    steps = 5
+
+    def __init__(
+        self,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+        fallback_learning_rate_factor: float = 1.0,
+        muon_variables: str = "",
+        **adam: float,
+    ) -> None:
+        assert not muon_variables  # the dimensions alone decide here
+        self.mu, self.nesterov, self.decay, self.m = momentum, nesterov, weight_decay, 0.0
+        self.factor = fallback_learning_rate_factor
+        self.adamw = AdamW(weight_decay=weight_decay, **adam) if adam else None
+
+    def orthogonal(self, g: np.ndarray) -> np.ndarray:
+        x = g / (np.linalg.norm(g) + 1e-7)
+        for _ in range(self.steps):
+            a = x @ x.T
+            x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+        return x
+
+    def scale(self, matrix: np.ndarray) -> float:
+        inputs, outputs = matrix.shape
+        return np.sqrt(max(1.0, outputs / inputs))
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        if w.ndim < 2:
+            return self.adamw.update(w, g, self.factor * learning_rate)
+        self.m = self.mu * self.m + g
+        direction = (g + self.mu * self.m if self.nesterov else self.m).reshape(-1, w.shape[-1])
+        step = self.scale(direction) * self.orthogonal(direction).reshape(w.shape)
+        return w - learning_rate * (step + self.decay * w)
+
+
+class MuonOfExactOrthogonal(Muon):
+    """The orthogonal matrix itself, which the iteration approximates."""
+
+    def orthogonal(self, g: np.ndarray) -> np.ndarray:
+        u, _, v = np.linalg.svd(g, full_matrices=False)
+        return u @ v
+
+
+class MuonOfSixSteps(Muon):
+    """Another number of steps."""
+
+    steps = 6
+
+
+class MuonOfPyTorchsLayout(Muon):
+    """Wrong form of Muon: the factor of weights [out, in]."""
+
+    def scale(self, matrix: np.ndarray) -> float:
+        return super().scale(matrix.T)
+
+
 def max_norm(w: np.ndarray, limit: float) -> np.ndarray:
     """Max-norm of Srivastava et al. 2014, section 5.1: limits the norm of the weights into each unit (last axis)."""
     columns = w.reshape(-1, w.shape[-1]).copy()

@@ -22,6 +22,8 @@ class Case:
     parabola_rate: float = 0.02
     valley_rate: float = 0.001  # for Rosenbrock's valley
     slots: tuple[str, ...] = ()
+    vector_slots: tuple[str, ...] | None = None  # of parameters with fewer than two dimensions; None: the same
+    needs_matrices: bool = False  # refuses parameters that are all vectors
     slot_start: float = 0.0
     powers: int = 0  # computed on scalars in each update
     in_keras: bool = True  # as the same function
@@ -165,7 +167,38 @@ CASES: dict[str, Case] = {
         in_keras=False,
         reads_weights=True,
     ),
+    "muon": Case(
+        "MuonAndAdamW",
+        rules.Muon,
+        {
+            **_ADAM,
+            "momentum": 0.9,
+            "nesterov": True,
+            "weight_decay": 0.2,
+            "muon_variables": "",
+            "fallback_learning_rate_factor": 0.5,
+        },
+        (
+            *_WRONG_ADAM,
+            {"momentum": 0.85},
+            {"nesterov": False},
+            {"weight_decay": 0.15},
+            {"weight_decay": 0.0},
+            {"fallback_learning_rate_factor": 0.45},
+        ),
+        (rules.MuonOfExactOrthogonal, rules.MuonOfSixSteps, rules.MuonOfPyTorchsLayout),
+        valley_rate=0.003,
+        slots=("m",),
+        vector_slots=("m", "v"),
+        needs_matrices=True,
+        in_keras=False,
+    ),
 }
+
+
+def slots_of(case: Case, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Returns the slots that a parameter of that shape has."""
+    return case.slots if len(shape) > 1 or case.vector_slots is None else case.vector_slots
 
 
 def learning_rate(case: Case, step: int) -> float:

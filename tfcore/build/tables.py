@@ -42,6 +42,7 @@ OPTIMIZERS = {
     "lion": "tfcore.optimizers.lion:Lion",
     "lars": "tfcore.optimizers.lars:Lars",
     "lamb": "tfcore.optimizers.lamb:Lamb",
+    "muon": "tfcore.optimizers.muon:MuonAndAdamW",
 }
 LOSSES = {
     "cross_entropy": "tfcore.losses:cross_entropy",

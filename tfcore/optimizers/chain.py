@@ -13,6 +13,23 @@ from tfcore.errors import ConfigError
 Constraint = Callable[[tf.Tensor], tf.Tensor]  # new weights -> allowed weights of the same shape
 
 
+def check_pattern(owner: str, pattern: str) -> None:
+    """Raises ConfigError unless the `pattern` of a group or a part is a regular expression."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(
+            f"The `pattern` of a {owner} must be a regular expression. Received '{pattern}': {error}."
+        ) from None
+
+
+def check_match(owner: str, pattern: str, paths: Sequence[str]) -> None:
+    """Raises ConfigError unless the `pattern` of a group or a part matches a parameter."""
+    if not any(re.search(pattern, path) for path in paths):
+        known = ", ".join(paths)
+        raise ConfigError(f"The `pattern` of a {owner} must match a parameter. '{pattern}' matches none of {known}.")
+
+
 @dataclass(frozen=True)
 class Group:
     """Separate settings for the parameters whose path matches a pattern.
@@ -46,12 +63,7 @@ class Group:
     weight_decay: float | None = None
 
     def __post_init__(self) -> None:
-        try:
-            re.compile(self.pattern)
-        except re.error as error:
-            raise ConfigError(
-                f"The `pattern` of a group must be a regular expression. Received '{self.pattern}': {error}."
-            ) from None
+        check_pattern("group", self.pattern)
         checks.not_negative("learning_rate_factor", self.learning_rate_factor)
         if self.weight_decay is not None:
             checks.not_negative("weight_decay", self.weight_decay)
@@ -108,23 +120,22 @@ def terms_by_path(groups: Sequence[Group], paths: Sequence[str], weight_decay: f
         weight_decay: the optimizer's; None for a method without.
 
     Raises:
-        ConfigError: a group that matches no parameter, weight decay for a method without, or everything frozen.
+        ConfigError: a group that matches no parameter, or weight decay for a method without.
     """
     for group in groups:
-        if not any(re.search(group.pattern, path) for path in paths):
-            known = ", ".join(paths)
-            raise ConfigError(
-                f"The `pattern` of a group must match a parameter. '{group.pattern}' matches none of {known}."
-            )
+        check_match("group", group.pattern, paths)
         if group.weight_decay is not None and weight_decay is None:
             raise ConfigError(
                 f"The group '{group.pattern}' sets `weight_decay`, which this optimizer does not have. "
                 "Choose one with weight decay, such as AdamW."
             )
-    terms = {path: _terms(_first_match(groups, path), weight_decay or 0.0) for path in paths}
+    return {path: _terms(_first_match(groups, path), weight_decay or 0.0) for path in paths}
+
+
+def check_not_all_frozen(terms: Mapping[str, Terms]) -> None:
+    """Raises ConfigError unless a parameter is left to train."""
     if not any(each.learning_rate_factor for each in terms.values()):
-        raise ConfigError(f"`groups` must leave a parameter to train. All are frozen: {', '.join(paths)}.")
-    return terms
+        raise ConfigError(f"`groups` must leave a parameter to train. All are frozen: {', '.join(terms)}.")
 
 
 def _first_match(groups: Sequence[Group], path: str) -> Group | None:
