@@ -24,6 +24,7 @@ PASS: list[tuple[Callable[[str, Any], None], list[Any]]] = [
     (checks.not_negative, [0, 0.0, 3, 10**400]),
     (checks.below_one, [0, 0.999]),
     (checks.share, [1e-300, 0.5, np.float32(0.999)]),
+    (checks.share_or_one, [1e-300, 0.5, 1]),
     (checks.positive_integer, [1, np.int64(7)]),
     (checks.plain_text, ["", "größe 猫\u3000", "{}[]\\"]),
 ]
@@ -33,6 +34,7 @@ REFUSED: list[tuple[Callable[[str, Any], None], str, list[Any]]] = [
     (checks.not_negative, AT_LEAST, [-1e-9, NAN, INF]),
     (checks.below_one, BELOW_ONE, [1, -0.1, NAN, INF]),
     (checks.share, SHARE, [0, 1, -0.5, 1.5, NAN, INF]),
+    (checks.share_or_one, "must be above 0 and at most 1.", [0, -0.5, 1.5, NAN, INF]),
     (checks.positive_integer, INTEGER, [0, -3, 1.0, True, "2", None]),
 ]
 

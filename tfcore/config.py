@@ -158,9 +158,7 @@ class RunConfig:
     trust_coefficient: float | None = _flag(
         None, "Norm of a step of lars over the norm of the layer's weights, at a learning rate of 1.", checks.positive
     )
-    weight_decay: float | None = _flag(
-        None, "Decoupled weight decay; of lars and lamb, before the norms are taken.", checks.not_negative
-    )
+    weight_decay: float | None = _flag(None, "Weight decay: decoupled, but for lars and lamb.", checks.not_negative)
     muon_variables: str | None = _flag(
         None, "Regular expression for the paths of the matrices and filters that muon trains by its own rule."
     )
@@ -170,6 +168,10 @@ class RunConfig:
     decayed_variables: str = _flag(
         "weights$", "Regular expression for the paths of the variables that --weight_decay applies to."
     )
+    lookahead_steps: int | None = _flag(
+        None, "Steps between returns to Lookahead's slow weights. Default: none.", checks.positive_integer
+    )
+    lookahead_share: float | None = _flag(None, "Share that slow weights move by. Default: 0.5.", checks.share_or_one)
     average_decay: float | None = _flag(
         None,
         "Decay of an exponential moving average of the weights, which is scored too. Default: no average.",

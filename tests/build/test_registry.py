@@ -58,7 +58,8 @@ def test_every_setting_of_an_optimizer_is_a_flag() -> None:
 def test_the_chain_is_what_the_base_class_takes() -> None:
     chain = set(inspect.signature(Optimizer).parameters) - {"parameters", "learning_rate", "slots"}
     assert chain == set(Chain.__annotations__)
-    assert set(registry.chain_settings()) == chain & FIELDS == {"clip_value", "clip_norm", "average_decay"}
+    assert set(registry.chain_settings()) == chain & FIELDS
+    assert chain & FIELDS == {"clip_value", "clip_norm", "lookahead_steps", "lookahead_share", "average_decay"}
 
 
 @pytest.mark.parametrize(

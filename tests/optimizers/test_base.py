@@ -12,6 +12,7 @@ from reference.optimizers import CASES, Case, slots_of
 from tfcore import optimizers
 from tfcore.errors import ConfigError, ShapeError
 from tfcore.optimizers import AdamW, GradientDescent, Momentum, Optimizer
+from tfcore.optimizers.chain import Chain
 from tfcore.schedules import Cosine
 
 SHAPES = {"hidden_1.weights": (3, 4), "hidden_1.biases": (4,)}
@@ -142,8 +143,9 @@ def test_eager_compiled_and_looped_agree_in_one_trace(case: Case) -> None:
 
 @pytest.mark.sampled(4)
 @cases
-def test_resumed_equals_uninterrupted(case: Case) -> None:
-    whole, first, second = build(case), build(case), build(case)
+@pytest.mark.parametrize("chain", [{}, {"lookahead_steps": 4, "average_decay": 0.5}], ids=str)
+def test_resumed_equals_uninterrupted(case: Case, chain: dict[str, Any]) -> None:
+    whole, first, second = (build(case, **chain) for _ in range(3))
     apply_all(whole, GRADIENTS)
     apply_all(first, GRADIENTS[:9])
     saved = {key: variable.numpy() for key, variable in first.variables.items()}
@@ -153,7 +155,7 @@ def test_resumed_equals_uninterrupted(case: Case) -> None:
         target.assign(source)
     apply_all(second, GRADIENTS[9:])
     assert_same(state(whole), state(second))
-    forgetful = build(case)
+    forgetful = build(case, **chain)
     for source, target in zip(first.parameters, forgetful.parameters, strict=True):
         target.assign(source)
     apply_all(forgetful, GRADIENTS[9:])
@@ -257,10 +259,12 @@ def test_the_rate_comes_from_the_step_before_the_update() -> None:
         ("trust_coefficient", 0.0),
         ("fallback_learning_rate_factor", 0.0),
         ("average_decay", 1.0),
+        ("lookahead_steps", 0),
+        ("lookahead_share", 0.5),
     ],
 )
 def test_settings_out_of_range_are_refused(case: Case, name: str, value: float) -> None:
-    known = name in case.settings or name in ("learning_rate", "clip_value", "clip_norm", "average_decay")
+    known = name in case.settings or name == "learning_rate" or name in Chain.__annotations__
     error = ConfigError if known else TypeError  # a setting that the method does not have
     with pytest.raises(error, match=name):
         build(case, **{name: value})

@@ -60,16 +60,19 @@ def expected(
     factor: float = 1,
     limit: float | None = None,
     gradients: list[list[np.ndarray]] = GRADIENTS,
+    lookahead: tuple[int, float] = (1, 1.0),
     **changed: Any,
 ) -> np.ndarray:
     """[STEPS + 1, …]: what the reference makes of one parameter, each new value within `limit`."""
     rule = case.reference(**(case.settings | changed))
-    w = START[name].astype(np.float64)
+    slow = w = START[name].astype(np.float64)
     path = [w]
     for step, step_gradients in enumerate(gradients):
         gradient = step_gradients[list(START).index(name)].astype(np.float64)
         w = rule.update(w, gradient, factor * reference.learning_rate(case, step))
         w = w if limit is None else max_norm(w, limit)
+        if (step + 1) % lookahead[0] == 0:
+            w = slow = slow + lookahead[1] * (w - slow)
         path.append(w)
     return np.stack(path)
 
@@ -208,6 +211,8 @@ BAD_CHAINS = {
     "negative decay": (lambda: {"groups": [Group("", weight_decay=-0.1)]}, "`weight_decay` must be at least 0"),
     "all frozen": (lambda: {"groups": [Group("", learning_rate_factor=0)]}, "a parameter to train. All are frozen"),
     "unknown path": (lambda: {"constraints": {"hidden.weight": MaxNorm(1)}}, "Did you mean 'hidden.weights'"),
+    "share without steps": (lambda: {"lookahead_share": 0.5}, "`lookahead_share` belongs to `lookahead_steps`"),
+    "share above one": (lambda: {"lookahead_steps": 5, "lookahead_share": 1.5}, "above 0 and at most 1. Received 1.5"),
     "average of one": (lambda: {"average_decay": 1.0}, "`average_decay` must be at least 0 and below 1"),
 }
 
@@ -239,6 +244,37 @@ def test_a_constraint_holds_after_every_update(case: Case) -> None:
     for step in path[1:]:
         for name, constraint in constraints.items():
             assert np.linalg.norm(step[name], axis=0).max() <= constraint.limit * (1 + 1e-6)
+
+
+@pytest.mark.sampled(3)
+@cases
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_the_weights_return_to_the_slow_ones(case: Case, share: float) -> None:
+    given = {} if share == 0.5 else {"lookahead_share": share}
+    optimizer = build(case, lookahead_steps=3, constraints={HEAD: MaxNorm(0.9)}, average_decay=0.6, **given)
+    path = train(optimizer)
+    for name, limit in {WEIGHTS: None, BIASES: None, HEAD: 0.9}.items():
+        assert_near(path, name, expected(case, name, limit=limit, lookahead=(3, share)))
+        np.testing.assert_array_equal(optimizer.variables[f"slow.{name}"], path[18][name])  # of 20 updates
+    expected_average = moving_average([step[WEIGHTS] for step in path], 0.6)
+    np.testing.assert_allclose(optimizer.averages[WEIGHTS], expected_average, rtol=2e-6, atol=2e-7)
+
+
+def test_a_frozen_parameter_has_slow_weights_that_stay() -> None:
+    optimizer = build(CASES["adam"], groups=[Group(HEAD, learning_rate_factor=0)], lookahead_steps=2)
+    for step in train(optimizer):
+        np.testing.assert_array_equal(step[HEAD], START[HEAD])
+    np.testing.assert_array_equal(optimizer.variables[f"slow.{HEAD}"], START[HEAD])
+
+
+def branches(types: list[str]) -> int:
+    return sum(kind in ("If", "StatelessIf") for kind in types)
+
+
+def test_lookahead_adds_one_branch_for_all_parameters() -> None:
+    few, many = (operations(count, lookahead_steps=5) for count in (3, 9))
+    assert (branches(few), branches(many)) == (1, 1)
+    assert branches(operations()) == 0
 
 
 @cases

@@ -18,6 +18,7 @@ from tfcore.optimizers.chain import (
     clip,
     terms_by_path,
 )
+from tfcore.optimizers.lookahead import Lookahead, look_ahead
 from tfcore.optimizers.update import Rule, Update
 from tfcore.schedules import Constant
 
@@ -46,6 +47,7 @@ class Optimizer:
         change ← learning_rate_factor · change                         where a group gives a factor
         w ← w + change
         w ← constraint(w)                                              where there is one for w
+        slow ← slow + lookahead_share · (w - slow),  w ← slow          every lookahead_steps updates, if given
         a ← a + (1 - d_t) · (w - a),                                   where average_decay d is given
             d_t = min(d, (1 + t) / (10 + t))
         step ← step + 1
@@ -55,7 +57,7 @@ class Optimizer:
     rule gets w and weight_decay (None for none) too, and does the decay itself. Several methods, each for a share of
     the parameters, make a `Combined`. Disabled parts of the chain add no operation to the graph. Gradients that are not
     finite pass through. A plain class, not a `tf.Module`: the parameters belong to the model, and `variables` is what a
-    checkpoint keeps: `step`, `<slot>.<path>` for each slot of each parameter, and `average.<path>`.
+    checkpoint keeps: `step`, `<slot>.<path>` for each slot of each parameter, `slow.<path>` and `average.<path>`.
 
     Args:
         parameters: path -> float32 variable, in the order in which gradients will come.
@@ -67,6 +69,8 @@ class Optimizer:
         groups: separate settings for some parameters; see `Group`.
         constraints: path -> pure function from new weights to allowed ones; see `MaxNorm`. A frozen parameter stays as
             it is.
+        lookahead_steps: updates between returns to the slow weights, at least 1; None for none. See `look_ahead`.
+        lookahead_share: how far the slow weights move towards the weights, above 0, at most 1; None for 0.5.
         average_decay: d of the moving average of the weights, 0 <= d < 1, such as 0.999; None for no average. It starts
             at the weights that the parameters have now; see `update_averages`.
 
@@ -91,6 +95,8 @@ class Optimizer:
         clip_norm: float | None = None,
         groups: Sequence[Group] = (),
         constraints: Mapping[str, Constraint] | None = None,
+        lookahead_steps: int | None = None,
+        lookahead_share: float | None = None,
         average_decay: float | None = None,
     ) -> None:
         for name, bound in (("clip_value", clip_value), ("clip_norm", clip_norm)):
@@ -98,6 +104,7 @@ class Optimizer:
                 checks.positive(name, bound)
         if average_decay is not None:
             checks.below_one("average_decay", average_decay)
+        self._lookahead = Lookahead.given(lookahead_steps, lookahead_share)
         self.clip_value, self.clip_norm, self.average_decay = clip_value, clip_norm, average_decay
         self._schedule = learning_rate if callable(learning_rate) else Constant(learning_rate)
         self.paths = tuple(parameters)
@@ -109,12 +116,13 @@ class Optimizer:
         check_constraints(self._constraints, self.paths)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.slots = {slot: self._beside_parameters(slot, start) for slot, start in slots.items()}
+        self._slow = self._beside_parameters("slow", None) if self._lookahead else {}
         self.averages = {} if average_decay is None else self._beside_parameters("average", None)
         self.variables = self._kept()
 
     def _kept(self) -> dict[str, tf.Variable]:
         """Collects the variables that a checkpoint keeps, by name."""
-        kept = self.slots | ({"average": self.averages} if self.averages else {})
+        kept = self.slots | {"slow": self._slow, "average": self.averages}
         by_path = {f"{name}.{path}": value for name, values in kept.items() for path, value in values.items()}
         return {"step": self.step, **by_path}
 
@@ -158,6 +166,8 @@ class Optimizer:
         moving = {path: gradient for path, _, gradient in given if self._terms[path].learning_rate_factor}
         clipped = clip(list(moving.values()), self.clip_value, self.clip_norm)
         self._update_all(step, self.learning_rate(step), dict(zip(moving, clipped, strict=True)))
+        if self._lookahead:
+            look_ahead(zip(self.parameters, self._slow.values(), strict=True), self._lookahead, step)
         if self.average_decay is not None:
             update_averages(self._averaged(), self.average_decay, step)
         self.step.assign_add(1)

@@ -76,6 +76,8 @@ class Chain(TypedDict, total=False):
     clip_norm: float | None
     groups: Sequence[Group]
     constraints: Mapping[str, Constraint]
+    lookahead_steps: int | None
+    lookahead_share: float | None
     average_decay: float | None
 
 
