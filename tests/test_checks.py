@@ -31,6 +31,7 @@ PASS: list[tuple[Callable[[str, Any], None], list[Any]]] = [
     (checks.share, [1e-300, 0.5, np.float32(0.999)]),
     (checks.at_least_one, [1, 1.5, 10**400]),
     (up_to_two, [0.5, 1, np.float32(2)]),
+    (checks.share_or_one, [1e-300, 0.5, 1]),
     (checks.positive_integer, [1, np.int64(7)]),
     (checks.plain_text, ["", "größe 猫\u3000", "{}[]\\"]),
 ]
@@ -42,6 +43,7 @@ REFUSED: list[tuple[Callable[[str, Any], None], str, list[Any]]] = [
     (checks.share, SHARE, [0, 1, -0.5, 1.5, NAN, INF]),
     (up_to_two, "must be from 0.5 to 2.", [0.49, 2.01, NAN, INF, 10**400]),
     (checks.at_least_one, "must be at least 1.", [0.999, 0, -1, NAN, INF]),
+    (checks.share_or_one, "must be above 0 and at most 1.", [0, -0.5, 1.5, NAN, INF]),
     (checks.positive_integer, INTEGER, [0, -3, 1.0, True, "2", None]),
 ]
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcore.config import KINDS, SCHEDULES, RunConfig
+from tfcore.config import KINDS, RunConfig
+from tfcore.config.training import SCHEDULES
 from tfcore.config_fields import IDENTITY, WATCHING
 from tfcore.config_values import describe
 from tfcore.errors import ConfigError

@@ -53,6 +53,12 @@ def between(name: str, value: float, low: float, high: float) -> None:
         raise ConfigError(f"`{name}` must be from {low:g} to {high:g}. Received {value!r}.")
 
 
+def share_or_one(name: str, value: float) -> None:
+    """Raises ConfigError unless 0 < value <= 1."""
+    if not 0 < value <= 1:
+        raise ConfigError(f"`{name}` must be above 0 and at most 1. Received {value!r}.")
+
+
 def positive_integer(name: str, value: int) -> None:
     """Raises ConfigError unless `value` is an integer (of Python or NumPy, not a bool) above zero."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:

@@ -18,7 +18,8 @@ from tfcore.build.data import load_dataset, make_splits, pixel_statistics
 from tfcore.build.model import build_model, plan_model
 from tfcore.build.optimizer import build_loss, build_schedule, build_step
 from tfcore.build.tables import DATASETS, LOSSES, MODELS, OPTIMIZERS, check_names
-from tfcore.config import SCHEDULES, RunConfig
+from tfcore.config import RunConfig
+from tfcore.config.training import SCHEDULES
 from tfcore.data.dataset import Dataset, Split, split_validation
 from tfcore.errors import ConfigError, DataError
 from tfcore.modules import named_parameters
@@ -292,6 +293,9 @@ def test_every_loss_is_one_number_an_example_and_hears_of_the_smoothing(name: st
         ("adagrad", "Adagrad", {"initial_accumulator": 0.5, "epsilon": 0.25}),
         ("adadelta", "Adadelta", {"rho": 0.5, "epsilon": 0.25}),
         ("rmsprop", "RMSprop", {"rho": 0.5, "momentum": 0.25, "centered": True, "epsilon": 0.25}),
+        ("lars", "Lars", {"momentum": 0.5, "trust_coefficient": 0.25}),
+        ("lamb", "Lamb", {"beta1": 0.5, "epsilon": 0.25, "weight_decay": 0.0}),
+        ("muon", "MuonAndAdamW", {"muon_variables": "", "momentum": 0.5, "fallback_learning_rate_factor": 0.5}),
         ("adam", "Adam", {"average_decay": 0.5, "beta1": 0.5}),
     ],
 )
@@ -303,7 +307,7 @@ def test_an_optimizer_updates_as_its_settings_say(name: str, method: str, settin
             0.25,
             **given_settings,
         )
-        for given_settings in (settings, {})
+        for given_settings in (settings, {"muon_variables": ""} if name == "muon" else {})
     )
     for scale in (1.0, -0.3, 0.7):
         for each in (built, by_hand, bare):
@@ -314,10 +318,11 @@ def test_an_optimizer_updates_as_its_settings_say(name: str, method: str, settin
         assert not np.array_equal(ours, default)
 
 
-@pytest.mark.parametrize("name", ["adamw", "lion"])
+@pytest.mark.parametrize("name", ["adamw", "lion", "muon"])
 @pytest.mark.parametrize(("decayed", "which"), [({}, "logits.weights"), ({"decayed_variables": "b"}, "logits.biases")])
 def test_the_decay_is_of_weights_alone_unless_said(name: str, decayed: dict[str, str], which: str) -> None:
-    shrunk, same = (optimizer(optimizer=name, learning_rate=0.5, weight_decay=w, **decayed) for w in (0.5, 0.0))
+    given = decayed | ({"muon_variables": "", "fallback_learning_rate_factor": 1.0} if name == "muon" else {})
+    shrunk, same = (optimizer(optimizer=name, learning_rate=0.5, weight_decay=w, **given) for w in (0.5, 0.0))
     for each in (shrunk, same):
         for parameter in each.parameters:
             parameter.assign(tf.ones_like(parameter))
@@ -344,7 +349,8 @@ def test_the_default_learning_rate_is_the_optimizers_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_builds_with_its_own_defaults(name: str) -> None:
-    built = optimizer(optimizer=name, schedule="constant", learning_rate=0.25)
+    given = {"muon_variables": ""} if name == "muon" else {}  # softmax has only the layer that muon leaves out
+    built = optimizer(optimizer=name, schedule="constant", learning_rate=0.25, **given)
     assert built.paths == ("logits.biases", "logits.weights")
     assert float(built.learning_rate(tf.constant(0, tf.int64))) == 0.25
 

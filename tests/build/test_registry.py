@@ -58,20 +58,24 @@ def test_every_setting_of_an_optimizer_is_a_flag() -> None:
 def test_the_chain_is_what_the_base_class_takes() -> None:
     chain = set(inspect.signature(Optimizer).parameters) - {"parameters", "learning_rate", "slots"}
     assert chain == set(Chain.__annotations__)
-    assert set(registry.chain_settings()) == chain & FIELDS == {"clip_value", "clip_norm", "average_decay"}
+    assert set(registry.chain_settings()) == chain & FIELDS
+    assert chain & FIELDS == {"clip_value", "clip_norm", "lookahead_steps", "lookahead_share", "average_decay"}
 
 
 @pytest.mark.parametrize(
     ("given_values", "message"),
     [
-        ({"momentum": 0.9}, "--momentum belongs to --optimizer=momentum or rmsprop. Received adam."),
-        ({"nesterov": False}, "--nesterov belongs to --optimizer=momentum. Received adam."),
+        ({"momentum": 0.9}, "--momentum belongs to --optimizer=momentum or rmsprop or lars or muon. Received adam."),
+        ({"nesterov": False}, "--nesterov belongs to --optimizer=momentum or muon. Received adam."),
         (
             {"optimizer": "momentum", "beta1": 0.9},
-            "--beta1 belongs to --optimizer=adam or adamw or nadam or lion. Received momentum.",
+            "--beta1 belongs to --optimizer=adam or adamw or nadam or lion or lamb or muon. Received momentum.",
         ),
         ({"optimizer": "gradient_descent", "epsilon": 1e-8}, "--epsilon belongs to --optimizer=adagrad or"),
-        ({"weight_decay": 0.01}, "--weight_decay belongs to --optimizer=adamw or lion. Received adam."),
+        (
+            {"weight_decay": 0.01},
+            "--weight_decay belongs to --optimizer=adamw or lion or lars or lamb or muon. Received adam.",
+        ),
         ({"rho": 0.5}, "--rho belongs to --optimizer=adadelta or rmsprop. Received adam."),
         ({"optimizer": "{own}:Named", "beta1": 0.5}, ":Named takes no --beta1. Leave it out."),
         ({"optimizer": "{own}:Named", "clip_value": 0.5}, ":Named takes no --clip_value. Leave it out."),

@@ -207,8 +207,8 @@ def test_help_shows_the_defaults() -> None:
 
 def test_help_says_which_optimizers_take_a_setting() -> None:
     texts = {name: text for name, _, text in flags.rows("train")}
-    assert texts["momentum"].endswith(" Taken by momentum (0.9), rmsprop (0).")
-    assert texts["nesterov"].endswith(" Taken by momentum (false).")
+    assert texts["momentum"].endswith(" Taken by momentum (0.9), rmsprop (0), lars (0.9), muon (0.95).")
+    assert texts["nesterov"].endswith(" Taken by momentum (false), muon (true).")
     assert "adadelta (1), rmsprop (0.001)" in texts["learning_rate"]
     assert [name for name, text in texts.items() if "Taken by" in text] == [
         name for name in texts if name in registry.settings(OPTIMIZERS)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from reference import optimizers as reference
-from reference.optimizers import CASES, Case
+from reference.optimizers import CASES, Case, slots_of
 
 from tfcore import optimizers
 from tfcore.errors import ConfigError, ShapeError
 from tfcore.optimizers import AdamW, GradientDescent, Momentum, Optimizer
+from tfcore.optimizers.chain import Chain
 from tfcore.schedules import Cosine
 
 SHAPES = {"hidden_1.weights": (3, 4), "hidden_1.biases": (4,)}
@@ -43,15 +44,21 @@ def assert_same(left: list[np.ndarray], right: list[np.ndarray], rtol: float = 0
         np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
 
 
+def keys_of(case: Case) -> list[str]:
+    """The checkpoint's names of all slots, in order."""
+    slots = dict.fromkeys((*case.slots, *(case.vector_slots or ())))
+    return [f"{slot}.{path}" for slot in slots for path, shape in SHAPES.items() if slot in slots_of(case, shape)]
+
+
 @cases
 def test_slots_mirror_the_parameters(case: Case) -> None:
     optimizer = build(case)
-    keys = [f"{slot}.{path}" for slot in case.slots for path in SHAPES]
+    keys = keys_of(case)
     assert list(optimizer.variables) == ["step", *keys]
     assert optimizer.step.dtype == tf.int64
     assert int(optimizer.step) == 0
     for path, parameter in zip(SHAPES, optimizer.parameters, strict=True):
-        for slot in case.slots:
+        for slot in slots_of(case, parameter.shape):
             variable = optimizer.slots[slot][path]
             assert variable is optimizer.variables[f"{slot}.{path}"]
             assert (variable.dtype, variable.shape, variable.device) == (tf.float32, parameter.shape, parameter.device)
@@ -68,7 +75,7 @@ def test_the_parameters_stay_the_models_own(case: Case) -> None:
     owner.optimizer = build(case)
     assert owner.variables == ()
     saved = tf.train.Checkpoint(optimizer=build(case).variables)
-    assert len(saved.optimizer) == 1 + len(case.slots) * len(SHAPES)
+    assert len(saved.optimizer) == 1 + len(keys_of(case))
 
 
 BAD_GRADIENTS = {
@@ -136,8 +143,9 @@ def test_eager_compiled_and_looped_agree_in_one_trace(case: Case) -> None:
 
 @pytest.mark.sampled(4)
 @cases
-def test_resumed_equals_uninterrupted(case: Case) -> None:
-    whole, first, second = build(case), build(case), build(case)
+@pytest.mark.parametrize("chain", [{}, {"lookahead_steps": 4, "average_decay": 0.5}], ids=str)
+def test_resumed_equals_uninterrupted(case: Case, chain: dict[str, Any]) -> None:
+    whole, first, second = (build(case, **chain) for _ in range(3))
     apply_all(whole, GRADIENTS)
     apply_all(first, GRADIENTS[:9])
     saved = {key: variable.numpy() for key, variable in first.variables.items()}
@@ -147,7 +155,7 @@ def test_resumed_equals_uninterrupted(case: Case) -> None:
         target.assign(source)
     apply_all(second, GRADIENTS[9:])
     assert_same(state(whole), state(second))
-    forgetful = build(case)
+    forgetful = build(case, **chain)
     for source, target in zip(first.parameters, forgetful.parameters, strict=True):
         target.assign(source)
     apply_all(forgetful, GRADIENTS[9:])
@@ -156,7 +164,7 @@ def test_resumed_equals_uninterrupted(case: Case) -> None:
 
 def minimized(case: Case, rate: float, start: list[float], steps: int, function: Callable[..., tf.Tensor]) -> float:
     """Minimizes from `start` at a rate that falls to 0, with a small epsilon, since a large one slows every step."""
-    point = tf.Variable(start)
+    point = tf.Variable([start] if case.needs_matrices else start)
     settings = {name: value for name, value in case.settings.items() if name not in ("epsilon", "weight_decay")}
     settings |= {"weight_decay": 0.0} if "weight_decay" in case.settings else {}
     optimizer = getattr(optimizers, case.method)({"point": point}, Cosine(rate, steps, 0.0), **settings)
@@ -165,9 +173,9 @@ def minimized(case: Case, rate: float, start: list[float], steps: int, function:
     def run() -> tf.Tensor:
         for _ in tf.range(steps):
             with tf.GradientTape() as tape:
-                value = function(point)
+                value = function(tf.reshape(point, [-1]))
             optimizer.apply(tape.gradient(value, [point]))
-        return function(point)
+        return function(tf.reshape(point, [-1]))
 
     return float(run())
 
@@ -193,27 +201,27 @@ def operations(optimizer: Optimizer) -> list[str]:
     return [operation.type for operation in graph.get_operations()]
 
 
-def many(make: Callable[..., Optimizer], count: int, **arguments: Any) -> list[str]:
-    return operations(make({f"w{i}": tf.Variable([1.0, 2.0]) for i in range(count)}, 0.1, **arguments))
+def many(make: Callable[..., Optimizer], count: int, start: Any = (1.0, 2.0), **arguments: Any) -> list[str]:
+    return operations(make({f"w{i}": tf.Variable(start) for i in range(count)}, 0.1, **arguments))
 
 
 @pytest.mark.sampled(4)
 @cases
 def test_the_graph_holds_nothing_that_is_switched_off_and_no_scalar_twice(case: Case) -> None:
     make = getattr(optimizers, case.method)
-    plain = many(make, 3, **case.settings)
+    start = {"start": [[1.0, 2.0]] if case.needs_matrices else [1.0, 2.0]}
+    plain = many(make, 3, **start, **case.settings)
     assert not {"Maximum", "L2Loss", "ClipByValue"} & set(plain)
     # One assignment a parameter, one for the step, one a slot of a parameter.
     assert plain.count("AssignAddVariableOp") == 3 + 1
     assert plain.count("AssignVariableOp") == 3 * len(case.slots)
     assert plain.count("Pow") == case.powers
-    assert many(make, 9, **case.settings).count("Pow") == plain.count("Pow")
-    assert "L2Loss" in many(make, 3, clip_norm=1.0, **case.settings)
+    assert many(make, 9, **start, **case.settings).count("Pow") == plain.count("Pow")
+    assert "L2Loss" in many(make, 3, **start, clip_norm=1.0, **case.settings)
     if "weight_decay" in case.settings:
-        without = many(make, 3, **(case.settings | {"weight_decay": 0.0}))
-        assert (
-            len(plain) == len(without) + 2 + 3 * 3
-        )  # a factor and a product once; read, multiply and subtract for each
+        without = many(make, 3, **start, **(case.settings | {"weight_decay": 0.0}))
+        # A factor and a product once; read, multiply and subtract for each. A rule that reads the weights has them.
+        assert len(plain) == len(without) + (1 + 3 * 2 if case.reads_weights else 2 + 3 * 3)
 
 
 def test_adamw_without_decay_is_adam() -> None:
@@ -248,11 +256,15 @@ def test_the_rate_comes_from_the_step_before_the_update() -> None:
         ("weight_decay", -0.1),
         ("rho", 1.0),
         ("initial_accumulator", -0.1),
+        ("trust_coefficient", 0.0),
+        ("fallback_learning_rate_factor", 0.0),
         ("average_decay", 1.0),
+        ("lookahead_steps", 0),
+        ("lookahead_share", 0.5),
     ],
 )
 def test_settings_out_of_range_are_refused(case: Case, name: str, value: float) -> None:
-    known = name in case.settings or name in ("learning_rate", "clip_value", "clip_norm", "average_decay")
+    known = name in case.settings or name == "learning_rate" or name in Chain.__annotations__
     error = ConfigError if known else TypeError  # a setting that the method does not have
     with pytest.raises(error, match=name):
         build(case, **{name: value})
@@ -263,8 +275,8 @@ def test_parameters_must_exist_and_be_float32(case: Case) -> None:
     make = getattr(optimizers, case.method)
     with pytest.raises(ConfigError, match="at least one variable"):
         make({}, 0.1)
-    with pytest.raises(ShapeError, match=r"'head\.weights' must be float32. Received bfloat16"):
-        make({"head.weights": tf.Variable([1.0], dtype=tf.bfloat16)}, 0.1)
+    with pytest.raises(ShapeError, match=r"'hidden\.weights' must be float32. Received bfloat16"):
+        make({"hidden.weights": tf.Variable([[1.0]], dtype=tf.bfloat16)}, 0.1)
 
 
 def test_decay_is_of_the_value_before_the_update() -> None:

@@ -13,7 +13,8 @@ from reference.optimizers import CASES, Case
 
 from tfcore import optimizers
 from tfcore.errors import ConfigError
-from tfcore.optimizers import Adam, AdamW, GradientDescent, Group, MaxNorm, Optimizer, chain, global_norm
+from tfcore.optimizers import Adam, AdamW, Combined, GradientDescent, Group, MaxNorm, Optimizer, chain, global_norm
+from tfcore.optimizers.update import Update
 
 STEPS = 20
 START = {
@@ -59,16 +60,19 @@ def expected(
     factor: float = 1,
     limit: float | None = None,
     gradients: list[list[np.ndarray]] = GRADIENTS,
+    lookahead: tuple[int, float] = (1, 1.0),
     **changed: Any,
 ) -> np.ndarray:
     """[STEPS + 1, …]: what the reference makes of one parameter, each new value within `limit`."""
     rule = case.reference(**(case.settings | changed))
-    w = START[name].astype(np.float64)
+    slow = w = START[name].astype(np.float64)
     path = [w]
     for step, step_gradients in enumerate(gradients):
         gradient = step_gradients[list(START).index(name)].astype(np.float64)
         w = rule.update(w, gradient, factor * reference.learning_rate(case, step))
         w = w if limit is None else max_norm(w, limit)
+        if (step + 1) % lookahead[0] == 0:
+            w = slow = slow + lookahead[1] * (w - slow)
         path.append(w)
     return np.stack(path)
 
@@ -138,17 +142,31 @@ def test_a_group_for_the_rest_may_find_nothing_left() -> None:
     assert_near(path, BIASES, expected(case, BIASES))
 
 
+def changes(optimizer: Optimizer) -> list[np.ndarray]:
+    """What the rule, with weight decay, would change at every update if the weights stayed as they are."""
+    update = Update(optimizer._rule, optimizer.settings, reads_weights=optimizer._reads_weights)
+    every = optimizer.slots.items()
+    slots = {name: {slot: tf.convert_to_tensor(of[name]) for slot, of in every} for name in optimizer.paths}
+    rows = []
+    for step, gradients in enumerate(GRADIENTS):
+        shared = optimizer._shared(tf.constant(step, tf.int64), tf.constant(0.1))
+        for (name, weights), gradient in zip(START.items(), gradients, strict=True):
+            if name in optimizer.paths:
+                given = tf.constant(weights), tf.constant(gradient), slots[name]
+                change, slots[name] = update.change(*given, *shared[optimizer._terms[name]])
+                rows.append(change.numpy())
+    return rows
+
+
 @pytest.mark.sampled(4)
 @cases
 def test_every_rule_is_linear_in_the_rate(case: Case) -> None:
-    zeros = {path: np.zeros_like(value) for path, value in START.items()}
-    undecayed = {"weight_decay": 0.0} if "weight_decay" in case.settings else {}  # decay is linear in w besides
-    whole = train(build(case, zeros, **undecayed))
-    half = train(build(case, zeros, groups=[Group("", learning_rate_factor=0.5)], **undecayed))
-    for step, other in zip(whole, half, strict=True):
-        for path in START:
-            np.testing.assert_array_equal(step[path] * 0.5, other[path])
-    assert any(value.any() for value in whole[-1].values())
+    whole, half = build(case), build(case, groups=[Group("", learning_rate_factor=0.5)])
+    parts = [optimizer._parts if isinstance(optimizer, Combined) else (optimizer,) for optimizer in (whole, half)]
+    for one, other in zip(*parts, strict=True):
+        for change, half_change in zip(changes(one), changes(other), strict=True):
+            np.testing.assert_array_equal(change * 0.5, half_change)
+            assert change.any()
 
 
 @pytest.mark.parametrize("case", [CASES["adamw"], CASES["lion"]], ids=["adamw", "lion"])
@@ -172,7 +190,7 @@ def test_frozen_parameters_stay_as_they_are(case: Case) -> None:
     gradients = [[np.full_like(hidden, np.nan), biases, head] for hidden, biases, head in GRADIENTS]
     frozen = Group("hidden.weights", learning_rate_factor=0)
     optimizer = build(case, groups=[frozen], clip_norm=0.5, constraints={WEIGHTS: MaxNorm(0.1)})
-    before = {slot: values[WEIGHTS].numpy() for slot, values in optimizer.slots.items()}
+    before = {slot: values[WEIGHTS].numpy() for slot, values in optimizer.slots.items() if WEIGHTS in values}
     path = train(optimizer, gradients)
     for step in path:
         np.testing.assert_array_equal(step[WEIGHTS], START[WEIGHTS])
@@ -193,6 +211,8 @@ BAD_CHAINS = {
     "negative decay": (lambda: {"groups": [Group("", weight_decay=-0.1)]}, "`weight_decay` must be at least 0"),
     "all frozen": (lambda: {"groups": [Group("", learning_rate_factor=0)]}, "a parameter to train. All are frozen"),
     "unknown path": (lambda: {"constraints": {"hidden.weight": MaxNorm(1)}}, "Did you mean 'hidden.weights'"),
+    "share without steps": (lambda: {"lookahead_share": 0.5}, "`lookahead_share` belongs to `lookahead_steps`"),
+    "share above one": (lambda: {"lookahead_steps": 5, "lookahead_share": 1.5}, "above 0 and at most 1. Received 1.5"),
     "average of one": (lambda: {"average_decay": 1.0}, "`average_decay` must be at least 0 and below 1"),
 }
 
@@ -224,6 +244,37 @@ def test_a_constraint_holds_after_every_update(case: Case) -> None:
     for step in path[1:]:
         for name, constraint in constraints.items():
             assert np.linalg.norm(step[name], axis=0).max() <= constraint.limit * (1 + 1e-6)
+
+
+@pytest.mark.sampled(3)
+@cases
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_the_weights_return_to_the_slow_ones(case: Case, share: float) -> None:
+    given = {} if share == 0.5 else {"lookahead_share": share}
+    optimizer = build(case, lookahead_steps=3, constraints={HEAD: MaxNorm(0.9)}, average_decay=0.6, **given)
+    path = train(optimizer)
+    for name, limit in {WEIGHTS: None, BIASES: None, HEAD: 0.9}.items():
+        assert_near(path, name, expected(case, name, limit=limit, lookahead=(3, share)))
+        np.testing.assert_array_equal(optimizer.variables[f"slow.{name}"], path[18][name])  # of 20 updates
+    expected_average = moving_average([step[WEIGHTS] for step in path], 0.6)
+    np.testing.assert_allclose(optimizer.averages[WEIGHTS], expected_average, rtol=2e-6, atol=2e-7)
+
+
+def test_a_frozen_parameter_has_slow_weights_that_stay() -> None:
+    optimizer = build(CASES["adam"], groups=[Group(HEAD, learning_rate_factor=0)], lookahead_steps=2)
+    for step in train(optimizer):
+        np.testing.assert_array_equal(step[HEAD], START[HEAD])
+    np.testing.assert_array_equal(optimizer.variables[f"slow.{HEAD}"], START[HEAD])
+
+
+def branches(types: list[str]) -> int:
+    return sum(kind in ("If", "StatelessIf") for kind in types)
+
+
+def test_lookahead_adds_one_branch_for_all_parameters() -> None:
+    few, many = (operations(count, lookahead_steps=5) for count in (3, 9))
+    assert (branches(few), branches(many)) == (1, 1)
+    assert branches(operations()) == 0
 
 
 @cases

@@ -2,7 +2,8 @@
 
 import doctest
 import inspect
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import keras
@@ -85,9 +86,16 @@ def test_fifty_updates_against_float64(case: Case) -> None:
 
 
 @pytest.mark.sampled(4)
-@cases
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items() if case.in_keras])
 def test_fifty_updates_against_keras(case: Case) -> None:
     assert distance(ours(case), keras_path(case).astype(np.float64)) < 0.01
+
+
+def test_fifty_updates_of_lamb_against_keras() -> None:
+    case = replace(CASES["lamb"], settings=CASES["lamb"].settings | {"weight_decay": 0.0})
+    weights = START["hidden.weights"].size  # keras scales the others too
+    assert distance(ours(case)[:, :weights], keras_path(case).astype(np.float64)[:, :weights]) < 0.01
+    assert distance(ours(case)[:, weights:], ours(CASES["adam"])[:, weights:]) < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -177,6 +185,21 @@ def test_no_sign_that_lion_takes_is_a_near_tie() -> None:
             rule.update(np.zeros(gradient.shape), gradient.astype(np.float64), 0.01)
     # Far above the rounding of float32.
     assert min(rule.margin for rule in rules) > 1e-5
+
+
+@pytest.mark.parametrize("method", ["Lars", "Lamb"])
+def test_weights_of_zero_take_a_step_of_the_rate_alone(method: str) -> None:
+    zeros, one = tf.Variable(tf.zeros([2, 2])), tf.ones([2, 2])
+    getattr(optimizers, method)({"w": zeros}, 0.125).apply([one])
+    np.testing.assert_allclose(zeros, -0.125 * one, rtol=1e-4)
+
+
+def test_a_layer_moves_by_its_norm_whatever_the_scale_of_the_gradient() -> None:
+    for make, step in ((partial(optimizers.Lars, trust_coefficient=0.25), 0.125), (optimizers.Lamb, 0.5)):
+        for scale in (1e-4, 1.0, 1e6):
+            w = tf.Variable([[3.0, 4.0]])
+            make({"w": w}, 0.5).apply([tf.constant([[scale, -scale]])])
+            np.testing.assert_allclose(np.linalg.norm(w - [[3.0, 4.0]]), step * 5, rtol=1e-4)
 
 
 def test_centered_rmsprop_is_finite_under_a_gradient_that_does_not_change() -> None:

@@ -231,6 +231,136 @@ class CoupledLion(Lion):
         return w - learning_rate * np.sign(c)
 
 
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if numerator > 0 and denominator > 0 else 1.0
+
+
+class Lars:
+    """You, Gitman & Ginsburg 2017, algorithm 1, with lambda = 1 for parameters of fewer than two dimensions."""
+
+    def __init__(self, momentum: float, weight_decay: float, trust_coefficient: float) -> None:
+        self.mu, self.beta, self.eta, self.v = momentum, weight_decay, trust_coefficient, 0.0
+
+    def local(self, w: np.ndarray, g: np.ndarray) -> float:
+        size = np.linalg.norm(w)
+        return _ratio(self.eta * size, np.linalg.norm(g) + self.beta * size) if w.ndim > 1 else 1.0
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.v = self.mu * self.v + learning_rate * self.local(w, g) * (g + self.beta * w)
+        return w - self.v
+
+
+class LarsOfEveryParameter(Lars):
+    """Wrong form of LARS: biases and scales adapted too."""
+
+    def local(self, w: np.ndarray, g: np.ndarray) -> float:
+        return super().local(np.atleast_2d(w), np.atleast_2d(g))
+
+
+class LarsOfNormOfSum(Lars):
+    """Wrong form of LARS: the norm of gradient and decay together."""
+
+    def local(self, w: np.ndarray, g: np.ndarray) -> float:
+        return _ratio(self.eta * np.linalg.norm(w), np.linalg.norm(g + self.beta * w)) if w.ndim > 1 else 1.0
+
+
+class LarsVelocityWithoutRate(Lars):
+    """PyTorch's momentum: the current rate scales the whole velocity."""
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.v = self.mu * self.v + self.local(w, g) * (g + self.beta * w)
+        return w - learning_rate * self.v
+
+
+class Lamb(AdamW):
+    """You et al. 2019, algorithm 2, with Adam's step for parameters of fewer than two dimensions."""
+
+    def direction(self, w: np.ndarray, g: np.ndarray) -> np.ndarray:
+        return w - AdamW.update(self, w, g, 1.0)
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        u = self.direction(w, g)
+        ratio = _ratio(np.linalg.norm(w), np.linalg.norm(u)) if w.ndim > 1 else 1.0
+        return w - learning_rate * ratio * u
+
+
+class LambDecayedOutside(Lamb):
+    """Keras' weight decay, outside the ratio."""
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        decay, self.weight_decay = self.weight_decay, 0.0
+        new = super().update(w, g, learning_rate)
+        self.weight_decay = decay
+        return new - learning_rate * decay * w
+
+
+class LambOfEveryParameter(Lamb):
+    """Keras' ratio, which biases and scales have too."""
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        return super().update(np.atleast_2d(w), np.atleast_2d(g), learning_rate).reshape(w.shape)
+
+
+class Muon:
+    """Jordan et al. 2024 for weights [..., in, out] as matrices [in, out]; AdamW for fewer than two dimensions."""
+
+    steps = 5
+
+    def __init__(
+        self,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+        fallback_learning_rate_factor: float = 1.0,
+        muon_variables: str = "",
+        **adam: float,
+    ) -> None:
+        assert not muon_variables  # the dimensions alone decide here
+        self.mu, self.nesterov, self.decay, self.m = momentum, nesterov, weight_decay, 0.0
+        self.factor = fallback_learning_rate_factor
+        self.adamw = AdamW(weight_decay=weight_decay, **adam) if adam else None
+
+    def orthogonal(self, g: np.ndarray) -> np.ndarray:
+        x = g / (np.linalg.norm(g) + 1e-7)
+        for _ in range(self.steps):
+            a = x @ x.T
+            x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+        return x
+
+    def scale(self, matrix: np.ndarray) -> float:
+        inputs, outputs = matrix.shape
+        return np.sqrt(max(1.0, outputs / inputs))
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        if w.ndim < 2:
+            return self.adamw.update(w, g, self.factor * learning_rate)
+        self.m = self.mu * self.m + g
+        direction = (g + self.mu * self.m if self.nesterov else self.m).reshape(-1, w.shape[-1])
+        step = self.scale(direction) * self.orthogonal(direction).reshape(w.shape)
+        return w - learning_rate * (step + self.decay * w)
+
+
+class MuonOfExactOrthogonal(Muon):
+    """The orthogonal matrix itself, which the iteration approximates."""
+
+    def orthogonal(self, g: np.ndarray) -> np.ndarray:
+        u, _, v = np.linalg.svd(g, full_matrices=False)
+        return u @ v
+
+
+class MuonOfSixSteps(Muon):
+    """Another number of steps."""
+
+    steps = 6
+
+
+class MuonOfPyTorchsLayout(Muon):
+    """Wrong form of Muon: the factor of weights [out, in]."""
+
+    def scale(self, matrix: np.ndarray) -> float:
+        return super().scale(matrix.T)
+
+
 def max_norm(w: np.ndarray, limit: float) -> np.ndarray:
     """Max-norm of Srivastava et al. 2014, section 5.1: limits the norm of the weights into each unit (last axis)."""
     columns = w.reshape(-1, w.shape[-1]).copy()

@@ -22,8 +22,12 @@ class Case:
     parabola_rate: float = 0.02
     valley_rate: float = 0.001  # for Rosenbrock's valley
     slots: tuple[str, ...] = ()
+    vector_slots: tuple[str, ...] | None = None  # of parameters with fewer than two dimensions; None: the same
+    needs_matrices: bool = False  # refuses parameters that are all vectors
     slot_start: float = 0.0
     powers: int = 0  # computed on scalars in each update
+    in_keras: bool = True  # as the same function
+    reads_weights: bool = False  # so that the change is not linear in the history of rates, and decay is in the rule
 
 
 # Epsilon is far above its default so that its value and its position matter.
@@ -140,7 +144,61 @@ CASES: dict[str, Case] = {
         valley_rate=0.002,
         slots=("m",),
     ),
+    "lars": Case(
+        "Lars",
+        rules.Lars,
+        {"momentum": 0.9, "weight_decay": 0.2, "trust_coefficient": 0.5},
+        ({"momentum": 0.89}, {"weight_decay": 0.15}, {"weight_decay": 0.0}, {"trust_coefficient": 0.45}),
+        (rules.LarsOfEveryParameter, rules.LarsOfNormOfSum, rules.LarsVelocityWithoutRate),
+        valley_rate=0.0003,
+        slots=("v",),
+        in_keras=False,
+        reads_weights=True,
+    ),
+    "lamb": Case(
+        "Lamb",
+        rules.Lamb,
+        {**_ADAM, "weight_decay": 0.2},
+        (*_WRONG_ADAM, {"weight_decay": 0.15}, {"weight_decay": 0.0}),
+        (rules.AdamW, rules.LambDecayedOutside, rules.LambOfEveryParameter),
+        valley_rate=0.02,
+        slots=("m", "v"),
+        powers=2,
+        in_keras=False,
+        reads_weights=True,
+    ),
+    "muon": Case(
+        "MuonAndAdamW",
+        rules.Muon,
+        {
+            **_ADAM,
+            "momentum": 0.9,
+            "nesterov": True,
+            "weight_decay": 0.2,
+            "muon_variables": "",
+            "fallback_learning_rate_factor": 0.5,
+        },
+        (
+            *_WRONG_ADAM,
+            {"momentum": 0.85},
+            {"nesterov": False},
+            {"weight_decay": 0.15},
+            {"weight_decay": 0.0},
+            {"fallback_learning_rate_factor": 0.45},
+        ),
+        (rules.MuonOfExactOrthogonal, rules.MuonOfSixSteps, rules.MuonOfPyTorchsLayout),
+        valley_rate=0.003,
+        slots=("m",),
+        vector_slots=("m", "v"),
+        needs_matrices=True,
+        in_keras=False,
+    ),
 }
+
+
+def slots_of(case: Case, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Returns the slots that a parameter of that shape has."""
+    return case.slots if len(shape) > 1 or case.vector_slots is None else case.vector_slots
 
 
 def learning_rate(case: Case, step: int) -> float:

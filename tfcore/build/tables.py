@@ -51,6 +51,9 @@ OPTIMIZERS = {
     "adamw": "tfcore.optimizers.adamw:AdamW",
     "nadam": "tfcore.optimizers.nadam:Nadam",
     "lion": "tfcore.optimizers.lion:Lion",
+    "lars": "tfcore.optimizers.lars:Lars",
+    "lamb": "tfcore.optimizers.lamb:Lamb",
+    "muon": "tfcore.optimizers.muon:MuonAndAdamW",
 }
 AUGMENTATIONS = {
     "flip": "tfcore.data.augmentation.geometry:flip",

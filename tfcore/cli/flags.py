@@ -167,7 +167,7 @@ def usage(command: str) -> str:
     """Returns the text that `--help` prints."""
     lines = [f"{command}: flags (defaults in brackets)", ""]
     for name, default, description in rows(command):
-        lines.append(f"  --{name:<28}{description}" + (f" [{default}]" if default else ""))
+        lines.append(f"  --{name:<30}{description}" + (f" [{default}]" if default else ""))
     return "\n".join(lines)
 
 

@@ -9,7 +9,16 @@ import tensorflow as tf
 from tfcore import checks
 from tfcore.errors import ConfigError, ShapeError
 from tfcore.optimizers.averages import exchanged, update_averages
-from tfcore.optimizers.chain import Constraint, Group, Terms, check_constraints, clip, terms_by_path
+from tfcore.optimizers.chain import (
+    Constraint,
+    Group,
+    Terms,
+    check_constraints,
+    check_not_all_frozen,
+    clip,
+    terms_by_path,
+)
+from tfcore.optimizers.lookahead import Lookahead, look_ahead
 from tfcore.optimizers.update import Rule, Update
 from tfcore.schedules import Constant
 
@@ -38,15 +47,17 @@ class Optimizer:
         change ← learning_rate_factor · change                         where a group gives a factor
         w ← w + change
         w ← constraint(w)                                              where there is one for w
+        slow ← slow + lookahead_share · (w - slow),  w ← slow          every lookahead_steps updates, if given
         a ← a + (1 - d_t) · (w - a),                                   where average_decay d is given
             d_t = min(d, (1 + t) / (10 + t))
         step ← step + 1
 
     A method is a subclass that names its slots and gives a pure function `_rule`, computed once per parameter, and, if
-    the rule needs more of the step than -learning_rate, `_scalars`, computed once per step. Disabled parts of the chain
-    add no operation to the graph. Gradients that are not finite pass through. A plain class, not a `tf.Module`:
-    the parameters belong to the model, and `variables` is what a checkpoint keeps: `step`, `<slot>.<path>` for
-    each slot of each parameter, and `average.<path>`.
+    the rule needs more of the step than -learning_rate, `_scalars`, computed once per step. With `_reads_weights` the
+    rule gets w and weight_decay (None for none) too, and does the decay itself. Several methods, each for a share of
+    the parameters, make a `Combined`. Disabled parts of the chain add no operation to the graph. Gradients that are not
+    finite pass through. A plain class, not a `tf.Module`: the parameters belong to the model, and `variables` is what a
+    checkpoint keeps: `step`, `<slot>.<path>` for each slot of each parameter, `slow.<path>` and `average.<path>`.
 
     Args:
         parameters: path -> float32 variable, in the order in which gradients will come.
@@ -58,6 +69,8 @@ class Optimizer:
         groups: separate settings for some parameters; see `Group`.
         constraints: path -> pure function from new weights to allowed ones; see `MaxNorm`. A frozen parameter stays as
             it is.
+        lookahead_steps: updates between returns to the slow weights, at least 1; None for none. See `look_ahead`.
+        lookahead_share: how far the slow weights move towards the weights, above 0, at most 1; None for 0.5.
         average_decay: d of the moving average of the weights, 0 <= d < 1, such as 0.999; None for no average. It starts
             at the weights that the parameters have now; see `update_averages`.
 
@@ -68,6 +81,8 @@ class Optimizer:
 
     weight_decay: float | None = None  # None: the method has none
     _rule: ClassVar[Rule]  # see `Update`
+    _reads_weights: ClassVar[bool] = False
+    _in_kernel: ClassVar[bool] = True
     settings: Any = None  # the hyperparameters that the rule reads; hashable
 
     def __init__(
@@ -80,6 +95,8 @@ class Optimizer:
         clip_norm: float | None = None,
         groups: Sequence[Group] = (),
         constraints: Mapping[str, Constraint] | None = None,
+        lookahead_steps: int | None = None,
+        lookahead_share: float | None = None,
         average_decay: float | None = None,
     ) -> None:
         for name, bound in (("clip_value", clip_value), ("clip_norm", clip_norm)):
@@ -87,21 +104,28 @@ class Optimizer:
                 checks.positive(name, bound)
         if average_decay is not None:
             checks.below_one("average_decay", average_decay)
+        self._lookahead = Lookahead.given(lookahead_steps, lookahead_share)
         self.clip_value, self.clip_norm, self.average_decay = clip_value, clip_norm, average_decay
         self._schedule = learning_rate if callable(learning_rate) else Constant(learning_rate)
         self.paths = tuple(parameters)
         self.parameters = tuple(parameters.values())
         self._check_parameters()
         self._terms = terms_by_path(groups, self.paths, self.weight_decay)
+        check_not_all_frozen(self._terms)
         self.frozen = tuple(not self._terms[path].learning_rate_factor for path in self.paths)  # in that order
         self._constraints = dict(constraints or {})
         check_constraints(self._constraints, self.paths)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.slots = {slot: self._beside_parameters(slot, start) for slot, start in slots.items()}
+        self._slow = self._beside_parameters("slow", None) if self._lookahead else {}
         self.averages = {} if average_decay is None else self._beside_parameters("average", None)
-        kept = self.slots | ({"average": self.averages} if self.averages else {})
+        self.variables = self._kept()
+
+    def _kept(self) -> dict[str, tf.Variable]:
+        """Collects the variables that a checkpoint keeps, by name."""
+        kept = self.slots | {"slow": self._slow, "average": self.averages}
         by_path = {f"{name}.{path}": value for name, values in kept.items() for path, value in values.items()}
-        self.variables: dict[str, tf.Variable] = {"step": self.step, **by_path}
+        return {"step": self.step, **by_path}
 
     def _check_parameters(self) -> None:
         """Raises unless there are parameters and all are float32."""
@@ -140,19 +164,25 @@ class Optimizer:
         for path, parameter, gradient in given:
             _refuse(gradient, parameter, path)
         step = tf.convert_to_tensor(self.step)
-        shared = self._shared(step)
-        moving = [row for row in given if self._terms[row[0]].learning_rate_factor]
-        clipped = clip([gradient for _, _, gradient in moving], self.clip_value, self.clip_norm)
-        for (path, parameter, _), gradient in zip(moving, clipped, strict=True):
-            scalars, decay = shared[self._terms[path]]
-            self._update(path, parameter, gradient, scalars=scalars, decay=decay)
+        moving = {path: gradient for path, _, gradient in given if self._terms[path].learning_rate_factor}
+        clipped = clip(list(moving.values()), self.clip_value, self.clip_norm)
+        self._update_all(step, self.learning_rate(step), dict(zip(moving, clipped, strict=True)))
+        if self._lookahead:
+            look_ahead(zip(self.parameters, self._slow.values(), strict=True), self._lookahead, step)
         if self.average_decay is not None:
             update_averages(self._averaged(), self.average_decay, step)
         self.step.assign_add(1)
 
-    def _shared(self, step: tf.Tensor) -> dict[Terms, tuple[Any, tf.Tensor | None]]:
+    def _update_all(self, step: tf.Tensor, learning_rate: tf.Tensor, gradients: Mapping[str, tf.Tensor]) -> None:
+        """Applies rule, decoupled weight decay and constraint to the parameters of the clipped gradients, by path."""
+        shared = self._shared(step, learning_rate)
+        for path, parameter in zip(self.paths, self.parameters, strict=True):
+            if path in gradients:
+                scalars, decay = shared[self._terms[path]]
+                self._update(path, parameter, gradients[path], scalars=scalars, decay=decay)
+
+    def _shared(self, step: tf.Tensor, learning_rate: tf.Tensor) -> dict[Terms, tuple[Any, tf.Tensor | None]]:
         """Computes per group of equal settings the rule's scalars and the decay (or None) of this update."""
-        learning_rate = self.learning_rate(step)
         all_terms = [terms for terms in dict.fromkeys(self._terms.values()) if terms.learning_rate_factor]
         factors = dict.fromkeys(terms.learning_rate_factor for terms in all_terms)
         rates = {factor: learning_rate if factor == 1 else factor * learning_rate for factor in factors}
@@ -160,17 +190,22 @@ class Optimizer:
         return {
             terms: (
                 scalars[terms.learning_rate_factor],
-                rates[terms.learning_rate_factor] * terms.weight_decay if terms.weight_decay else None,
+                self._decay(rates[terms.learning_rate_factor], terms.weight_decay) if terms.weight_decay else None,
             )
             for terms in all_terms
         }
+
+    def _decay(self, learning_rate: tf.Tensor, weight_decay: float) -> tf.Tensor:
+        """Returns the decay that `Update` takes: a rule that reads the weights applies the learning rate itself."""
+        return tf.constant(weight_decay) if self._reads_weights else learning_rate * weight_decay
 
     def _update(
         self, path: str, parameter: tf.Variable, gradient: tf.Tensor, *, scalars: Any, decay: tf.Tensor | None
     ) -> None:
         """Applies rule, decoupled weight decay and constraint to one parameter."""
         slots = {slot: values[path] for slot, values in self.slots.items()}
-        update = Update(self._rule, self.settings, self._constraints.get(path))
+        constraint = self._constraints.get(path)
+        update = Update(self._rule, self.settings, constraint, self._reads_weights, self._in_kernel)
         update.assign(parameter, gradient, slots, scalars, decay)
 
     def averaged_weights(self) -> AbstractContextManager[None]:

@@ -59,6 +59,8 @@ class Chain(TypedDict, total=False):
     clip_norm: float | None
     groups: Sequence[Group]
     constraints: Mapping[str, Constraint]
+    lookahead_steps: int | None
+    lookahead_share: float | None
     average_decay: float | None
 
 
@@ -103,7 +105,7 @@ def terms_by_path(groups: Sequence[Group], paths: Sequence[str], weight_decay: f
         weight_decay: the optimizer's; None for a method without.
 
     Raises:
-        ConfigError: a group that matches no parameter, weight decay for a method without, or everything frozen.
+        ConfigError: a group that matches no parameter, or weight decay for a method without.
     """
     for group in groups:
         patterns.matching("pattern", group.pattern, paths)
@@ -112,10 +114,13 @@ def terms_by_path(groups: Sequence[Group], paths: Sequence[str], weight_decay: f
                 f"The group '{group.pattern}' sets `weight_decay`, which this optimizer does not have. "
                 "Choose one with weight decay, such as AdamW."
             )
-    terms = {path: _terms(_first_match(groups, path), weight_decay or 0.0) for path in paths}
+    return {path: _terms(_first_match(groups, path), weight_decay or 0.0) for path in paths}
+
+
+def check_not_all_frozen(terms: Mapping[str, Terms]) -> None:
+    """Raises ConfigError unless a parameter is left to train."""
     if not any(each.learning_rate_factor for each in terms.values()):
-        raise ConfigError(f"`groups` must leave a parameter to train. All are frozen: {', '.join(paths)}.")
-    return terms
+        raise ConfigError(f"`groups` must leave a parameter to train. All are frozen: {', '.join(terms)}.")
 
 
 def _first_match(groups: Sequence[Group], path: str) -> Group | None:

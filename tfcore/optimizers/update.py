@@ -24,11 +24,15 @@ class Update:
         rule: (gradient, slots, scalars, settings) -> (change before weight decay, new slots); reads nothing else.
         settings: the method's hyperparameters; hashable.
         constraint: from new weights to allowed ones; None for none.
+        reads_weights: whether the rule takes (…, weights, decay) as well, and does the weight decay itself.
+        in_kernel: whether XLA may compile the rule for large parameters; not so for products, at which it is slow.
     """
 
     rule: Rule
     settings: Any
     constraint: Constraint | None = None
+    reads_weights: bool = False
+    in_kernel: bool = True
 
     def change(
         self, weights: tf.Tensor, gradient: tf.Tensor, slots: Slots, scalars: Any, decay: tf.Tensor | None
@@ -39,8 +43,11 @@ class Update:
             weights, gradient: float32, of one shape.
             slots: of this parameter.
             scalars: the rule's values for the step.
-            decay: learning rate times weight decay; None for none.
+            decay: learning rate times weight decay, or weight decay alone for a rule that reads the weights; None for
+                none.
         """
+        if self.reads_weights:
+            return self.rule(gradient, slots, scalars, self.settings, tf.convert_to_tensor(weights), decay)
         change, slots = self.rule(gradient, slots, scalars, self.settings)
         return (change if decay is None else change - decay * weights), slots
 
@@ -58,7 +65,7 @@ class Update:
         decay: tf.Tensor | None,
     ) -> None:
         """Updates the variables; large ones by a kernel that reads and writes each element once."""
-        if ops.enabled() and parameter.shape.num_elements() >= _LARGE:
+        if self.in_kernel and ops.enabled() and parameter.shape.num_elements() >= _LARGE:
             handles = tuple(variable.handle for variable in (parameter, *slots.values()))
             given = (handles, gradient, scalars, decay)
             specs = tf.nest.map_structure(_spec, given)

@@ -1,0 +1,88 @@
+"""Settings of the network and its data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tfcore import checks, model_args
+from tfcore.config_fields import Settings, flag
+
+
+@dataclass(frozen=True)
+class NetworkSettings(Settings):
+    """The network, its data and how it computes."""
+
+    model: str = flag("softmax", f"{', '.join(model_args.MODELS)}, or a class of yours: path/to/file.py:Name.")
+    model_args: str | Mapping[str, Any] = flag(
+        "", "Arguments of the model's __init__, such as depth=3,width=64; the numbers of a tuple as in sizes=50x50."
+    )
+    dataset: str = flag(
+        "shapes",
+        "cifar10, cifar100, mnist, fashion_mnist, kmnist, shapes; files as text:PATH, npz:PATH, idx:PATH or "
+        "folder:PATH; or a function of yours: path/to/file.py:name.",
+    )
+    train_examples: int | None = flag(
+        None, "Use only this many training examples, the first ones. Default: all.", checks.positive_integer
+    )
+    test_examples: int | None = flag(
+        None, "Use only this many test examples, the first ones. Default: all.", checks.positive_integer
+    )
+    test_share: float | None = flag(
+        None,
+        "Share of the examples held out for testing where a text:, npz: or folder: has no test part. Default: 0.1.",
+        checks.share,
+    )
+    image_shape: tuple[int, ...] | None = flag(
+        None, "Height, width and channels of the images in text:, such as 28,28,1. Default: square images."
+    )
+    image_size: tuple[int, ...] | None = flag(
+        None, "Height and width that the images of folder: are resized to, such as 32,32. Default: no resizing."
+    )
+    skip_bad_pictures: bool | None = flag(None, "Leave out images of folder: that cannot be decoded.")
+    validation: float = flag(
+        0.1, "Training examples held out for validation: a share below 1, or a number of examples.", checks.not_negative
+    )
+    augment: str = flag(
+        "",
+        "Augmentation of the training pictures, in the given order, such as flip,crop:4,cutout:8: flip, "
+        "alternating_flip, crop, resized_crop, translate, rotate, jitter, cutout, erase, randaugment, trivialaugment, "
+        "mixup, cutmix, or a function of yours: path/to/file.py:name. Default: none.",
+    )
+    seed: int = flag(0, "Seed of the initial weights, the order of the examples and all other random numbers.")
+
+    hidden: tuple[int, ...] | None = flag(None, "Units of each hidden layer, such as 50,50. Default: the model's.")
+    filters: tuple[int, ...] | None = flag(None, "Filters of each convolution, such as 32,64. Default: the model's.")
+    dropout: tuple[float, ...] | None = flag(
+        None, "Dropout rates after convolutions and after linear layers, such as 0.25,0.5, or one rate for both."
+    )
+    activation: str | None = flag(None, "relu, gelu, silu, tanh, sigmoid or softmax. Default: the model's.")
+    pooling: str | None = flag(None, "max, average or sum. Default: the model's.")
+    max_norm: float | None = flag(
+        None, "Largest norm of a column of the hidden weights. Default: the model's.", checks.positive
+    )
+    initializer: str | None = flag(
+        None,
+        "Initial weights: zeros, ones, constant:VALUE, truncated_normal, or glorot, he or lecun with _uniform or "
+        "_normal. Default: the model's.",
+    )
+    init_from: str = flag("", "Run folder or exported file whose weights training starts from.")
+    pixels: str = flag(
+        "unit",
+        "Scaling. unit: x/255; raw: x; centered: x minus the mean training image; standardized: per channel.",
+        choices=("unit", "raw", "centered", "standardized"),
+    )
+    precision: str = flag(
+        "auto",
+        "Compute type of the model; variables and losses stay float32. auto: bfloat16 for a model with convolutions or "
+        "large products on a processor with AMX or an NVIDIA GPU of the Ampere generation or later, else float32.",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    xla: str = flag(
+        "auto",
+        "Compile the training steps with XLA. auto: on for a model of several products without convolutions (with "
+        "AVX-512: of small ones), and on a GPU.",
+        choices=("auto", "on", "off"),
+    )
+    deterministic: bool = flag(
+        False, "Use only deterministic ops. On a CPU all ops of tfcore are deterministic anyway."
+    )
