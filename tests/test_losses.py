@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from reference import losses as reference
 
+from tfcore import losses
 from tfcore.errors import ConfigError, ShapeError
 from tfcore.losses import LOSSES
 
@@ -113,3 +114,37 @@ def test_labels_that_do_not_fit_are_refused(name: str, logits: np.ndarray, label
 def test_smoothing_out_of_range_is_refused(name: str, smoothing: float) -> None:
     with pytest.raises(ConfigError, match="label_smoothing"):
         LOSSES[name](LOGITS, NUMBERS, label_smoothing=smoothing)
+
+
+def test_class_weights_multiply_each_loss() -> None:
+    logits, labels = tf.random.stateless_normal([6, 3], [1, 2]), np.array([0, 2, 1, 1, 0, 2])
+    weights = (0.5, 2.0, 0.0)
+    plain = losses.cross_entropy(logits, labels).numpy()
+    found = losses.weighted(losses.cross_entropy, weights)(logits, labels).numpy()
+    np.testing.assert_allclose(found, np.array(weights)[labels] * plain, rtol=1e-6)
+
+
+def test_class_weights_of_targets_are_their_mean() -> None:
+    logits, rows = tf.random.stateless_normal([2, 3], [1, 2]), np.array([[1, 0, 0], [0.25, 0.5, 0.25]], np.float32)
+    plain = losses.cross_entropy(logits, rows).numpy()
+    found = losses.weighted(losses.cross_entropy, (0.5, 2.0, 1.0))(logits, rows).numpy()
+    np.testing.assert_allclose(found, np.array([0.5, 1.375]) * plain, rtol=1e-6)
+
+
+def test_balanced_weights_let_every_class_count_alike() -> None:
+    labels = np.array([0] * 6 + [1] * 3 + [3])
+    weights = losses.balanced(labels, 4)
+    assert weights[2] == 0  # without examples
+    np.testing.assert_allclose(np.bincount(labels, minlength=4)[[0, 1, 3]] * np.array(weights)[[0, 1, 3]], 10 / 3)
+    np.testing.assert_allclose(np.array(weights)[labels].mean(), 1)
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_keras_weights_classes_alike(rows: bool) -> None:
+    logits, labels = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32), np.arange(8) % 3
+    weights = (0.5, 2.0, 1.0)
+    targets = np.eye(3, dtype=np.float32)[labels] if rows else labels
+    kind = keras.losses.CategoricalCrossentropy if rows else keras.losses.SparseCategoricalCrossentropy
+    expected = kind(from_logits=True)(targets, logits, sample_weight=np.array(weights)[labels])
+    found = losses.weighted(losses.cross_entropy, weights)(tf.constant(logits), tf.constant(targets))
+    np.testing.assert_allclose(found.numpy().mean(), expected, rtol=1e-5)

@@ -1,7 +1,8 @@
 """Classification losses: pure functions from logits and labels to one loss per example."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tfcore import checks
@@ -96,6 +97,42 @@ def mean_squared_error(logits: tf.Tensor, labels: tf.Tensor, *, label_smoothing:
     probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
     targets = _targets(labels, logits.shape[1], label_smoothing)
     return tf.reduce_mean(tf.math.squared_difference(probabilities, targets), axis=1)
+
+
+def weighted(loss: Callable[..., tf.Tensor], class_weights: Sequence[float]) -> Callable[..., tf.Tensor]:
+    """Returns a loss that multiplies each example's loss by the weight of its class.
+
+        weighted_n = w[y_n] · loss_n,  of targets y_n [C]: Σ_c y_nc w_c · loss_n
+
+    The step takes the mean over the examples of a batch, as Keras' `class_weight` does; PyTorch's `CrossEntropyLoss`
+    divides by the sum of the weights.
+
+    Args:
+        loss: per-example losses [N] from `(logits, labels)`.
+        class_weights: w, one number for each of the C classes.
+    """
+    weights = np.asarray(class_weights, np.float32)
+
+    def of_batch(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        labels = tf.convert_to_tensor(labels)
+        if labels.shape.rank == 1:
+            return tf.gather(weights, labels) * loss(logits, labels)
+        return tf.linalg.matvec(tf.cast(labels, tf.float32), weights) * loss(logits, labels)
+
+    return of_batch
+
+
+def balanced(labels: np.ndarray, classes: int) -> tuple[float, ...]:
+    """Computes class weights with which every class counts alike: w_c = N / (C · examples of class c).
+
+    C counts the classes that have examples, so the mean weight of the examples is 1; the others have the weight 0.
+
+    Args:
+        labels: integer [N].
+        classes: number of classes.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    return tuple(float(len(labels) / (np.count_nonzero(counts) * count)) if count else 0.0 for count in counts)
 
 
 LOSSES: dict[str, Callable[..., tf.Tensor]] = {

@@ -10,14 +10,17 @@ from tfcore.build import lookup, registry, signatures, user_code
 from tfcore.build.groups import parameter_groups
 from tfcore.build.tables import LOSSES, OPTIMIZERS
 from tfcore.config import RunConfig
+from tfcore.config.training import BALANCED, class_weights
 from tfcore.errors import ConfigError, ShapeError
 
 if TYPE_CHECKING:
     from tfcore.training.step import TrainingStep
 
 
-def build_step(config: RunConfig, net: Any, total_steps: int) -> "TrainingStep":
-    """Builds the step with its optimizer, schedule, penalty and micro-batches."""
+def build_step(
+    config: RunConfig, net: Any, total_steps: int, *, loss: Callable[..., Any] | None = None
+) -> "TrainingStep":
+    """Builds the step with its optimizer, schedule, penalty and micro-batches; `loss` in place of `build_loss`."""
     from tfcore.modules import named_parameters
     from tfcore.training.step import Penalty, TrainingStep
 
@@ -26,7 +29,7 @@ def build_step(config: RunConfig, net: Any, total_steps: int) -> "TrainingStep":
     if config.l1 or config.l2:
         penalty = Penalty(parameters, config.penalty_variables, l1=config.l1, l2=config.l2)
     return TrainingStep(
-        net, build_optimizer(config, net, parameters, total_steps), build_loss(config), seed=config.seed,
+        net, build_optimizer(config, net, parameters, total_steps), loss or build_loss(config), seed=config.seed,
         batch_size=config.batch_size, penalty=penalty, microbatches=config.microbatches,
     )  # fmt: skip
 
@@ -54,6 +57,30 @@ def build_loss(config: RunConfig) -> Callable[..., Any]:
         return losses
 
     return per_example
+
+
+def training_loss(config: RunConfig, labels: Any, classes: int) -> Callable[..., Any]:
+    """Returns the loss that is trained on: that of `build_loss`, with the class weights if there are any.
+
+    Args:
+        config: the run's.
+        labels: of the training examples, integer [N].
+        classes: number of classes.
+
+    Raises:
+        ConfigError: another number of weights than of classes.
+    """
+    from tfcore import losses
+
+    loss = build_loss(config)
+    if not config.class_weights:
+        return loss
+    if config.class_weights == BALANCED:
+        return losses.weighted(loss, losses.balanced(labels, classes))
+    weights = class_weights("class_weights", config.class_weights)
+    if len(weights) != classes:
+        raise ConfigError(f"--class_weights takes a number for each of the {classes} classes. Received {len(weights)}.")
+    return losses.weighted(loss, weights)
 
 
 def check_targets(config: RunConfig, classes: int) -> None:

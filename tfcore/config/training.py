@@ -2,13 +2,34 @@
 
 from dataclasses import dataclass
 
-from tfcore import checks, patterns
+from tfcore import checks, config_values, patterns
 from tfcore.architecture import VIEWS
 from tfcore.config_fields import Settings, flag
+from tfcore.config_values import Kind
+from tfcore.errors import ConfigError
 
 SCHEDULES = (
     "constant", "step_wise", "exponential", "polynomial", "trapezoid", "cosine", "cosine_restarts", "one_cycle",
 )  # fmt: skip
+BALANCED = "balanced"
+
+
+def class_weights(name: str, text: str) -> tuple[float, ...]:
+    """Reads weights of classes, such as 1,2,0.5; none of "" and "balanced".
+
+    Raises:
+        ConfigError: the text is neither, a number is below 0, or all are 0.
+    """
+    if text in ("", BALANCED):
+        return ()
+    try:
+        weights: tuple[float, ...] = config_values.read(f"--{name}", text, Kind(tuple, float))
+    except ConfigError:
+        raise ConfigError(f"--{name} takes {BALANCED}, or numbers such as 1,2,0.5. Received '{text}'.") from None
+    for weight in weights:
+        checks.not_negative(name, weight)
+    checks.positive(name, max(weights, default=0.0))
+    return weights
 
 
 @dataclass(frozen=True)
@@ -20,6 +41,12 @@ class TrainingSettings(Settings):
         "Loss function: cross_entropy, mean_squared_error or a function of yours: path/to/file.py:name.",
     )
     label_smoothing: float = flag(0.0, "Share of each label that is spread evenly over all classes.", checks.below_one)
+    class_weights: str = flag(
+        "",
+        "Factors of the training loss by class: balanced (each class counts alike), or a number for each class. Scores "
+        "are without them. Default: none.",
+        class_weights,
+    )
     l1: float = flag(0.0, "L1 penalty λ·Σ|w|.", checks.not_negative)
     l2: float = flag(0.0, "L2 penalty λ/2·Σw².", checks.not_negative)
     penalty_variables: str = flag(

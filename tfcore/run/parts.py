@@ -11,7 +11,7 @@ from tfcore.build.augmentation import build_augmentation
 from tfcore.build.configuration import AUTOMATIC
 from tfcore.build.data import load_dataset, make_splits, pixel_statistics
 from tfcore.build.model import build_model, plan_model
-from tfcore.build.optimizer import build_loss, build_step, check_targets
+from tfcore.build.optimizer import build_loss, build_step, check_targets, training_loss
 from tfcore.build.tables import AUGMENTATIONS, MODELS
 from tfcore.config import RunConfig
 from tfcore.data.augmentation.chain import Augmentation
@@ -110,7 +110,8 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
     augmentation = build_augmentation(config, data, AUGMENTATIONS)
     if augmentation is not None and augmentation.mixes:
         check_targets(config, data.classes)
-    step = build_step(config, net, total_steps)
+    loss = training_loss(config, splits["train"].labels, data.classes)
+    step = build_step(config, net, total_steps, loss=loss)
     traced = _outline(config, data, net)
     return Parts(
         config=config,
