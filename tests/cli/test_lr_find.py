@@ -151,6 +151,7 @@ def test_a_loss_that_does_not_fall_is_told() -> None:
     assert Path("again.png").exists()
 
 
+@pytest.mark.thorough
 def test_a_rate_that_is_too_low_throughout_is_told() -> None:
     out, _ = ran("--steps=100", "--highest=0.0005")
     assert "The loss has not risen again at 0.0005: its minimum may be at a higher rate. Raise --highest." in out
@@ -164,6 +165,7 @@ def test_nan_ends_the_test_and_is_null_in_json() -> None:
     assert found["command"] is None
 
 
+@pytest.mark.thorough
 def test_the_steps_of_a_call_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     found = object_of("--steps=60")
     assert found["diverged"]
@@ -171,6 +173,7 @@ def test_the_steps_of_a_call_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> N
     assert object_of("--steps=60", "--out=again.png") == {**found, "out": "again.png"}
 
 
+@pytest.mark.thorough
 def test_bfloat16_and_microbatches_are_tested() -> None:
     found = object_of("--precision=bfloat16", "--microbatches=4", "--steps=100")
     assert found["steepest"] is not None
@@ -191,6 +194,7 @@ def test_what_train_refuses_is_refused_alike(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_no_graph_is_traced_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     traces = []
     run_steps = tfcore.training.loop.Loop._run_steps
