@@ -40,8 +40,8 @@ def find(rates: Sequence[float], losses: Sequence[float]) -> Rates | None:
         minimum  = argmin of level,  steepest = argmin of slope up to the minimum
 
     The loss counts as falling if the first level is above the lowest by 3.5 standard errors of their difference, and as
-    rising again if the last one is, so noise alone gives no rates. Losses from the first that is not finite on are left
-    out. A cliff within reach of the minimum raises the levels there: the minimum is found a little before it.
+    rising again if the last one is, so noise alone seldom gives rates. Losses from the first that is not finite on are
+    left out. A cliff within reach of the minimum raises the levels there: the minimum is found a little before it.
 
     fastai's `steep` and `minimum` and Lightning's suggestion, a steepest fall too, are read off a running mean of decay
     0.98, which lags behind, so its rates are higher; here the window is centred. They leave out a fixed number of
