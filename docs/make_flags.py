@@ -23,9 +23,10 @@ Written by `python docs/make_flags.py` from the code; `tfcore COMMAND --help` pr
 items of a list are separated by commas (`--hidden=50,50`), and the last value of a repeated flag counts.
 """
 TITLES = {
-    IDENTITY: "What is trained\n\nFlags of `train`, `sweep` and `benchmark`. A resumed run keeps its values; only its "
-    "length may grow, if no learning\nrate depends on it.",
-    WATCHING: "How it is observed\n\nFlags of `train`, `sweep` and `benchmark` too. A resumed run may change them.",
+    IDENTITY: "What is trained\n\nFlags of `train`, `sweep`, `benchmark` and `lr_find`. A resumed run keeps its "
+    "values; only its length may grow, if no\nlearning rate depends on it.",
+    WATCHING: "How it is observed\n\nFlags of `train`, `sweep`, `benchmark` and `lr_find` too. A resumed run may "
+    "change them.",
 }
 
 
@@ -53,9 +54,12 @@ def page() -> str:
     """Returns the whole page."""
     parts = [HEAD]
     for command, description in commands().items():
-        runs_all = set(flags.RUN_FLAGS.get(command, ())) == set(PARTS)
-        rows = [row for row in flags.rows(command) if not (runs_all and row[0] in PARTS)]
-        more = "\n\nand those of a run, [below](#what-is-trained)." if runs_all else ""
+        of_a_run, own = flags.RUN_FLAGS.get(command, ()), [option.name for option in flags.OPTIONS[command]]
+        trains = "model" in of_a_run
+        rows = [row for row in flags.rows(command) if not trains or row[0] in own or row[0] not in PARTS]
+        missing = ", ".join(f"`--{name}`" for name in PARTS if name not in of_a_run and name not in own)
+        more = f"\n\nand those of a run, [below](#what-is-trained){f', except {missing}' if missing else ''}."
+        more = more if trains else ""
         files = " FILE …" if command in flags.WITH_FILES else ""
         parts.append(f"## tfcore {command}{files}\n\n{description}\n\n{table(rows)}{more}\n")
     for part, title in TITLES.items():

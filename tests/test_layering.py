@@ -77,13 +77,17 @@ MAY_IMPORT: dict[str, list[str]] = {
     "sweep": [*GROUND, *PLAIN, "training.run_folder", "build"],
     "dashboard": ["errors"],
     "bench": [*BELOW_BUILD, "build", "run"],
-    "cli": [*BELOW_BUILD, "build", "terminal", "use", "look", "report", "run", "sweep", "dashboard", "bench"],
+    "lr_find": [*BELOW_BUILD, "build", "run", "report"],
+    "cli": [
+        *BELOW_BUILD,
+        *("build", "terminal", "use", "look", "report", "run", "sweep", "dashboard", "bench", "lr_find"),
+    ],
     "api": [*BELOW_BUILD, "build", "terminal", "use", "report", "run"],
     "__main__": ["cli"],
     "": ["api", "use", "history", "cli"],
 }
 CONCRETE = ["data.sources", "schedules", "layers", "optimizers", "models"]  # which no room above `build` names
-ABOVE_BUILD = ["terminal", "use", "run", "look", "report", "sweep", "dashboard", "bench", "cli", "api"]
+ABOVE_BUILD = ["terminal", "use", "run", "look", "report", "sweep", "dashboard", "bench", "lr_find", "cli", "api"]
 SESSION = "run.session"  # which only these name:
 NAME_SESSION = ["cli", "bench", "api", SESSION]
 # What --help and a mistyped flag pass through: they answer at once only while none of these loads a large package.

@@ -15,6 +15,9 @@ from tfcore.config_values import Kind, spelled, taken
 from tfcore.errors import ConfigError
 
 _NAME_CHARACTERS = 100  # longer than the name of any flag
+_REPLACED_HERE = (
+    "`tfcore lr_find` takes no --{name}: the learning rate rises from --lowest to --highest over --steps. Leave it out."
+)
 _TYPES = {"int": int, "float": float, "bool": bool}  # by absl's names
 _RUN_FIELDS = {item.name: item for item in fields(RunConfig)}
 
@@ -89,6 +92,10 @@ SWEEP_RANDOM = Option("random", 0, "Number of trials to draw at random from the 
 SWEEP_OUT = Option(
     "out", "", "Folder of the sweep. The same command resumes it. Default: a folder in runs/ derived from the flags."
 )
+LOWEST = Option("lowest", 1e-6, "Learning rate of the first step.")
+HIGHEST = Option("highest", 10.0, "Learning rate of the last step.")
+RISE_STEPS = Option("steps", 300, "Steps from the lowest rate to the highest; they end earlier if training diverges.")
+RATES_OUT = Option("out", "", "Path of the .png to write; must not exist yet.")
 
 OPTIONS = {
     "train": (RUN_DIR, STOP_AFTER, MAX_TIME, TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, QUIET, JSON),
@@ -103,12 +110,18 @@ OPTIONS = {
     "show features": (FROM_RUN, LAYER, SHOW_SPLIT, EXAMPLE, SHOW_OUT, DATA_DIR),
     "report": (REPORT_OUT,),
     "benchmark": (BENCH_SECS, FIGURES, TRY_ALL, PROFILE_STEPS, PROFILE_DIR, JSON),
+    "lr_find": (RATES_OUT, LOWEST, HIGHEST, RISE_STEPS, JSON),
 }
 WITH_FILES = ("predict", "report")
+REPLACED = (  # by the rate that rises, and its length
+    "learning_rate", "schedule", "warmup_steps", "decay_steps", "decay_factor", "decay_boundaries", "decay_power",
+    "end_learning_rate", "cooldown_share", "warmup_share", "start_divisor", "period_factor", "steps", "epochs",
+)  # fmt: skip
 RUN_FLAGS = {  # the fields of RunConfig that each command takes as flags
     "train": tuple(_RUN_FIELDS),
     "sweep": tuple(_RUN_FIELDS),
     "benchmark": tuple(_RUN_FIELDS),
+    "lr_find": tuple(name for name in _RUN_FIELDS if name not in REPLACED),
     "convert": SOURCE_SETTINGS,
     "show examples": SOURCE_SETTINGS,
     "show example": SOURCE_SETTINGS,
@@ -138,6 +151,8 @@ def parse(command: str, arguments: Sequence[str]) -> Parsed:
     try:
         rest = values([command, *arguments])
     except absl_flags.UnrecognizedFlagError as error:
+        if command == "lr_find" and error.flagname in REPLACED:
+            raise ConfigError(_REPLACED_HERE.format(name=error.flagname)) from None
         hint = checks.nearest(error.flagname, list(values)) or f" `tfcore {command} --help` lists them all."
         raise ConfigError(f"Unknown flag --{error.flagname}.{hint}") from None
     except absl_flags.IllegalFlagValueError as error:

@@ -24,6 +24,7 @@ COMMANDS = {
     "convert": "Write a data set as text, npz or PNG files.",
     "show": "Draw examples of a data set, or a model's filters and feature maps.",
     "report": "Write a report of a run, or a comparison of several, as one HTML page.",
+    "lr_find": "Train with a rising learning rate, and draw the loss against it.",
     "benchmark": "Measure training and evaluation throughput.",
 }
 _INTERRUPTED = 130

@@ -51,7 +51,7 @@ def curves(title: str, lines: Sequence[Line]) -> str:
         title: name of the values, for the figure's description to screen readers.
         lines: the curves; values that are not finite leave gaps.
     """
-    with _style(title):
+    with style(title):
         figure = Figure(figsize=(6.4, 3.3), layout="constrained")
         axes = figure.add_subplot(xlabel="step")
         drawn = [_draw(axes, line) for line in lines]
@@ -86,7 +86,7 @@ def _plain(label: str) -> str:
 
 
 @contextmanager
-def _style(salt: str) -> Iterator[None]:
+def style(salt: str) -> Iterator[None]:
     """Applies this Matplotlib style alone, without the settings of the process or the user; hides font warnings.
 
     The salt makes the ids inside the SVG unique within the page: each figure has its own.

@@ -57,11 +57,16 @@ def restore(parts: Parts, folder: RunFolder, checkpoints: Checkpoints, provenanc
             f"The run in {folder.path} has saved checkpoints, but {folder.checkpoints} holds none. "
             "Restore them from a copy, or start a new run in another --run_dir."
         )
+    start_weights(parts)
+    return Restored(0, [], [], parts.config.init_from)
+
+
+def start_weights(parts: Parts) -> None:
+    """Reads the initial weights of a new run from `--init_from`, if it is given."""
     if parts.config.init_from:
         path = Path(parts.config.init_from)
         loading.assign_weights(parts.model, loading.read_weights(path), path)
         parts.step.optimizer.restart_averages()  # else they would start at the weights drawn at random
-    return Restored(0, [], [], parts.config.init_from)
 
 
 def how_to_go_on(folder: RunFolder, newest_step: int) -> str:
