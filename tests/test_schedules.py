@@ -182,7 +182,7 @@ def test_restarts_agree_with_keras(period_factor: int, end: float) -> None:
     ours = CosineRestarts(0.5, 10, period_factor, end)
     theirs = keras.optimizers.schedules.CosineDecayRestarts(0.5, 10, t_mul=period_factor, m_mul=1.0, alpha=end / 0.5)
     restarts = np.cumsum([10 * period_factor**period for period in range(5)])
-    steps = sorted({*range(400)} - {*restarts} if period_factor > 1 else {*range(400)})  # Keras' logarithms round there
+    steps = sorted({*range(0, 400, 7)} - {*(restarts if period_factor > 1 else ())})  # Keras' logarithms round there
     np.testing.assert_allclose(
         [at(ours, step) for step in steps], [theirs(step) for step in steps], rtol=2e-4, atol=1e-6
     )

@@ -34,7 +34,7 @@ def split(examples: int) -> Split:
 DATA = Dataset("light", split(64), split(24), ("dark", "bright"))
 
 
-@pytest.mark.sampled(len(CASES))
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "precision"), CASES)
 def test_a_network_learns_and_comes_back_from_every_format(
     call: Any, tmp_path: pathlib.Path, name: str, precision: str

@@ -26,9 +26,8 @@ def test_scores_predictions_and_exports_average_over_the_views(call: Any, tmp_pa
     probabilities = tfcore.load("seen").probabilities(images)
     plain = tfcore.load("plain").probabilities(images)
     assert np.abs(probabilities - plain).max() > 1e-3
-    for form, name in (("saved_model", "model"), ("npz", "model.npz"), ("h5", "model.h5")):
-        call("export", "--run_dir=seen", f"--format={form}", f"--out={name}")
-        np.testing.assert_allclose(tfcore.load(name).probabilities(images), probabilities, atol=1e-6)
+    call("export", "--run_dir=seen", "--format=npz", "--out=model.npz")  # a SavedModel is in tests/export
+    np.testing.assert_allclose(tfcore.load("model.npz").probabilities(images), probabilities, atol=1e-6)
 
 
 def test_a_resumed_run_keeps_its_views(call: Any) -> None:

@@ -54,13 +54,14 @@ def parameters(name: str, image_shape: tuple[int, int, int], classes: int, sizes
         return sum(variable.shape.num_elements() for variable in named_parameters(model).values())
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("case", PUBLISHED, ids=lambda case: f"{case[0]}-{case[4]}")
 def test_number_of_parameters(case: Published) -> None:
     *arguments, count = case
     assert parameters(*arguments) == count
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.thorough
 @pytest.mark.parametrize("width", [0.75, 0.25, 1.0])
 def test_a_mobilenet_has_as_many_as_that_of_keras(width: float) -> None:
     theirs = keras.applications.MobileNet(alpha=width, weights=None)
