@@ -179,7 +179,7 @@ def test_bfloat16_agrees_with_float32_to_rounding(case: Case) -> None:
     np.testing.assert_allclose(logits, expected, rtol=0, atol=3e-2 * np.abs(expected).max())
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(9)
 @each_smaller_case
 @each_dtype
 def test_the_fast_paths_of_a_training_step_are_the_plain_function(case: Case, dtype: tf.DType) -> None:
