@@ -115,18 +115,20 @@ def resnet_cifar(
     """Returns the ten logits of a residual network for small pictures; `blocks` in each group."""
 
     def conv(x: Any, name: str, count: int, size: int, stride: int = 1) -> Any:
+        around = keras.layers.ZeroPadding2D(size // 2, dtype="float64")
         layer = keras.layers.Conv2D(
-            count, size, stride, padding="same", use_bias=False, name=name.replace("norm", "conv"), dtype="float64"
+            count, size, stride, use_bias=False, name=name.replace("norm", "conv"), dtype="float64"
         )
         norm = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype="float64")
-        return norm(layer(x))
+        return norm(layer(around(x)))
 
     def beside(x: Any, name: str, count: int, stride: int) -> Any:
         if x.shape[3] == count and stride == 1:
             return x
         if shortcut == "B":
             return conv(x, f"{name}.shortcut.norm", count, 1, stride)
-        return keras.ops.pad(x[:, ::stride, ::stride], [(0, 0), (0, 0), (0, 0), (0, count - x.shape[3])])
+        more = count - x.shape[3]
+        return keras.ops.pad(x[:, ::stride, ::stride], [(0, 0), (0, 0), (0, 0), (more // 2, more - more // 2)])
 
     images = keras.Input(image_shape, dtype="float64")
     x = keras.ops.relu(conv(images / 255, "norm", filters[0], 3))

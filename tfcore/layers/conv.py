@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfcore import checks, initializers, ops, seeds
 from tfcore.errors import ShapeError
-from tfcore.layers.inputs import PADDINGS, floating
+from tfcore.layers.inputs import check_padding, floating, tf_padding
 from tfcore.seeds import Key
 
 
@@ -36,7 +36,7 @@ class _Convolution(tf.Module):
         super().__init__(name=name)
         checks.positive_integer("size", size)
         checks.positive_integer("stride", stride)
-        checks.one_of("padding", padding, PADDINGS)
+        check_padding(padding, size)
         draw = initializers.find(initializer)
         self.size, self.stride, self.padding = size, stride, padding
         first, second = seeds.words(seed, "initial value", f"{name}.weights")
@@ -49,6 +49,9 @@ class _Convolution(tf.Module):
         x = floating(x, self.name)
         self._check(x.shape)
         return x, tf.cast(self.weights, x.dtype)
+
+    def _tf_padding(self) -> str | list[list[int]]:
+        return tf_padding(self.padding, self.size, self.stride)
 
     def _with_biases(self, y: tf.Tensor) -> tf.Tensor:
         return y if self.biases is None else ops.with_biases(y, self.biases)
@@ -71,8 +74,10 @@ class Conv2D(_Convolution):
 
     with W `[size, size, in_channels, out_channels]`, stride s, and zeros outside the picture. `valid` pads nothing
     (p = q = 0): H shrinks to ceil((H - size + 1) / s). `same` pads to ceil(H / s); an odd number of rows to pad puts
-    the greater half below and to the right, as in TensorFlow and Keras, where PyTorch pads both sides alike. Like
-    everywhere in deep learning this is a cross-correlation: the kernel is not flipped.
+    the greater half below and to the right, as in TensorFlow and Keras. `symmetric` gives as many rows and columns, of
+    other windows where the stride is above 1: p = q = (size - 1) / 2 zeros on every side, as in PyTorch with that
+    `padding`, and in the published residual networks. Like everywhere in deep learning this is a cross-correlation: the
+    kernel is not flipped.
 
     The variables are float32; the convolution is computed and returned in the dtype of x.
 
@@ -83,12 +88,12 @@ class Conv2D(_Convolution):
         name: the layer's path in its model; the initial weights depend on it, so two layers draw differently.
         seed: the run's seed.
         stride: pixels from one window to the next, both ways.
-        padding: `same` or `valid`.
+        padding: `same`, `symmetric` or `valid`.
         use_bias: whether the layer has a bias; before a BatchNorm a bias has no effect.
         initializer: of W, a name accepted by `initializers.find`.
 
     Raises:
-        ConfigError: a size below 1, an unknown padding or initializer.
+        ConfigError: a size below 1, or an even one with `symmetric`; an unknown padding or initializer.
         ShapeError: at the call, when `x` is not floating-point `[N, H, W, in_channels]` or, with `valid`, smaller than
             the filters.
     """
@@ -117,7 +122,7 @@ class Conv2D(_Convolution):
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del key
         convolve = ops.conv2d if training else tf.nn.conv2d
-        return self._with_biases(convolve(*self._operands(x), self.stride, self.padding.upper()))
+        return self._with_biases(convolve(*self._operands(x), self.stride, self._tf_padding()))
 
 
 class DepthwiseConv2D(_Convolution):
@@ -133,13 +138,13 @@ class DepthwiseConv2D(_Convolution):
         name: the layer's path in its model; the initial weights depend on it, so two layers draw differently.
         seed: the run's seed.
         stride: pixels from one window to the next, both ways.
-        padding: `same` or `valid`.
+        padding: `same`, `symmetric` or `valid`.
         use_bias: whether the layer has a bias; before a BatchNorm a bias has no effect.
         initializer: of W, a name accepted by `initializers.find`. A result has size² inputs, which is the fan-in, as in
             PyTorch; Keras counts size² · channels and draws smaller weights.
 
     Raises:
-        ConfigError: a size below 1, an unknown padding or initializer.
+        ConfigError: a size below 1, or an even one with `symmetric`; an unknown padding or initializer.
         ShapeError: at the call, when `x` is not floating-point `[N, H, W, channels]` or, with `valid`, smaller than
             the filters.
 
@@ -166,5 +171,8 @@ class DepthwiseConv2D(_Convolution):
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
-        strides = [1, self.stride, self.stride, 1]
-        return self._with_biases(tf.nn.depthwise_conv2d(*self._operands(x), strides, self.padding.upper()))
+        strides, padding = [1, self.stride, self.stride, 1], self._tf_padding()
+        x, weights = self._operands(x)
+        if not isinstance(padding, str):  # TensorFlow aborts the process where it fuses such a padding with biases
+            x, padding = tf.pad(x, padding), "VALID"
+        return self._with_biases(tf.nn.depthwise_conv2d(x, weights, strides, padding))
