@@ -115,25 +115,6 @@ def test_the_form_follows_from_shapes_dtype_and_processor(
     assert convolution.filter_gradient_form(x, weights, padding) is None
 
 
-def test_rows_of_zeros_that_are_named_one_by_one_are_left_to_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "filter_gradient_form", lambda *_: convolution.swapped)
-    x, weights = (tf.constant(numbers(*shape), tf.float32) for shape in ((2, 5, 6, 3), (3, 3, 3, 4)))
-    around = [[0, 0], [2, 1], [0, 2], [0, 0]]
-
-    @tf.function
-    def run(x: tf.Tensor, weights: tf.Tensor) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch((x, weights))
-            loss = tf.reduce_sum(tf.sin(ops.conv2d(x, weights, 1, around)))
-        return tape.gradient(loss, (x, weights))
-
-    with tf.GradientTape() as tape:
-        tape.watch((x, weights))
-        loss = tf.reduce_sum(tf.sin(tf.nn.conv2d(tf.pad(x, around), weights, 1, "VALID")))
-    for found, expected in zip(run(x, weights), tape.gradient(loss, (x, weights)), strict=True):
-        close(found, expected.numpy().astype(np.float64), 4e-6)
-
-
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_the_layer_takes_it_where_it_is_compiled(monkeypatch: pytest.MonkeyPatch, stride: int, padding: str) -> None:

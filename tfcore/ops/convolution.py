@@ -18,7 +18,7 @@ _SHIFTED_MAP, _SHIFTED_CHANNELS = 7 * 7, 128
 _processor_flags = functools.cache(machine.processor_flags)
 
 
-def conv2d(x: tf.Tensor, weights: tf.Tensor, stride: int, padding: str | list[list[int]]) -> tf.Tensor:
+def conv2d(x: tf.Tensor, weights: tf.Tensor, stride: int, padding: str) -> tf.Tensor:
     """`tf.nn.conv2d(x, weights, stride, padding)` with a faster gradient of the filters of small maps.
 
     That gradient sums over all pixels of the batch, for few results. On small maps, oneDNN computes it at a third to
@@ -28,13 +28,10 @@ def conv2d(x: tf.Tensor, weights: tf.Tensor, stride: int, padding: str | list[li
         x: `[N, H, W, in]`, float32 or bfloat16.
         weights: `[K, L, in, out]`, of the same type.
         stride: both ways.
-        padding: `SAME`, `VALID`, or the rows and columns of zeros before and after each axis of x, which leaves the
-            gradient to TensorFlow, as a stride above 1 does.
+        padding: `SAME` or `VALID`.
     """
-    if not enabled() or stride > 1 or not isinstance(padding, str):
-        return tf.nn.conv2d(x, weights, stride, padding)
-    form = filter_gradient_form(x, weights, padding)
-    return tf.nn.conv2d(x, weights, 1, padding) if form is None else _with_form(x, weights, padding, form)
+    form = filter_gradient_form(x, weights, padding) if enabled() and stride == 1 else None
+    return tf.nn.conv2d(x, weights, stride, padding) if form is None else _with_form(x, weights, padding, form)
 
 
 def filter_gradient_form(x: tf.Tensor, weights: tf.Tensor, padding: str) -> Form | None:
