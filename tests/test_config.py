@@ -115,6 +115,7 @@ def test_a_choice_that_does_not_exist_is_refused_with_the_nearest(name: str) -> 
     [
         ({"steps": 10, "epochs": 1.0}, "Give --steps or --epochs, not both. Received 10 and 1"),
         ({"patience": 2, "validation": 0}, "--patience needs validation examples"),
+        ({"rename": "keras"}, "--rename belongs to --init_from, the file of weights. Received --rename=keras."),
         ({"batch_size": 10, "microbatches": 3}, "--microbatches must divide the batch of 10. Received 3"),
         (
             {"schedule": "cosine_restarts"},

@@ -88,10 +88,16 @@ def test_the_gradient_of_a_function_that_is_called_counts() -> None:
 
 @pytest.mark.parametrize(
     ("stride", "padding", "rows", "columns"),
-    [(1, "SAME", 10, 8), (1, "VALID", 8, 6), (2, "SAME", 5, 4), (3, "VALID", 3, 2)],
+    [
+        (1, "SAME", 10, 8),
+        (1, "VALID", 8, 6),
+        (2, "SAME", 5, 4),
+        (3, "VALID", 3, 2),
+        (2, [[0, 0], [1, 1], [1, 1], [0, 0]], 5, 4),
+    ],
 )
 def test_a_convolution_costs_two_operations_for_each_weight_and_place(
-    stride: int, padding: str, rows: int, columns: int
+    stride: int, padding: Any, rows: int, columns: int
 ) -> None:
     forward = 2 * 4 * rows * columns * 3 * 3 * 5 * 7
 

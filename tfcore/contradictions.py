@@ -14,6 +14,8 @@ def check(config: Any) -> None:
         raise ConfigError(f"Give --steps or --epochs, not both. Received {config.steps} and {config.epochs:g}.")
     if (length := config.steps or config.epochs or 0) > _LONGEST:
         raise ConfigError(f"A run has at most {_LONGEST:,} steps or epochs. Received {length}.")
+    if config.rename and not config.init_from:
+        raise ConfigError(f"--rename belongs to --init_from, the file of weights. Received --rename={config.rename}.")
     if config.patience is not None and config.validation == 0:
         raise ConfigError("--patience needs validation examples. Received --validation=0.")
     if config.batch_size % config.microbatches:

@@ -78,11 +78,15 @@ CASES = {
     "BatchNorm-rows": Case(lambda _: norm(), (3,), mixes=True),
     "Conv2D-same": Case(lambda _: conv(), PICTURE),
     "Conv2D-valid": Case(lambda _: conv(padding="valid"), PICTURE),
+    "Conv2D-symmetric": Case(lambda _: conv(padding="symmetric", stride=2), PICTURE),
     "Conv2D-strided": Case(lambda _: conv(stride=2), PICTURE),
     "Conv2D-without_bias": Case(lambda _: conv(use_bias=False), PICTURE),
     "DepthwiseConv2D": Case(lambda _: DepthwiseConv2D(3, 3, name="depthwise", seed=0), PICTURE),
     "DepthwiseConv2D-strided": Case(
         lambda _: DepthwiseConv2D(3, 2, name="depthwise", seed=0, stride=2, use_bias=False), PICTURE
+    ),
+    "DepthwiseConv2D-symmetric": Case(
+        lambda _: DepthwiseConv2D(3, 3, name="depthwise", seed=0, stride=2, padding="symmetric"), PICTURE
     ),
     "Dropout-pictures": Case(lambda _: Dropout(0.25, name="dropout"), PICTURE, draws=True),
     "Dropout-rows": Case(lambda _: Dropout(0.5, name="dropout"), (11,), draws=True),
@@ -97,6 +101,7 @@ CASES = {
     "Linear-tokens": Case(lambda _: linear(), (5, 6)),
     "MaxPool": Case(lambda _: MaxPool(2), PICTURE),
     "MaxPool-overlapping": Case(lambda _: MaxPool(3, stride=2, padding="same"), PICTURE),
+    "MaxPool-symmetric": Case(lambda _: MaxPool(3, stride=2, padding="symmetric"), PICTURE),
     "MultiHeadAttention": Case(lambda _: MultiHeadAttention(6, 2, name="attention", seed=0), (5, 6)),
     "Pixels-unit": Case(lambda dtype: Pixels("unit", dtype=dtype), PICTURE, takes_bytes=True),
     "Pixels-raw": Case(lambda dtype: Pixels("raw", dtype=dtype), PICTURE, takes_bytes=True),

@@ -20,6 +20,7 @@ each_form = pytest.mark.parametrize(
     [
         (3, 1, "same"), (3, 1, "valid"), (3, 2, "same"), (3, 2, "valid"), (2, 1, "same"), (2, 2, "same"),
         (5, 3, "same"), (1, 1, "same"), (1, 2, "valid"), (4, 1, "valid"), (7, 1, "same"),
+        (3, 1, "symmetric"), (3, 2, "symmetric"), (5, 3, "symmetric"), (1, 2, "symmetric"),
     ],
 )  # fmt: skip
 RNG = np.random.default_rng(0)
@@ -73,7 +74,9 @@ def test_gradients(size: int, stride: int, padding: str) -> None:
 @each_form
 def test_keras_agrees(size: int, stride: int, padding: str) -> None:
     layer = conv(size, stride=stride, padding=padding)
-    theirs = keras.layers.Conv2D(4, size, strides=stride, padding=padding)
+    before = [keras.layers.ZeroPadding2D(size // 2)] if padding == "symmetric" else []
+    inside = "valid" if padding == "symmetric" else padding
+    theirs = keras.Sequential([*before, keras.layers.Conv2D(4, size, strides=stride, padding=inside)])
     theirs.build(X.shape)
     theirs.set_weights([layer.weights.numpy(), layer.biases.numpy()])
     upstream = upstream_of(layer)
@@ -81,6 +84,14 @@ def test_keras_agrees(size: int, stride: int, padding: str) -> None:
     expected = values_and_gradients(theirs, X, upstream, theirs.trainable_weights)
     for result, wanted in zip(ours, expected, strict=True):
         close(result, wanted.numpy(), 1e-6)
+
+
+@pytest.mark.parametrize("sides", [(8, 8), (9, 6), (1, 2)])
+@pytest.mark.parametrize(("size", "stride"), [(7, 2), (3, 2), (5, 1), (1, 3)])
+def test_symmetric_zeros_give_the_shape_of_same(sides: tuple[int, int], size: int, stride: int) -> None:
+    x = tf.zeros([1, *sides, 3])
+    symmetric, same = (conv(size, stride=stride, padding=kind)(x, training=False) for kind in ("symmetric", "same"))
+    assert symmetric.shape == same.shape
 
 
 def test_compiled_bfloat16_sums_the_gradients_of_many_pixels_in_float32() -> None:
@@ -152,7 +163,8 @@ def test_a_picture_smaller_than_the_filters_is_refused_unless_it_is_padded(sides
         ({"out_channels": -1}, "`out_channels` must be an integer of at least 1. Received -1"),
         ({"size": 0}, "`size` must be an integer of at least 1. Received 0"),
         ({"stride": 1.5}, "`stride` must be an integer of at least 1. Received 1.5"),
-        ({"padding": "SAME"}, "`padding` must be one of same, valid. Received 'SAME'"),
+        ({"padding": "SAME"}, "`padding` must be one of same, symmetric, valid. Received 'SAME'"),
+        ({"padding": "symmetric", "size": 4}, "symmetric takes windows of odd size.*Received size 4. Take .*'same'"),
         ({"initializer": "glorot"}, "`initializer` must be one of zeros, .*Received 'glorot'"),
     ],
 )

@@ -14,7 +14,17 @@ from tfcore.layers import DepthwiseConv2D
 
 each_form = pytest.mark.parametrize(
     ("size", "stride", "padding"),
-    [(3, 1, "same"), (3, 1, "valid"), (3, 2, "same"), (2, 2, "same"), (5, 3, "same"), (1, 2, "valid")],
+    [
+        (3, 1, "same"),
+        (3, 1, "valid"),
+        (3, 2, "same"),
+        (2, 2, "same"),
+        (5, 3, "same"),
+        (1, 2, "valid"),
+        (3, 2, "symmetric"),
+        (3, 1, "symmetric"),
+        (5, 3, "symmetric"),
+    ],
 )
 X = np.random.default_rng(0).normal(size=(2, 6, 7, 3))
 
@@ -71,7 +81,9 @@ def test_gradients(size: int, stride: int, padding: str, dtype: tf.DType, tolera
 @each_form
 def test_keras_agrees(size: int, stride: int, padding: str) -> None:
     layer = depthwise(size, stride=stride, padding=padding)
-    theirs = keras.layers.DepthwiseConv2D(size, stride, padding)
+    before = [keras.layers.ZeroPadding2D(size // 2)] if padding == "symmetric" else []
+    inside = "valid" if padding == "symmetric" else padding
+    theirs = keras.Sequential([*before, keras.layers.DepthwiseConv2D(size, stride, inside)])
     theirs.build(X.shape)
     theirs.set_weights([layer.weights.numpy(), layer.biases.numpy()])
     x = tf.constant(X, tf.float32)

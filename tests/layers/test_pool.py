@@ -56,13 +56,39 @@ def test_windows_that_overlap_or_reach_beyond_the_picture(
     np.testing.assert_array_equal(tf.cast(keras_pool(tf.cast(wide, tf.float32)), dtype), result)
 
 
+@pytest.mark.parametrize(("size", "stride"), [(3, 2), (3, 1), (5, 2), (1, 2)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 1e-6), (tf.bfloat16, 1e-2)])
+def test_windows_padded_on_all_sides_alike(size: int, stride: int, dtype: tf.DType, tolerance: float) -> None:
+    x = tf.cast(X - 10, dtype)
+    wide = tf.cast(x, tf.float64).numpy()
+    result = MaxPool(size, stride=stride, padding="symmetric")(x, training=False)
+    expected = reference.max_pool(wide, size, stride, "symmetric")
+    np.testing.assert_allclose(tf.cast(result, tf.float64), expected, rtol=tolerance)
+    around = [(0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0)]
+    padded = np.pad(wide, around, constant_values=-np.inf).astype(np.float32)
+    np.testing.assert_array_equal(tf.cast(keras.layers.MaxPooling2D(size, stride)(padded), dtype), result)
+
+
+def test_the_gradient_of_a_padded_pool_reaches_the_greatest_pixels() -> None:
+    x, upstream = tf.constant(X[:1], tf.float32), RNG.normal(size=(1, 4, 3, 4))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(MaxPool(3, stride=2, padding="symmetric")(x, training=True) * upstream.astype(np.float32))
+    expected = reference.gradient(lambda x: np.sum(reference.max_pool(x, 3, 2, "symmetric") * upstream), X[:1])
+    np.testing.assert_allclose(tape.gradient(loss, x), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_the_pool_of_a_stem_takes_pictures_smaller_than_its_windows() -> None:
-    assert MaxPool(3, stride=2, padding="same")(tf.zeros([1, 2, 1, 4]), training=False).shape == (1, 1, 1, 4)
+    assert MaxPool(3, stride=2, padding="symmetric")(tf.zeros([1, 2, 1, 4]), training=False).shape == (1, 1, 1, 4)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"stride": 0}, "`stride` must be an integer of at least 1"), ({"padding": "full"}, "`padding` must be one of")],
+    [
+        ({"stride": 0}, "`stride` must be an integer of at least 1"),
+        ({"padding": "full"}, "`padding` must be one of"),
+        ({"padding": "symmetric"}, "takes windows of odd size.*Received size 2"),
+    ],
 )
 def test_a_bad_stride_or_padding_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -115,13 +115,14 @@ def test_the_form_follows_from_shapes_dtype_and_processor(
     assert convolution.filter_gradient_form(x, weights, padding) is None
 
 
+@pytest.mark.parametrize("padding", ["same", "symmetric"])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_the_layer_takes_it_where_it_is_compiled(monkeypatch: pytest.MonkeyPatch, stride: int) -> None:
+def test_the_layer_takes_it_where_it_is_compiled(monkeypatch: pytest.MonkeyPatch, stride: int, padding: str) -> None:
     calls = []
     monkeypatch.setattr(
         convolution, "filter_gradient_form", lambda *arguments: calls.append(arguments) or convolution.swapped
     )
-    layer = Conv2D(3, 4, 3, name="conv", seed=0, stride=stride)
+    layer = Conv2D(3, 4, 3, name="conv", seed=0, stride=stride, padding=padding)
     x = tf.constant(numbers(4, 6, 6, 3), tf.float32)
 
     def run(x: tf.Tensor) -> Any:

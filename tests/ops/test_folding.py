@@ -17,6 +17,8 @@ PRODUCTS: dict[str, Callable[[], list[tf.Module]]] = {
     "convolution": lambda: [Conv2D(3, 5, 3, name="a", seed=0)],
     "without biases": lambda: [Conv2D(3, 5, 3, name="a", seed=0, use_bias=False)],
     "strided": lambda: [Conv2D(3, 5, 2, name="a", seed=0, stride=2, padding="valid")],
+    "padded on all sides": lambda: [Conv2D(3, 5, 3, name="a", seed=0, stride=2, padding="symmetric")],
+    "depthwise, padded on all sides": lambda: [DepthwiseConv2D(3, 3, name="a", seed=0, stride=2, padding="symmetric")],
     "depthwise": lambda: [DepthwiseConv2D(3, 3, name="a", seed=0, stride=2)],
     "depthwise without biases": lambda: [DepthwiseConv2D(3, 3, name="a", seed=0, use_bias=False)],
     "product": lambda: [Flatten(), Linear(126, 20, name="a", seed=0)],

@@ -41,7 +41,7 @@ def padded(x: np.ndarray, size: int, stride: int, padding: str) -> np.ndarray:
         return x
     widths = [(0, 0)]
     for side in x.shape[1:3]:
-        missing = max((-(-side // stride) - 1) * stride + size - side, 0)
+        missing = size - 1 if padding == "symmetric" else max((-(-side // stride) - 1) * stride + size - side, 0)
         widths.append((missing // 2, missing - missing // 2))
     return np.pad(x, [*widths, (0, 0)])
 

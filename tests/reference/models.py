@@ -110,32 +110,32 @@ def loss_and_gradients(
 
 
 def resnet_cifar(
-    image_shape: tuple[int, int, int], filters: tuple[int, ...], blocks: int, shortcut: str
+    image_shape: tuple[int, int, int], filters: tuple[int, ...], blocks: int, shortcut: str, dtype: str = "float64"
 ) -> keras.Model:
     """Returns the ten logits of a residual network for small pictures; `blocks` in each group."""
 
     def conv(x: Any, name: str, count: int, size: int, stride: int = 1) -> Any:
-        layer = keras.layers.Conv2D(
-            count, size, stride, padding="same", use_bias=False, name=name.replace("norm", "conv"), dtype="float64"
-        )
-        norm = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype="float64")
-        return norm(layer(x))
+        around = keras.layers.ZeroPadding2D(size // 2, dtype=dtype)
+        layer = keras.layers.Conv2D(count, size, stride, use_bias=False, name=name.replace("norm", "conv"), dtype=dtype)
+        norm = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=dtype)
+        return norm(layer(around(x)))
 
     def beside(x: Any, name: str, count: int, stride: int) -> Any:
         if x.shape[3] == count and stride == 1:
             return x
         if shortcut == "B":
             return conv(x, f"{name}.shortcut.norm", count, 1, stride)
-        return keras.ops.pad(x[:, ::stride, ::stride], [(0, 0), (0, 0), (0, 0), (0, count - x.shape[3])])
+        more = count - x.shape[3]
+        return keras.ops.pad(x[:, ::stride, ::stride], [(0, 0), (0, 0), (0, 0), (more // 2, more - more // 2)])
 
-    images = keras.Input(image_shape, dtype="float64")
+    images = keras.Input(image_shape, dtype=dtype)
     x = keras.ops.relu(conv(images / 255, "norm", filters[0], 3))
     for group, count in enumerate(filters, start=1):
         for number in range(1, blocks + 1):
             name, stride = f"block_{group}_{number}", 2 if group > 1 and number == 1 else 1
             y = keras.ops.relu(conv(x, f"{name}.norm_1", count, 3, stride))
             x = keras.ops.relu(conv(y, f"{name}.norm_2", count, 3) + beside(x, name, count, stride))
-    logits = keras.layers.Dense(10, name="logits", dtype="float64")(keras.ops.mean(x, axis=(1, 2)))
+    logits = keras.layers.Dense(10, name="logits", dtype=dtype)(keras.ops.mean(x, axis=(1, 2)))
     return keras.Model(images, logits)
 
 

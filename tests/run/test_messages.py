@@ -34,6 +34,13 @@ def test_a_run_says_on_what_it_computes_and_how_it_ended(tmp_path: Path, capsys:
     assert sum(line.startswith("Step ") for line in lines) == 4
 
 
+def test_a_run_says_where_its_weights_come_from_and_which_do_not() -> None:
+    assert messages.started_from("w.npz", ()) == "Starting from the weights of w.npz."
+    assert messages.started_from("w.npz", ("a.biases", "b.weights")) == (
+        "Starting from the weights of w.npz. It has no a.biases, b.weights, which keep their initial values."
+    )
+
+
 @pytest.mark.thorough
 def test_a_quiet_run_says_how_it_ended_and_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "run"

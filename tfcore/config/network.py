@@ -65,7 +65,14 @@ class NetworkSettings(Settings):
         "Initial weights: zeros, ones, constant:VALUE, truncated_normal, or glorot, he or lecun with _uniform or "
         "_normal. Default: the model's.",
     )
-    init_from: str = flag("", "Run folder or exported file whose weights training starts from.")
+    init_from: str = flag(
+        "", "Run folder, exported file, or others' file of weights (with --rename), which training starts from."
+    )
+    rename: str = flag(
+        "",
+        "Tables of names for others' weights in --init_from, in order: pytorch_resnet, keras, new_head (another last "
+        "layer), or files of your own, such as names.txt,pytorch_resnet. Default: the names are tfcore's.",
+    )
     pixels: str = flag(
         "unit",
         "Scaling. unit: x/255; raw: x; centered: x minus the mean training image; standardized: per channel.",

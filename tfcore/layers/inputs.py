@@ -4,9 +4,28 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfcore.errors import ShapeError
+from tfcore import checks
+from tfcore.errors import ConfigError, ShapeError
 
-PADDINGS = ("same", "valid")
+PADDINGS = ("same", "symmetric", "valid")
+
+
+def check_padding(padding: str, size: int) -> None:
+    """Raises ConfigError unless windows of that size can have the padding."""
+    checks.one_of("padding", padding, PADDINGS)
+    if padding == "symmetric" and size % 2 == 0:
+        raise ConfigError(
+            f"`padding` symmetric takes windows of odd size, so that all sides get as many rows. Received size {size}. "
+            "Take padding 'same'."
+        )
+
+
+def tf_padding(padding: str, size: int, stride: int) -> str | list[list[int]]:
+    """Returns the padding as TensorFlow takes it: a name, or the rows and columns to add on each axis."""
+    if padding != "symmetric" or stride == 1:
+        return "VALID" if padding == "valid" else "SAME"
+    both = [(size - 1) // 2] * 2
+    return [[0, 0], both, both, [0, 0]] if size > 1 else "VALID"
 
 
 def has_features(shape: tf.TensorShape, features: int) -> bool:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.errors import ShapeError
-from tfcore.layers.inputs import PADDINGS
+from tfcore.layers.inputs import check_padding, tf_padding
 from tfcore.seeds import Key
 
 
@@ -46,23 +46,23 @@ class MaxPool(_Pool):
 
     The windows do not overlap, unless a stride is given; rows and columns left over at the end are dropped. With
     padding `same`, H shrinks to ceil(H / stride) instead, and an odd number of rows to pad puts the greater half below
-    and to the right, as in `Conv2D`; what is padded never is the maximum.
+    and to the right; `symmetric` pads all sides by (size - 1) / 2, as in `Conv2D`. What is padded never is the maximum.
 
     Args:
         size: height and width of the windows, in pixels, at least 1.
         stride: pixels from one window to the next, both ways; None for `size`.
-        padding: `valid` or `same`.
+        padding: `valid`, `same` or `symmetric`.
 
     Raises:
-        ConfigError: a size or stride below 1, or an unknown padding.
+        ConfigError: a size or stride below 1, an even size with `symmetric`, or an unknown padding.
         ShapeError: at the call, when `x` is not `[N, H, W, C]` or, with `valid`, smaller than the windows.
     """
 
     def __init__(self, size: int = 2, *, stride: int | None = None, padding: str = "valid") -> None:
         stride = size if stride is None else stride
-        super().__init__(size, lambda x, size: tf.nn.max_pool2d(x, size, stride, padding.upper()))
+        super().__init__(size, lambda x, size: tf.nn.max_pool2d(x, size, stride, tf_padding(padding, size, stride)))
         checks.positive_integer("stride", stride)
-        checks.one_of("padding", padding, PADDINGS)
+        check_padding(padding, size)
         self.stride, self.padding = stride, padding
 
 

@@ -54,9 +54,11 @@ def places(counts: Sequence[int]) -> Iterator[tuple[int, str, int]]:
             yield group, f"{group}_{number}", 2 if group > 1 and number == 1 else 1
 
 
-def convolution(channels: int, filters: int, size: int, name: str, *, stride: int = 1, **shared: Any) -> Conv2D:
-    """A `same` convolution without a bias; `shared` are seed and initializer."""
-    return Conv2D(channels, filters, size, name=name, stride=stride, use_bias=False, **shared)
+def convolution(
+    channels: int, filters: int, size: int, name: str, *, stride: int = 1, padding: str = "symmetric", **shared: Any
+) -> Conv2D:
+    """A convolution without a bias, padded as in the published residual networks; `shared` are seed and initializer."""
+    return Conv2D(channels, filters, size, name=name, stride=stride, padding=padding, use_bias=False, **shared)
 
 
 def batch_norm(features: int, name: str) -> BatchNorm:

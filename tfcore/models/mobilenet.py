@@ -18,6 +18,8 @@ class MobileNet(Sequential):
         block_i       3×3 depthwise convolution → norm → relu → 1×1 convolution → norm → relu
         logits        mean over the picture → linear
 
+    At stride 2, zeros are below and to the right of even pictures (`same`), as in the authors' code and in Keras.
+
     Parameters for colour pictures, with 2·C further numbers in each norm of C channels that are not trained; those with
     1000 classes are Keras' too, whose `alpha` is `width` here:
 
@@ -59,7 +61,7 @@ class MobileNet(Sequential):
         shared: dict[str, Any] = {"seed": seed, "initializer": initializer}
         channels = _scaled(32, width)
         layers: blocks.Layers = {"pixels": pixels}
-        layers |= blocks.stem(image_shape[2], channels, 3, stride=stride, **shared)
+        layers |= blocks.stem(image_shape[2], channels, 3, stride=stride, padding="same", **shared)
         for number, (filters, stride) in enumerate(_BLOCKS, start=1):
             name = f"block_{number}"
             layers[name] = _separable(name, channels, _scaled(filters, width), stride, **shared)

@@ -30,8 +30,9 @@ class ResNet18(Sequential):
         resnet34                 21,282,122                     21,797,672
         resnet50                 23,520,842                     25,557,032
 
-    With `same` padding, zeros are mostly below and to the right at stride 2, where PyTorch's are on all sides alike:
-    weights from there give slightly other logits. Batch norm has the momentum 0.9 and the epsilon 1e-5 of torchvision.
+    Zeros are on all sides alike (`symmetric`), and batch norm has the momentum 0.9 and the epsilon 1e-5, as in
+    torchvision and timm: their weights give the same logits here. `--init_from` takes them with
+    `--rename=pytorch_resnet`.
 
     Args:
         image_shape: (H, W, C), H and W at least 8 with a stem of 32, at least 32 with a stem of 224.
@@ -100,7 +101,9 @@ def _stem(size: int, channels: int, filters: int, **shared: Any) -> blocks.Layer
     """The layers before the first block, for pictures of about that size."""
     if size == 32:
         return blocks.stem(channels, filters, 3, **shared)
-    return blocks.stem(channels, filters, 7, stride=2, **shared) | {"max_pool": MaxPool(3, stride=2, padding="same")}
+    return blocks.stem(channels, filters, 7, stride=2, **shared) | {
+        "max_pool": MaxPool(3, stride=2, padding="symmetric")
+    }
 
 
 def _bottleneck(block: str, channels: int, filters: int, stride: int, **shared: Any) -> blocks.Layers:

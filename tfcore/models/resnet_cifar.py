@@ -23,8 +23,8 @@ class ResNet20(Sequential):
 
     Where the shape of a block changes, its shortcut is
 
-        A    every second pixel of every second row, with zeros as the further channels; no parameters, the paper's
-             choice for CIFAR-10
+        A    every second pixel of every second row, with zeros as the further channels, half of them before and half
+             after; no parameters, the paper's choice for CIFAR-10
         B    1×1 convolution with stride 2 → norm
 
     Parameters for 32×32×3 pictures and 10 classes, with shortcuts A; the paper counts 0.27, 0.46, 0.66, 0.85 and 1.7
@@ -33,8 +33,9 @@ class ResNet20(Sequential):
         resnet20    269,722        resnet44    658,586        resnet110    1,727,962
         resnet32    464,154        resnet56    853,018
 
-    With `same` padding, zeros are below and to the right of even pictures at stride 2, where the paper's are above and
-    to the left. Batch norm has the momentum 0.9 and the epsilon 1e-5 of the authors' code.
+    Zeros are on all sides alike (`symmetric`), and batch norm has the momentum 0.9 and the epsilon 1e-5, as in the
+    authors' code. PyTorch's networks of these names have the same logits with the same weights: `--init_from` takes
+    them with `--rename=pytorch_resnet`.
 
     Args:
         image_shape: (H, W, C), H and W at least 4.
@@ -105,7 +106,10 @@ class ResNet110(ResNet20):
 
 
 class Subsampled(tf.Module):
-    """Takes every `stride`-th pixel of every `stride`-th row, and adds `more` channels of zeros."""
+    """Takes every `stride`-th pixel of every `stride`-th row, and adds `more` channels of zeros, half on either side.
+
+    The paper does not say on which side. This is the place they have in `pytorch_resnet_cifar10`, whose weights load.
+    """
 
     def __init__(self, stride: int, more: int) -> None:
         super().__init__(name="shortcut")
@@ -123,4 +127,6 @@ class Subsampled(tf.Module):
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
-        return tf.pad(x[:, :: self.stride, :: self.stride], [[0, 0], [0, 0], [0, 0], [0, self.more]])
+        before = self.more // 2
+        around = [[0, 0], [0, 0], [0, 0], [before, self.more - before]]
+        return tf.pad(x[:, :: self.stride, :: self.stride], around)

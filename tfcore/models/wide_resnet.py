@@ -24,8 +24,8 @@ class WideResNet(Sequential):
 
         16-4, the default    2,748,890        28-10    36,479,194
 
-    With `same` padding, zeros are below and to the right of even pictures at stride 2, where the paper's are above and
-    to the left. Batch norm has the momentum 0.9 and the epsilon 1e-5 of the authors' code.
+    Zeros are on all sides alike (`symmetric`), and batch norm has the momentum 0.9 and the epsilon 1e-5, as in the
+    authors' code.
 
     Args:
         image_shape: (H, W, C), H and W at least 4.

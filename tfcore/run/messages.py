@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,12 @@ def warnings_of_restore(restored: Restored) -> Iterator[str]:
             "checkpoint:"
         )
     yield from (f"  {clause}" for clause in restored.differences)
+
+
+def started_from(source: str, drawn: Collection[str]) -> str:
+    """Returns the line of a new run that starts from weights, with the variables that were not among them."""
+    rest = f" It has no {', '.join(drawn)}, which keep their initial values." if drawn else ""
+    return f"Starting from the weights of {source}.{rest}"
 
 
 def untimed(steps: int) -> str:

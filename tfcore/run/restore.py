@@ -8,7 +8,7 @@ from tfcore.run.parts import Parts
 from tfcore.run.provenance import Provenance
 from tfcore.training.checkpoints import Checkpoints
 from tfcore.training.run_folder import RunFolder
-from tfcore.use import loading
+from tfcore.use import loading, renaming
 
 _SAVED = ("interrupted", "finished", "stopped_early")  # a run of this status has saved a checkpoint
 
@@ -21,12 +21,14 @@ class Restored(NamedTuple):
         damaged: a sentence for each checkpoint that could not be read.
         differences: a clause for each difference of this process from the one that saved the checkpoint.
         weights_from: source of a new run's initial weights; "" if they were drawn at random.
+        drawn: paths of variables that keep their initial values, since that source has none for them.
     """
 
     step: int
     damaged: list[str]
     differences: list[str]
     weights_from: str = ""
+    drawn: tuple[str, ...] = ()
 
 
 def check_length(parts: Parts, folder: RunFolder, newest_step: int) -> None:
@@ -47,7 +49,9 @@ def restore(parts: Parts, folder: RunFolder, checkpoints: Checkpoints, provenanc
         provenance: facts about this process.
 
     Raises:
-        RunError: no checkpoint can be read, or the checkpoints of a run that saved some are missing.
+        RunError: no checkpoint can be read, the checkpoints of a run that saved some are missing, or the initial
+            weights belong to another model.
+        ConfigError: the table of names cannot be read.
     """
     if checkpoints.steps():
         about, damaged = checkpoints.restore_newest()
@@ -57,16 +61,25 @@ def restore(parts: Parts, folder: RunFolder, checkpoints: Checkpoints, provenanc
             f"The run in {folder.path} has saved checkpoints, but {folder.checkpoints} holds none. "
             "Restore them from a copy, or start a new run in another --run_dir."
         )
-    start_weights(parts)
-    return Restored(0, [], [], parts.config.init_from)
+    return Restored(0, [], [], parts.config.init_from, start_weights(parts))
 
 
-def start_weights(parts: Parts) -> None:
-    """Reads the initial weights of a new run from `--init_from`, if it is given."""
-    if parts.config.init_from:
-        path = Path(parts.config.init_from)
-        loading.assign_weights(parts.model, loading.read_weights(path), path)
-        parts.step.optimizer.restart_averages()  # else they would start at the weights drawn at random
+def start_weights(parts: Parts) -> tuple[str, ...]:
+    """Reads the initial weights of a new run from `--init_from`, if it is given.
+
+    Returns:
+        Paths of the variables that keep their initial values, since the source has none for them.
+
+    Raises:
+        RunError: the weights belong to another model.
+        ConfigError: the table of names cannot be read.
+    """
+    if not parts.config.init_from:
+        return ()
+    path, table = Path(parts.config.init_from), renaming.read(parts.config.rename)
+    drawn = loading.assign_weights(parts.model, loading.read_weights(path), path, table=table)
+    parts.step.optimizer.restart_averages()  # else they would start at the weights drawn at random
+    return tuple(drawn)
 
 
 def how_to_go_on(folder: RunFolder, newest_step: int) -> str:

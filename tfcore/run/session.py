@@ -155,7 +155,7 @@ class Session:
         if restored.step:
             self.details.print(f"Resuming {self.folder.path} at step {restored.step} of {self.parts.total_steps}.")
         if restored.weights_from:
-            self.details.print(f"Starting from the weights of {restored.weights_from}.")
+            self.details.print(messages.started_from(restored.weights_from, restored.drawn))
         return restored.step
 
     def _diagnosed(self, log: run_log.RunLog, train: Callable[[], tuple[int, dict[str, Any]]]) -> Any:

@@ -10,6 +10,7 @@ from tfcore.config_fields import IDENTITY
 from tfcore.config_values import describe, spelled
 from tfcore.errors import ConfigError
 from tfcore.training.run_folder import RunFolder, new_folder
+from tfcore.use import renaming
 
 _RUNS = Path("runs")
 _LENGTH = {"steps", "epochs"}
@@ -22,8 +23,16 @@ def new_path(config: RunConfig, now: datetime) -> Path:
 
 
 def configuration(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
-    """Returns the configuration of the given flags, which override those of the run in the folder, if there is one."""
-    return _resumed(folder, given) if folder.is_started else resolve(with_given(given))
+    """Returns the configuration of the given flags, which override those of the run in the folder, if there is one.
+
+    Raises:
+        ConfigError: settings that do not fit together or to the run, or a table of names that cannot be read.
+    """
+    if folder.is_started:
+        return _resumed(folder, given)
+    config = resolve(with_given(given))
+    renaming.read(config.rename)  # before data and TensorFlow are loaded
+    return config
 
 
 def _resumed(folder: RunFolder, given: dict[str, Any]) -> RunConfig:

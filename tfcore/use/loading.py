@@ -19,10 +19,13 @@ from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, DataError, RunError
 from tfcore.files import MEMORY_BYTES, read_text
 from tfcore.training.run_folder import ARCHITECTURE, CHECKPOINTS
+from tfcore.use import renaming
 
 if TYPE_CHECKING:
     from tfcore.export.files import Weights
     from tfcore.export.trained_model import TrainedModel
+
+_NO_TABLE = renaming.Table()
 
 
 def load(
@@ -93,20 +96,28 @@ def read_weights(path: str | Path, *, checkpoint: str = "", average: bool = Fals
     return _read_file(path)[0] if _is_file(path) else _read_run(path, checkpoint, average)
 
 
-def assign_weights(module: Any, weights: Mapping[str, Any], where: str | Path) -> None:
+def assign_weights(
+    module: Any, weights: Mapping[str, Any], where: str | Path, *, table: renaming.Table = _NO_TABLE
+) -> list[str]:
     """Assigns the weights to the model's variables by path; checks all of them before the first assignment.
 
     Args:
         module: a `tf.Module`.
         weights: arrays by variable path, exactly those of the module, of the same shapes and dtypes.
         where: source of the weights, for the message.
+        table: what makes paths and shapes of other names and other orders of axes.
+
+    Returns:
+        The paths of the variables that keep their values, as the table allows.
 
     Raises:
         RunError: the weights belong to another model; the message lists each difference.
     """
-    variables = _matched(module, weights, where)
-    for path, variable in variables.items():
-        variable.assign(weights[path])
+    found = renaming.renamed(weights, table)
+    variables = _matched(module, found, where, table)
+    for path, array in found.arrays.items():
+        variables[path].assign(array)
+    return sorted(variables.keys() - found.arrays.keys())
 
 
 def check_checkpoint(wanted: str) -> None:
@@ -205,7 +216,7 @@ def _build(plan: Architecture, model: type | None, path: Path, weights: "Weights
 def _check_size(module: Any, weights: "Weights | None", path: Path) -> None:
     """Raises unless the module has the shapes of the weights or, without weights, fits into memory."""
     if weights is not None:
-        _matched(module, weights, path)
+        _matched(module, renaming.renamed(weights, _NO_TABLE), path, _NO_TABLE)
         return
     from tfcore.modules import named_variables
 
@@ -256,21 +267,29 @@ def _refuse(path: Path, what: str, arguments: Mapping[str, Any]) -> None:
             raise ConfigError(f"{path} is {what}: leave out `{name}`.")
 
 
-def _matched(module: Any, weights: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
-    """Returns the module's variables by path; raises RunError unless `weights` match them."""
+def _matched(module: Any, found: renaming.Renamed, where: str | Path, table: renaming.Table) -> dict[str, Any]:
+    """Returns the module's variables by path; raises RunError unless the arrays match them."""
     from tfcore.modules import named_variables
 
     variables = named_variables(module)
     wanted = {path: (v.dtype.name, tuple(v.shape)) for path, v in variables.items()}
-    found = {path: (value.dtype.name, value.shape) for path, value in weights.items()}
+    given = {path: (array.dtype.name, array.shape) for path, array in found.arrays.items()}
+    lacking = {path for path in wanted.keys() - given.keys() if table.may_lack(path)}
     differences = [
-        f"{path}: {_spelled(found.get(path))} there, {_spelled(wanted.get(path))} in the model"
-        for path in sorted(wanted.keys() | found.keys())
-        if wanted.get(path) != found.get(path)
+        f"{path}: {_spelled(given.get(path))} there{_origin(path, found)}, {_spelled(wanted.get(path))} in the model"
+        for path in sorted((wanted.keys() | given.keys()) - lacking)
+        if wanted.get(path) != given.get(path)
     ]
+    differences += found.problems
     if differences:
         raise RunError(f"The weights in {where} belong to another model. " + "; ".join(differences) + ".")
     return variables
+
+
+def _origin(path: str, found: renaming.Renamed) -> str:
+    """Returns the name that the array of a path has in its file, where that is another."""
+    name = found.names.get(path, path)
+    return "" if name == path else f" as {name}"
 
 
 def _spelled(kind: tuple[str, tuple[int, ...]] | None) -> str:
