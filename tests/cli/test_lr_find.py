@@ -91,6 +91,7 @@ def test_rates_losses_and_picture(folder: Path) -> None:
         assert image.format == "PNG"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("more", "settings"),
     [
@@ -109,12 +110,14 @@ def test_the_losses_are_those_of_a_run_with_that_schedule(more: list[str], setti
     assert found["losses"] == losses
 
 
+@pytest.mark.thorough
 def test_it_starts_from_the_given_weights() -> None:
     trained(30, learning_rate=0.003)
     found = object_of("--steps=20", "--init_from=run")
     assert found["losses"][0] < 0.97 * object_of("--steps=20", "--out=fresh.png")["losses"][0]
 
 
+@pytest.mark.thorough
 def test_people_get_the_rates_and_a_command_that_trains() -> None:
     flags_given = ["--augment=flip,cutout:4", "--steps=100", "--model_args="]
     lines = ran(*flags_given)[0].splitlines()
@@ -140,6 +143,7 @@ def test_a_model_of_ones_own_is_tested(folder: Path) -> None:
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.thorough
 def test_a_loss_that_does_not_fall_is_told() -> None:
     Path("own.py").write_text(OWN, encoding="utf-8")
     out, _ = ran("--model=own.py:Constant", "--steps=20")

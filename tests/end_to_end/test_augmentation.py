@@ -31,6 +31,7 @@ def test_a_stopped_run_ends_with_the_same_bits(call: Any, tmp_path: pathlib.Path
     assert f"--augment={augment}\n" in (tmp_path / "parts" / "config.flags").read_text()
 
 
+@pytest.mark.thorough
 def test_a_resumed_run_keeps_its_augmentation(call: Any) -> None:
     call("train", *FLAGS, "--augment=flip", "--run_dir=run", "--stop_after_steps=5")
     refused = call("train", "--run_dir=run", "--augment=flip,cutout:4", status=2)
@@ -46,6 +47,7 @@ def weights(**settings: Any) -> np.ndarray:
     return np.asarray(read_weights(result["run_dir"])["logits.weights"])
 
 
+@pytest.mark.thorough
 def test_microbatches_see_the_same_pictures_and_targets(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def saved(run: Path) -> dict[str, np.ndarray]:
     return {name: checkpoints.read(step, name) for name in names}
 
 
+@pytest.mark.thorough
 @models
 def test_frozen_parameters_stay_bit_for_bit(call: Any, tmp_path: Path, model: str) -> None:
     flags = (*MODELS[model], *SMALL)

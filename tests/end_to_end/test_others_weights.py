@@ -60,6 +60,7 @@ def same_logits(model: Any, images: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found / spread, expected / spread, rtol=0, atol=1e-4)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_logits_are_those_of_pytorch(tmp_path: pathlib.Path, name: str) -> None:
     with np.load(FOREIGN / f"{name}.npz") as file:
@@ -71,6 +72,7 @@ def test_logits_are_those_of_pytorch(tmp_path: pathlib.Path, name: str) -> None:
     assert restored.drawn == ()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras' own h5 writer
 @pytest.mark.parametrize(("kind", "shortcut"), [("npz", "A"), ("h5", "B")])
 def test_logits_are_those_of_keras(tmp_path: pathlib.Path, kind: str, shortcut: str) -> None:
@@ -92,6 +94,7 @@ def test_logits_are_those_of_keras(tmp_path: pathlib.Path, kind: str, shortcut: 
     same_logits(model, images, theirs(images.astype(np.float32), training=False).numpy())
 
 
+@pytest.mark.thorough
 def test_another_head_keeps_its_initial_weights(tmp_path: pathlib.Path) -> None:
     path = FOREIGN / "resnet20_A.safetensors"
     settings = {"model": "resnet20", "filters": (4, 8, 16)}

@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
+import pytest
 
 import tfcore
 from tfcore.data.sources.shapes import draw
@@ -13,6 +14,7 @@ from tfcore.use.loading import read_architecture
 FLAGS = ("--model=mlp", "--hidden=16", "--train_examples=300", "--test_examples=60", "--steps=30")
 
 
+@pytest.mark.thorough
 def test_scores_predictions_and_exports_average_over_the_views(call: Any, tmp_path: pathlib.Path) -> None:
     call("train", *FLAGS, "--test_views=all", "--run_dir=seen")
     call("train", *FLAGS, "--run_dir=plain")
@@ -30,6 +32,7 @@ def test_scores_predictions_and_exports_average_over_the_views(call: Any, tmp_pa
     np.testing.assert_allclose(tfcore.load("model.npz").probabilities(images), probabilities, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_a_resumed_run_keeps_its_views(call: Any) -> None:
     call("train", *FLAGS, "--test_views=mirror", "--run_dir=run", "--stop_after_steps=5")
     assert (

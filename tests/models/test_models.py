@@ -169,6 +169,7 @@ def test_logits_have_the_compute_type_and_a_row_for_each_picture(case: Case, dty
     assert all(variable.dtype == tf.float32 for variable in model.variables)
 
 
+@pytest.mark.sampled(3)
 @each_smaller_case
 def test_bfloat16_agrees_with_float32_to_rounding(case: Case) -> None:
     low, full = build(case, dtype=tf.bfloat16), build(case)
@@ -201,6 +202,7 @@ def test_the_fast_paths_of_a_training_step_are_the_plain_function(case: Case, dt
         np.testing.assert_allclose(one, other, rtol=0, atol=(1e-4 if dtype == tf.float32 else 3e-2) * size)
 
 
+@pytest.mark.sampled(3)
 @each_smaller_case
 def test_bytes_and_floats_of_the_same_pictures_give_the_same_logits(case: Case) -> None:
     model = build(case)
@@ -209,6 +211,7 @@ def test_bytes_and_floats_of_the_same_pictures_give_the_same_logits(case: Case) 
     np.testing.assert_array_equal(model(tf.cast(images(case), tf.float32), training=False), from_bytes)
 
 
+@pytest.mark.sampled(3)
 @each_smaller_case
 def test_logits_in_evaluation_do_not_depend_on_the_batch(case: Case) -> None:
     model, x = build(case), images(case)
@@ -218,6 +221,7 @@ def test_logits_in_evaluation_do_not_depend_on_the_batch(case: Case) -> None:
     np.testing.assert_allclose(alone, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
 
 
+@pytest.mark.sampled(3)
 @each_smaller_case
 def test_one_trace_serves_batches_of_every_size(case: Case) -> None:
     model = build(case)
@@ -276,6 +280,7 @@ def test_an_unknown_initializer_is_refused(case: Case) -> None:
         build(case, initializer="one")
 
 
+@pytest.mark.sampled(3)
 @each_smaller_case
 def test_a_checkpoint_brings_the_model_back(case: Case, tmp_path: pathlib.Path) -> None:
     saved, restored = build(case), build(case, seed=1)

@@ -54,7 +54,7 @@ def parameters(name: str, image_shape: tuple[int, int, int], classes: int, sizes
         return sum(variable.shape.num_elements() for variable in named_parameters(model).values())
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("case", PUBLISHED, ids=lambda case: f"{case[0]}-{case[4]}")
 def test_number_of_parameters(case: Published) -> None:
     *arguments, count = case

@@ -217,6 +217,7 @@ BAD_CHAINS = {
 }
 
 
+@pytest.mark.sampled(5)
 @cases
 @pytest.mark.parametrize("bad", BAD_CHAINS)
 def test_a_bad_chain_is_refused(case: Case, bad: str) -> None:

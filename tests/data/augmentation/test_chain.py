@@ -59,6 +59,7 @@ def test_shape_type_and_range_stay_and_pictures_change(name: str) -> None:
         np.testing.assert_allclose(labels.sum(1), 1, atol=1e-6)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_a_step_is_the_same_wherever_reading_begins(name: str) -> None:
     found = batches([small(name)])
@@ -68,6 +69,7 @@ def test_a_step_is_the_same_wherever_reading_begins(name: str) -> None:
             np.testing.assert_array_equal(part_of_whole[10 * step : 10 * step + 10], array)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name not in ("mixup", "cutmix")])
 def test_an_example_does_not_depend_on_its_batch(name: str) -> None:
     one, other = (first(batches([small(name)], batch_size=size), steps=40 // size)[0] for size in (10, 4))
@@ -80,6 +82,7 @@ def test_pairs_are_the_same_in_every_even_batch(name: str) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_compiled_and_plain_agree(name: str) -> None:
     compiled = first(batches([small(name)]))
@@ -91,6 +94,7 @@ def test_compiled_and_plain_agree(name: str) -> None:
         assert not is_bytes or (one == other).mean() > 0.99
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 @pytest.mark.parametrize("shape", [{"height": 9, "width": 5, "channels": 1}, {"height": 5, "width": 5}])
 def test_one_example_of_any_shape(name: str, shape: dict[str, int]) -> None:
@@ -100,6 +104,7 @@ def test_one_example_of_any_shape(name: str, shape: dict[str, int]) -> None:
     assert images.shape == (2, shape["height"], shape["width"], channels)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_mixed_pictures_stay_float32(name: str) -> None:
     images, labels = first(batches([part("mixup", alpha=1.0), small(name)]))
