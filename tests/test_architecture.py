@@ -91,7 +91,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
             ],
             "class_names": [None, [], "cat", [1, 2], [None], {"cat": 0}, ["a\nb"], ["\x1b[2J"], ["\ud800"]],
             "sizes": [None, [], "hidden", 3],
-            "views": [None, "mirror", ["mirrors"], [3], [["mirror"]], {"mirror": 1}],
+            "views": [None, "mirror", ["mirrors"], ["mirror", "mirror"], [3], [["mirror"]], {"mirror": 1}],
         }.items()
         for value in values
     },
@@ -112,3 +112,9 @@ def test_a_text_that_is_no_architecture_is_refused(text: str) -> None:
 def test_no_json_is_taken_for_one_by_chance(value: Any) -> None:
     with pytest.raises(DataError):
         Architecture.from_json(json.dumps(value), "architecture.json")
+
+
+def test_a_picture_of_one_row_has_no_shifted_views() -> None:
+    text = Architecture("mlp", (1, 8, 3), ("a", "b"), views=("shifts",)).to_json()
+    with pytest.raises(DataError, match="fields do not match"):
+        Architecture.from_json(text, "architecture.json")

@@ -37,7 +37,7 @@ class Architecture:
     views: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """Serialises the architecture as a JSON object; without views as releases before them did."""
+        """Serialises the architecture as a JSON object; leaves out empty views, so that older releases read it."""
         found = {"format": FORMAT, **asdict(self)}
         if not self.views:
             found.pop("views")
@@ -82,6 +82,8 @@ def _has_the_fields(found: dict[str, Any]) -> bool:
         and math.prod(shape) <= _MOST_VALUES
         and type(found["views"]) is list
         and all(view in VIEWS for view in found["views"])
+        and len({*found["views"]}) == len(found["views"])
+        and not ("shifts" in found["views"] and min(shape[:2]) < 2)
         and len(names) > 0
         and all(type(name) is str and is_plain_text(name) for name in names)
     )

@@ -71,7 +71,7 @@ def test_no_augmentation_by_default() -> None:
 
 
 def test_arguments_by_place_and_by_name_are_the_same() -> None:
-    texts = ("crop:2:reflect", "crop:pixels=2:padding=reflect", " crop:2:padding=reflect")
+    texts = ("crop:2:reflect", "crop:padding=reflect:2", " crop:2:padding=reflect")
     found = [applied(text)[0].numpy() for text in texts]
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
@@ -100,7 +100,7 @@ def test_a_function_that_takes_targets_mixes_them(own: pathlib.Path) -> None:
         ("crop:size=4", "an argument that crop does not take. It takes pixels, padding"),
         ("crop:2:zeros:3", "does not take. It takes pixels, padding"),
         ("alternating_flip:1", "It takes no arguments"),
-        ("crop:2:pixels=3", "does not take"),
+        ("crop:2:pixels=3", "gives pixels twice, by place and by name"),
         ("crop:pixels=2:pixels=3", "gives an argument twice"),
         ("mixup:images=3", "does not take. It takes alpha, probability"),
         ("flip,alternating_flip", "takes one of flip and alternating_flip, once"),

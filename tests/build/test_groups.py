@@ -111,3 +111,11 @@ def test_a_users_optimizer_must_take_groups(tmp_path: Path) -> None:
         config = RunConfig(optimizer=f"{tmp_path / 'bare.py'}:Bare", learning_rate=0.1, **given)
         with pytest.raises(ConfigError, match="must take groups, best by"):
             build_optimizer(config, tf.Module(), parameters, 10)
+
+
+@pytest.mark.parametrize("optimizer", ["lion", "lars", "muon"])
+def test_variables_of_other_names_need_no_pattern_without_decay(optimizer: str) -> None:
+    parameters = {"dense.kernel": tf.Variable(tf.ones([2, 3])), "dense.bias": tf.Variable(tf.ones([3]))}
+    given = {"muon_variables": "kernel$"} if optimizer == "muon" else {}
+    config = RunConfig(optimizer=optimizer, learning_rate=0.1, **given)  # type: ignore[arg-type]
+    assert build_optimizer(config, tf.Module(), parameters, 10).weight_decay == 0

@@ -9,7 +9,7 @@ from reference.optimizer_rules import moving_average
 from reference.optimizers import gradients
 
 from tfcore.errors import ConfigError
-from tfcore.optimizers import Adam, GradientDescent, Optimizer
+from tfcore.optimizers import Adam, GradientDescent, MaxNorm, Optimizer
 from tfcore.optimizers.averages import average_share
 
 SHAPES = {"hidden.weights": (3, 4), "hidden.biases": (4,)}
@@ -136,13 +136,30 @@ def test_averages_start_again_at_weights_that_were_loaded() -> None:
     train(optimizer, GRADIENTS[:3])
     for parameter in optimizer.parameters:
         parameter.assign(parameter * 2 + 1)
-    optimizer.restart_averages()
+    optimizer.restart_from_weights()
     assert_equal(values(optimizer.averages.values()), values(optimizer.parameters))
     without = build(None)
-    without.restart_averages()
+    without.restart_from_weights()
     assert without.averages == {}
 
 
 def test_averaged_weights_need_an_average() -> None:
     with pytest.raises(ConfigError, match="Construct the optimizer with `average_decay`"):
         build(None).averaged_weights()
+
+
+def test_slow_weights_and_averages_start_again_at_weights_that_were_loaded() -> None:
+    w = tf.Variable([1.0, -2.0])
+    optimizer = GradientDescent({"w": w}, 0.5, lookahead_steps=1, average_decay=0.9)
+    w.assign([8.0, 4.0])
+    optimizer.restart_from_weights()
+    optimizer.apply([tf.zeros([2])])
+    assert w.numpy().tolist() == [8.0, 4.0]
+    assert optimizer.variables["average.w"].numpy().tolist() == [8.0, 4.0]
+
+
+def test_slow_weights_obey_the_constraint_from_the_first() -> None:
+    w = tf.Variable([[3.0], [4.0]])
+    optimizer = GradientDescent({"w": w}, 0.5, lookahead_steps=1, constraints={"w": MaxNorm(1.0)})
+    optimizer.apply([tf.zeros([2, 1])])
+    np.testing.assert_allclose(np.linalg.norm(w.numpy()), 1.0, rtol=1e-6)

@@ -72,7 +72,8 @@ def expected(
         w = rule.update(w, gradient, factor * reference.learning_rate(case, step))
         w = w if limit is None else max_norm(w, limit)
         if (step + 1) % lookahead[0] == 0:
-            w = slow = slow + lookahead[1] * (w - slow)
+            w = slow + lookahead[1] * (w - slow)
+            w = slow = w if limit is None else max_norm(w, limit)
         path.append(w)
     return np.stack(path)
 

@@ -129,3 +129,9 @@ def test_the_docstring_examples_run() -> None:
     result = doctest.testmod(muon)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_depthwise_filters_are_left_to_adamw() -> None:
+    shapes = {"depthwise_1.weights": (3, 3, 8, 1), "conv.weights": (3, 3, 8, 4), "scale": ()}
+    optimizer = MuonAndAdamW({path: tf.Variable(tf.ones(shape)) for path, shape in shapes.items()})
+    assert {path for path in shapes if f"v.{path}" in optimizer.variables} == {"depthwise_1.weights", "scale"}

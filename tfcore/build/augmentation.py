@@ -48,8 +48,9 @@ def _item(text: str) -> Item:
         raise ConfigError(f"--augment takes names with commas between, such as flip,crop:4. Received '{text}'.")
     arguments: dict[str | int, str] = {}
     parts = match["arguments"].split(":") if match["arguments"] is not None else []
-    for place, part in enumerate(parts):
+    for part in parts:
         name, equals, value = part.partition("=")
+        place = sum(isinstance(key, int) for key in arguments)
         arguments |= {name.strip(): value.strip()} if equals else {place: part.strip()}
     if len(arguments) < len(parts):
         raise ConfigError(f"--augment={text} gives an argument twice.")
@@ -82,7 +83,9 @@ def _arguments(item: Item, taken: Signature) -> dict[str, Any]:
     found = {}
     for key, text in item.arguments.items():
         name = key if isinstance(key, str) else next(iter([*own][key : key + 1]), None)
-        if name not in own or name in found:
+        if name in found:
+            raise ConfigError(f"--augment={item.text} gives {name} twice, by place and by name.")
+        if name not in own:
             raise ConfigError(f"--augment={item.text} has an argument that {item.name} does not take. {takes}")
         kind = own[name].kind
         flag = f"--augment={item.name}: {name}"

@@ -108,7 +108,7 @@ def build_optimizer(config: RunConfig, net: Any, parameters: Mapping[str, Any], 
         raise ConfigError(f"--optimizer={config.optimizer} must be a subclass of tfcore.optimizers.Optimizer.")
     taken = signatures.of_object(cls)
     given = registry.given_settings(config, taken, OPTIMIZERS)
-    decays = "weight_decay" in taken.arguments and config.weight_decay != 0
+    decays = "weight_decay" in taken.arguments and registry.decays(config, OPTIMIZERS)
     if groups := parameter_groups(config, tuple(parameters), decays=decays):
         given["groups"] = groups
     if limits := {path: MaxNorm(limit) for path, limit in max_norms(net).items()}:

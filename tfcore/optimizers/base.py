@@ -168,7 +168,9 @@ class Optimizer:
         clipped = clip(list(moving.values()), self.clip_value, self.clip_norm)
         self._update_all(step, self.learning_rate(step), dict(zip(moving, clipped, strict=True)))
         if self._lookahead:
-            look_ahead(zip(self.parameters, self._slow.values(), strict=True), self._lookahead, step)
+            rows = zip(self.paths, self.frozen, strict=True)
+            constraints = [None if is_frozen else self._constraints.get(path) for path, is_frozen in rows]
+            look_ahead(zip(self.parameters, self._slow.values(), constraints, strict=True), self._lookahead, step)
         if self.average_decay is not None:
             update_averages(self._averaged(), self.average_decay, step)
         self.step.assign_add(1)
@@ -221,11 +223,12 @@ class Optimizer:
             raise ConfigError("There is no average of the weights. Construct the optimizer with `average_decay`.")
         return exchanged(self._averaged())
 
-    def restart_averages(self) -> None:
-        """Sets each average to its parameter, as at construction: for weights that were loaded since."""
-        if self.averages:
-            for parameter, average in self._averaged():
-                average.assign(parameter)
+    def restart_from_weights(self) -> None:
+        """Sets averages and slow weights to the parameters, as at construction: for weights that were loaded since."""
+        for copies in (self.averages, self._slow):
+            if copies:
+                for parameter, copy in zip(self.parameters, copies.values(), strict=True):
+                    copy.assign(parameter)
 
     def _averaged(self) -> Iterable[tuple[tf.Variable, tf.Variable]]:
         """Pairs each parameter with its average."""

@@ -12,6 +12,8 @@ from tfcore.errors import ConfigError
 from tfcore.optimizers.base import LearningRate, Optimizer
 from tfcore.optimizers.chain import Chain, Group, Terms, terms_by_path
 
+_MATRIX = 2  # dimensions; parameters of more are filters
+
 
 @dataclass(frozen=True)
 class Part:
@@ -23,6 +25,7 @@ class Part:
         settings: the method's arguments, without parameters, learning rate and those of the chain.
         learning_rate_factor: the part's learning rate in units of the whole optimizer's, above 0.
         least_dimensions: leave parameters of fewer dimensions to the parts that follow.
+        least_filters: leave filters `[h, w, …, filters]` of fewer to the parts that follow, such as depthwise ones.
 
     Raises:
         ConfigError: a pattern that is no regular expression, a `method` that is no class of optimizer, an argument of
@@ -35,6 +38,7 @@ class Part:
     settings: Mapping[str, Any] = field(default_factory=dict)
     learning_rate_factor: float = 1.0
     least_dimensions: int = 0
+    least_filters: int = 1
 
     def __post_init__(self) -> None:
         patterns.check("pattern", self.pattern)
@@ -47,7 +51,9 @@ class Part:
 
     def takes(self, path: str, parameter: tf.Variable) -> bool:
         """Tells whether the parameter is one of this part's, if no part before it takes it."""
-        return parameter.shape.rank >= self.least_dimensions and bool(re.search(self.pattern, path))
+        shape = parameter.shape
+        has_filters = shape.rank <= _MATRIX or shape[-1] >= self.least_filters
+        return shape.rank >= self.least_dimensions and has_filters and bool(re.search(self.pattern, path))
 
 
 class Combined(Optimizer):

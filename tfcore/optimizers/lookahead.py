@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.errors import ConfigError
+from tfcore.optimizers.chain import Constraint
 
-Pairs = Iterable[tuple[tf.Variable, tf.Variable]]  # each parameter with its slow weights
+# Each parameter with its slow weights and its constraint, if it has one.
+Rows = Iterable[tuple[tf.Variable, tf.Variable, Constraint | None]]
 
 
 class Lookahead(NamedTuple):
@@ -34,15 +36,16 @@ class Lookahead(NamedTuple):
         return cls(steps, share)
 
 
-def look_ahead(pairs: Pairs, settings: Lookahead, step: tf.Tensor) -> None:
+def look_ahead(rows: Rows, settings: Lookahead, step: tf.Tensor) -> None:
     """Every k updates, moves the slow weights towards the weights, and the weights to them.
 
-        slow ← slow + alpha · (w - slow),  w ← slow        after updates number k, 2k, …
+        slow ← constraint(slow + alpha · (w - slow)),  w ← slow        after updates number k, 2k, …
 
-    The method's slots stay as they are, as in the paper's experiments, which keep the velocity of momentum.
+    The constraint matters where the initial weights did not obey it. The method's slots stay as they are, as in the
+    paper's experiments, which keep the velocity of momentum.
 
     Args:
-        pairs: slow weights start as the weights.
+        rows: slow weights start as the weights.
         settings: k and alpha.
         step: completed updates before this one.
 
@@ -50,8 +53,9 @@ def look_ahead(pairs: Pairs, settings: Lookahead, step: tf.Tensor) -> None:
     """
 
     def synchronize() -> tf.Tensor:
-        for parameter, slow in pairs:
-            slow.assign_add(settings.share * (parameter - slow))
+        for parameter, slow, constraint in rows:
+            moved = slow + settings.share * (parameter - slow)
+            slow.assign(moved if constraint is None else constraint(moved))
             parameter.assign(slow)
         return tf.constant(True)
 

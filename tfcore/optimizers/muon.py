@@ -123,7 +123,7 @@ class Muon(Optimizer):
 class MuonAndAdamW(Combined):
     """`Muon` for the weights of hidden layers, `AdamW` for the other parameters: `--optimizer=muon`.
 
-    Muon gets the parameters of two or more dimensions whose path matches `muon_variables`; AdamW gets biases, norms,
+    Muon gets the matrices and filters whose path matches `muon_variables`; AdamW gets biases, norms, depthwise filters,
     embeddings and the last layer, at a learning rate of its own. A schedule applies to both.
 
     Args:
@@ -173,7 +173,7 @@ class MuonAndAdamW(Combined):
         patterns.check("muon_variables", muon_variables)
         muon = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
         adamw = {"beta1": beta1, "beta2": beta2, "epsilon": epsilon, "weight_decay": weight_decay}
-        matrices = Part(muon_variables, Muon, settings=muon, least_dimensions=2)
+        matrices = Part(muon_variables, Muon, settings=muon, least_dimensions=2, least_filters=2)
         rest = Part("", AdamW, settings=adamw, learning_rate_factor=fallback_learning_rate_factor)
         if parameters and not any(matrices.takes(path, parameter) for path, parameter in parameters.items()):
             raise ConfigError(

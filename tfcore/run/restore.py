@@ -78,7 +78,7 @@ def start_weights(parts: Parts) -> tuple[str, ...]:
         return ()
     path, table = Path(parts.config.init_from), renaming.read(parts.config.rename)
     drawn = loading.assign_weights(parts.model, loading.read_weights(path), path, table=table)
-    parts.step.optimizer.restart_averages()  # else they would start at the weights drawn at random
+    parts.step.optimizer.restart_from_weights()  # else averages would start at the weights drawn at random
     return tuple(drawn)
 
 

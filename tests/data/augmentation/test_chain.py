@@ -22,7 +22,7 @@ ALONE = ["flip", "crop", "mixup"]  # one of a kind, for what holds for all alike
 
 def part(name: str, **arguments: Any) -> Part:
     function = lookup.find(name, AUGMENTATIONS)
-    return Part(name, lambda *given: function(*given, **arguments), mixes=name in ("mixup", "cutmix"))
+    return Part(name, lambda **given: function(**given, **arguments), mixes=name in ("mixup", "cutmix"))
 
 
 def small(name: str) -> Part:
@@ -121,7 +121,8 @@ def test_seeds_draw_differently(name: str) -> None:
 
 
 def test_parts_are_applied_in_the_given_order_with_draws_of_their_own() -> None:
-    def halved(images: tf.Tensor, _: Any) -> tf.Tensor:
+    def halved(images: tf.Tensor, draws: Any) -> tf.Tensor:
+        del draws
         return images // 2
 
     def raised(images: tf.Tensor, draws: Any) -> tf.Tensor:
@@ -137,6 +138,19 @@ def test_parts_are_applied_in_the_given_order_with_draws_of_their_own() -> None:
     np.testing.assert_array_equal(twice, low + second_draw[:, None, None, None].astype(np.uint8))
 
 
+def test_draws_do_not_depend_on_how_a_file_is_named() -> None:
+    one, other = (first(batches([part("crop")._replace(name=name)]))[0] for name in ("a.py:crop", "/b/a.py:crop"))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_arguments_may_be_in_any_order() -> None:
+    def turned(draws: Any, images: tf.Tensor) -> tf.Tensor:
+        assert draws.count == images.shape[0]
+        return images
+
+    np.testing.assert_array_equal(first(batches([Part("turned", turned)]))[0], first(batches([]))[0])
+
+
 def applied(function: Callable[..., Any], *, mixes: bool = False) -> None:
     first(batches([Part("own.py:f", function, mixes)]))
 
@@ -144,10 +158,10 @@ def applied(function: Callable[..., Any], *, mixes: bool = False) -> None:
 @pytest.mark.parametrize(
     ("function", "mixes", "message"),
     [
-        (lambda images, _: images[:, 1:], False, r"return pictures .* Received uint8 \(200, 5, 8, 3\)"),
-        (lambda images, _: tf.cast(images, tf.float64), False, "Received float64"),
-        (lambda images, *_: images, True, "must return images and targets"),
-        (lambda images, targets, _: (images, targets[:, 1:]), True, r"targets as float32 \(200, 5\).*\(200, 4\)"),
+        (lambda images, **_: images[:, 1:], False, r"return pictures .* Received uint8 \(200, 5, 8, 3\)"),
+        (lambda images, **_: tf.cast(images, tf.float64), False, "Received float64"),
+        (lambda images, **_: images, True, "must return images and targets"),
+        (lambda images, targets, **_: (images, targets[:, 1:]), True, r"targets as float32 \(200, 5\).*\(200, 4\)"),
     ],
 )
 def test_what_a_function_may_not_return(function: Callable[..., Any], mixes: bool, message: str) -> None:

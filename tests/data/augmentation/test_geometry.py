@@ -142,6 +142,7 @@ def test_resized_crop_of_the_whole_is_the_picture() -> None:
         (geometry.crop, {"pixels": 0}, "at least 1"),
         (geometry.crop, {"padding": "mirror"}, "one of zeros, reflect"),
         (geometry.translate, {"share": 1.0}, "below 1"),
+        (geometry.translate, {"share": 0.1}, "must move pictures of 6x8 by a pixel at least. .* give 0.12 or more"),
         (geometry.rotate, {"degrees": 181.0}, "from 0 to 180"),
         (geometry.rotate, {"degrees": 0.0}, "above 0"),
         (geometry.resized_crop, {"smallest": 0.0}, "above 0"),

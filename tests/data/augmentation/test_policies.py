@@ -80,6 +80,12 @@ def test_one_value_alone_stays_when_stretched_or_equalized() -> None:
         np.testing.assert_array_equal(applied(name, flat), flat)
 
 
+def test_values_outside_of_the_scale_are_cut_off_before_their_histogram() -> None:
+    images = pictures(COUNT).astype(np.float32) * 3 - 200
+    expected = policies.equalized(tf.constant(np.clip(images, 0, 255))).numpy()
+    np.testing.assert_array_equal(policies.equalized(tf.constant(images)).numpy(), expected)
+
+
 def test_operations_of_one_batch_do_not_disturb_each_other() -> None:
     images, chosen = smooth_pictures(), np.arange(COUNT, dtype=np.int32) + 4
     found = operated(tf.constant(images), tf.constant(chosen), tf.constant(STRENGTHS), tf.constant(SIGNS), _RAND)

@@ -15,9 +15,9 @@ class Part(NamedTuple):
     """An augmentation with its arguments.
 
     Args:
-        name: for messages and as the purpose of its draws.
-        function: of `(images, draws)`, which returns images; if it mixes, of `(images, targets, draws)`, which returns
-            images and targets.
+        name: for messages; what follows its last colon is the purpose of its draws.
+        function: of `images` and `draws`, which returns images; if it mixes, of `images`, `targets` and `draws`, which
+            returns images and targets.
         mixes: whether it takes targets.
     """
 
@@ -64,13 +64,15 @@ class Augmentation:
         targets = tf.one_hot(labels, self._classes) if self.mixes else labels
         count, seen = images.shape[0], Counter[str]()
         for part in self._parts:
-            seen[part.name] += 1
-            purpose = f"{part.name} {seen[part.name]}"
-            draws = Draws(key, purpose, count=count, batch_size=batch_size, examples=examples)
+            purpose = part.name.rpartition(":")[2]  # a file may be named by several paths
+            seen[purpose] += 1
+            draws = Draws(key, f"{purpose} {seen[purpose]}", count=count, batch_size=batch_size, examples=examples)
             if part.mixes:
-                images, targets = _pair(part, images, targets, part.function(images, targets, draws))
+                images, targets = _pair(
+                    part, images, targets, part.function(images=images, targets=targets, draws=draws)
+                )
             else:
-                images = _pictures(part, images, part.function(images, draws))
+                images = _pictures(part, images, part.function(images=images, draws=draws))
         return images, targets
 
 

@@ -59,6 +59,11 @@ def translate(images: tf.Tensor, draws: Draws, share: float = 0.125) -> tf.Tenso
     """
     checks.share("translate: share", share)
     height, width = (int(share * side) for side in images.shape[1:3])
+    if not max(height, width):
+        raise ConfigError(
+            f"`translate: share` must move pictures of {images.shape[1]}x{images.shape[2]} by a pixel at least. "
+            f"Received {share}: give {1 / max(images.shape[1:3]):.2g} or more."
+        )
     rows, columns = draws.integers("rows", 2 * height + 1), draws.integers("columns", 2 * width + 1)
     return _cropped(images, rows, columns, height, width, "CONSTANT")
 

@@ -179,14 +179,14 @@ def equalized(images: tf.Tensor) -> tf.Tensor:
     """Spreads the values of each channel evenly over 0 … 255, by a table from its histogram, as Pillow does.
 
     Args:
-        images: `[n, H, W, C]`; values are cut to whole numbers.
+        images: `[n, H, W, C]`; values are cut to whole numbers from 0 to 255.
 
     Returns:
         uint8 `[n, H, W, C]`.
     """
     count, (height, width, channels) = tf.shape(images)[0], images.shape[1:]
     row = tf.reshape(tf.range(count * channels), [count, 1, 1, channels]) * _LEVELS  # in a table [n, C, 256], flat
-    cells = row + tf.cast(images, tf.int32)
+    cells = row + tf.clip_by_value(tf.cast(images, tf.int32), 0, _LEVELS - 1)
     histogram = tf.math.unsorted_segment_sum(tf.ones_like(cells), cells, count * channels * _LEVELS)
     histogram = tf.reshape(histogram, [count * channels, _LEVELS])
     levels = tf.range(_LEVELS)
