@@ -26,8 +26,8 @@ def part(name: str, **arguments: Any) -> Part:
 
 
 def small(name: str) -> Part:
-    """The augmentation, with arguments that fit pictures of 6x8."""
-    return part(name, **({"size": 3} if name == "cutout" else {}))
+    """The augmentation, with arguments that fit pictures of 5x5."""
+    return part(name, **{"cutout": {"size": 3}, "translate": {"share": 0.2}}.get(name, {}))
 
 
 def batches(parts: list[Part], *, batch_size: int = 10, seed: int = 1, **picture: int) -> TrainingBatches:
