@@ -73,10 +73,9 @@ class Tab:
     def find(self, selector: str) -> list[Any]:
         return browser.found(self._driver, selector)
 
-    def values(self, elements: list[Any], expression: str) -> list[Any]:
-        """Evaluates a JavaScript expression of each `node`."""
-        found: list[Any] = self._driver.execute_script(f"return arguments[0].map(node => {expression})", elements)
-        return found
+    def values(self, selector: str, expression: str) -> list[Any]:
+        """Evaluates a JavaScript expression of each visible `node` that matches."""
+        return browser.values(self._driver, selector, expression)
 
     def texts(self, selector: str, count: int = 1) -> list[str]:
         """Returns the texts of the elements, once one of them has text."""
@@ -93,8 +92,8 @@ class Tab:
 
 def test_scalars_of_three_splits_are_drawn(driver: webdriver.Chrome, address: str) -> None:
     tab = Tab(driver, address, "scalars&tagFilter=loss|accuracy|norm")
-    lines = tab.wait_for("path.line", 30)
-    drawn = [path for path in tab.values(lines, "node.getAttribute('d') || ''") if path.count("L") >= 2]
+    tab.wait_for("path.line", 30)
+    drawn = [path for path in tab.values("path.line", "node.getAttribute('d') || ''") if path.count("L") >= 2]
     assert len(drawn) >= 8
     splits = " ".join(tab.texts("tf-runs-selector", 1))
     for run in RUNS:
@@ -114,9 +113,9 @@ def test_scalars_of_three_splits_are_drawn(driver: webdriver.Chrome, address: st
 )
 def test_images_are_shown(driver: webdriver.Chrome, address: str, tags: tuple[str, ...]) -> None:
     tab = Tab(driver, address, f"images&tagFilter={'|'.join(tags)}")  # a page shows twelve
-    images = tab.wait_for("img", 8)
-    browser.wait_for(lambda: min(tab.values(images, "node.naturalWidth")) > 0)
-    assert sum(width >= 100 for width in tab.values(images, "node.naturalWidth")) >= 5
+    tab.wait_for("img", 8)
+    browser.wait_for(lambda: min(tab.values("img", "node.naturalWidth"), default=0) > 0)
+    assert sum(width >= 100 for width in tab.values("img", "node.naturalWidth")) >= 5
     assert set(tags) <= set(re.findall(r"tag: (\w+)", " ".join(tab.texts("tf-card-heading", 8))))
     tab.finish()
 
@@ -124,20 +123,22 @@ def test_images_are_shown(driver: webdriver.Chrome, address: str, tags: tuple[st
 def test_the_graph_has_the_layers(driver: webdriver.Chrome, address: str) -> None:
     tab = Tab(driver, address, "graphs")
     nodes = tab.wait_for("g.node.meta", 1)
-    assert [title for title in tab.values(nodes, "node.querySelector('text').textContent") if "cifar_cnn" in title]
+    assert [
+        title for title in tab.values("g.node.meta", "node.querySelector('text').textContent") if "cifar_cnn" in title
+    ]
     time.sleep(2)  # a graph that is still moving ignores clicks
     ActionChains(driver).double_click(nodes[0]).perform()
     tab.wait_for("g.node.meta", len(LAYERS) + 1)
-    titles = " ".join(tab.values(tab.find("text"), "node.textContent"))
-    assert [layer for layer in LAYERS if layer not in titles] == []
-    assert "NoOp" not in titles
+    inner = " ".join(tab.values("text", "node.textContent"))
+    assert [layer for layer in LAYERS if layer not in inner] == []
+    assert "NoOp" not in inner
     tab.finish()
 
 
 def test_histograms_are_drawn(driver: webdriver.Chrome, address: str) -> None:
     tab = Tab(driver, address, "histograms&tagFilter=.")
-    outlines = tab.wait_for("path.outline", 20)
-    assert sum(len(path) > 100 for path in tab.values(outlines, "node.getAttribute('d') || ''")) >= 20
+    tab.wait_for("path.outline", 20)
+    assert sum(len(path) > 100 for path in tab.values("path.outline", "node.getAttribute('d') || ''")) >= 20
     tags = " ".join(tab.texts("tf-card-heading", 4))
     assert "activations/conv_1" in tags
     tab.finish()
@@ -145,8 +146,8 @@ def test_histograms_are_drawn(driver: webdriver.Chrome, address: str) -> None:
 
 def test_pr_curves_are_drawn(driver: webdriver.Chrome, address: str) -> None:
     tab = Tab(driver, address, "pr_curves")
-    lines = tab.wait_for("path.line", 4)
-    assert sum(len(path) > 100 for path in tab.values(lines, "node.getAttribute('d') || ''")) >= 4
+    tab.wait_for("path.line", 4)
+    assert sum(len(path) > 100 for path in tab.values("path.line", "node.getAttribute('d') || ''")) >= 4
     assert any("airplane" in heading for heading in tab.texts("tf-card-heading"))
     tab.finish()
 

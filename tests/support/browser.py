@@ -75,6 +75,16 @@ def found(driver: webdriver.Chrome, selector: str) -> list[Any]:
     return elements
 
 
+def values(driver: webdriver.Chrome, selector: str, expression: str) -> list[Any]:
+    """Evaluates a JavaScript expression of each `node` that `found` returns.
+
+    Both in one script, since a page may draw its elements anew between two.
+    """
+    script = f"return (function() {{{_FIND}}}).apply(null, arguments).map(node => {expression})"
+    evaluated: list[Any] = driver.execute_script(script, selector)
+    return evaluated
+
+
 def wait_for(what: Callable[[], Any], *, secs: float = 60) -> Any:
     """Calls `what` until its result is true or the time is over; returns the last result."""
     end = time.monotonic() + secs
