@@ -177,7 +177,9 @@ def test_bfloat16_agrees_with_float32_to_rounding(case: Case) -> None:
         disturb(model)
     expected = full(tf.constant(images(case)), training=False).numpy()
     logits = tf.cast(low(tf.constant(images(case)), training=False), tf.float32)
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=3e-2 * np.abs(expected).max())
+    products = sum(parameter.shape.rank > 1 for parameter in named_parameters(full).values())
+    rounding = 3e-2 * max(1.0, (products / 10) ** 0.5)  # errors of layers add up like a random walk
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=rounding * np.abs(expected).max())
 
 
 @pytest.mark.sampled(9)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfcore import architecture, config, history
+from tfcore import architecture, config_values, history
 from tfcore.architecture import Architecture
 from tfcore.build.configuration import of_run
 from tfcore.config import RunConfig
@@ -102,7 +102,7 @@ def _run_files(draw: Random, bad: bool) -> Files:
 
 
 def _read_run(folder: Path, draw: Random, past: Past) -> None:  # noqa: ARG001
-    with watched(config, "read_value", past):
+    with watched(config_values, "read", past):
         found = of_run(folder)
     if RunConfig.from_flags(found.flags()) != found:
         raise Wrong("the configuration changes when it is written and read again")
