@@ -6,13 +6,15 @@ import tensorflow as tf
 
 from tfcore.build.optimizer import build_loss, training_loss
 from tfcore.config import RunConfig
+from tfcore.data.dataset import Split
 from tfcore.errors import ConfigError
 
 LOGITS, LABELS = tf.constant([[1.0, 2.0], [0.5, 0.0], [3.0, 1.0]]), np.array([0, 0, 1], np.int32)
+EXAMPLES = Split(np.zeros([3, 2, 2, 1], np.uint8), LABELS)
 
 
 def losses(**settings: str) -> np.ndarray:
-    return training_loss(RunConfig(**settings), LABELS, 2)(LOGITS, tf.constant(LABELS)).numpy()  # type: ignore[arg-type]
+    return training_loss(RunConfig(**settings), EXAMPLES, 2)(LOGITS, tf.constant(LABELS)).numpy()  # type: ignore[arg-type]
 
 
 def test_none_by_default() -> None:

@@ -59,12 +59,12 @@ def build_loss(config: RunConfig) -> Callable[..., Any]:
     return per_example
 
 
-def training_loss(config: RunConfig, labels: Any, classes: int) -> Callable[..., Any]:
+def training_loss(config: RunConfig, examples: Any, classes: int) -> Callable[..., Any]:
     """Returns the loss that is trained on: that of `build_loss`, with the class weights if there are any.
 
     Args:
         config: the run's.
-        labels: of the training examples, integer [N].
+        examples: to train on; their `labels`, integer [N], are collected for balanced weights only.
         classes: number of classes.
 
     Raises:
@@ -76,7 +76,7 @@ def training_loss(config: RunConfig, labels: Any, classes: int) -> Callable[...,
     if not config.class_weights:
         return loss
     if config.class_weights == BALANCED:
-        return losses.weighted(loss, losses.balanced(labels, classes))
+        return losses.weighted(loss, losses.balanced(examples.labels, classes))
     weights = class_weights("class_weights", config.class_weights)
     if len(weights) != classes:
         raise ConfigError(f"--class_weights takes a number for each of the {classes} classes. Received {len(weights)}.")

@@ -2,12 +2,9 @@
 
 import tensorflow as tf
 
-from tfcore import checks, ops, seeds
+from tfcore import checks, ops
 from tfcore.errors import ConfigError, ShapeError
 from tfcore.seeds import Key
-
-_PHILOX = 1
-_WORDS_PER_BLOCK = 4
 
 
 class Dropout(tf.Module):
@@ -61,11 +58,4 @@ def words(x: tf.Tensor, key: Key | None, purpose: str, layer: str) -> tf.Tensor:
     """
     if key is None:
         raise ConfigError(f"Layer '{layer}' draws at random: call the model with `key` when training.")
-    block = tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=[tf.shape(x)[0], _WORDS_PER_BLOCK],
-        key=[seeds.integer(key.seed, purpose, layer)],
-        counter=[tf.cast(key.position, tf.uint64), tf.zeros([], tf.uint64)],  # one block per example
-        alg=_PHILOX,
-        dtype=tf.uint32,
-    )
-    return block[:, :2]
+    return ops.example_words(key, tf.shape(x)[0], purpose, layer)[:, :2]

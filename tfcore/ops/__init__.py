@@ -7,8 +7,23 @@ from tfcore.ops.folding import folded
 from tfcore.ops.fused import enabled, fused, kernel, plain
 from tfcore.ops.layer_norm import layer_norm
 from tfcore.ops.products import product
+from tfcore.ops.words import example_words, mixed
 
 __all__ = [
-    "conv2d", "drop_examples", "dropout", "enabled", "folded", "fused", "gelu", "kernel", "layer_norm", "plain",
-    "product", "relu_dropout", "silu", "with_biases",
+    "conv2d",
+    "drop_examples",
+    "dropout",
+    "enabled",
+    "example_words",
+    "folded",
+    "fused",
+    "gelu",
+    "kernel",
+    "layer_norm",
+    "mixed",
+    "plain",
+    "product",
+    "relu_dropout",
+    "silu",
+    "with_biases",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfcore.ops.fused import fused, with_gradient
+from tfcore.ops.words import mixed
 
 LEVELS = 2**32  # number of values of a random word
 
@@ -95,14 +96,9 @@ def _is_kept(words: tf.Tensor, shape: tf.TensorShape, kept: int) -> tf.Tensor:
     place = tf.cast(tf.reshape(tf.range(math.prod(shape[1:])), [1, *shape[1:]]), tf.uint32)
     a, b = (tf.reshape(words[:, word], [-1, *[1] * (len(shape) - 1)]) for word in (0, 1))
     h = place * _u32(0x9E3779B1) + a
-    h = tf.bitwise.bitwise_xor(_mixed(h, 16) * _u32(0x7FEB352D), b)
-    h = _mixed(h, 15) * _u32(0x846CA68B)
-    return _mixed(h, 16) <= _u32(kept - 1)
-
-
-def _mixed(h: tf.Tensor, bits: int) -> tf.Tensor:
-    """h ^ h >> bits."""
-    return tf.bitwise.bitwise_xor(h, tf.bitwise.right_shift(h, _u32(bits)))
+    h = tf.bitwise.bitwise_xor(mixed(h, 16) * _u32(0x7FEB352D), b)
+    h = mixed(h, 15) * _u32(0x846CA68B)
+    return mixed(h, 16) <= _u32(kept - 1)
 
 
 def _u32(value: int) -> tf.Tensor:

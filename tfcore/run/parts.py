@@ -110,7 +110,7 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
     augmentation = build_augmentation(config, data, AUGMENTATIONS)
     if augmentation is not None and augmentation.mixes:
         check_targets(config, data.classes)
-    loss = training_loss(config, splits["train"].labels, data.classes)
+    loss = training_loss(config, splits["train"], data.classes)
     step = build_step(config, net, total_steps, loss=loss)
     traced = _outline(config, data, net)
     return Parts(

@@ -5,12 +5,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfcore import checks, seeds
+from tfcore import ops, seeds
 from tfcore.data import order
 from tfcore.seeds import Key
-
-_PHILOX = 1
-_WORDS_PER_BLOCK = 4
 
 
 class Draws:
@@ -87,8 +84,8 @@ class Draws:
         low, high = (word % 2**32 for word in seeds.words(self._key.seed, *self._path(name)))
         h = tf.bitwise.bitwise_xor(tf.cast(self.numbers, tf.uint32), tf.constant(low, tf.uint32))
         for bits, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):  # the rounds of `ops.dropout`
-            h = tf.bitwise.bitwise_xor(h, tf.bitwise.right_shift(h, tf.constant(bits, tf.uint32)))
-            h = tf.bitwise.bitwise_xor(h * tf.constant(factor, tf.uint32), tf.constant(high, tf.uint32))
+            h = ops.mixed(h, bits) * tf.constant(factor, tf.uint32)
+            h = tf.bitwise.bitwise_xor(h, tf.constant(high, tf.uint32))
         return h >= tf.constant(2**31, tf.uint32)
 
     @functools.cached_property
@@ -100,14 +97,7 @@ class Draws:
 
     def _words(self, name: str) -> tf.Tensor:
         """Draws a random word for each example, uint32 `[n]`."""
-        words = tf.raw_ops.StatelessRandomUniformFullIntV2(
-            shape=[self.count, _WORDS_PER_BLOCK],
-            key=[seeds.integer(self._key.seed, *self._path(name))],
-            counter=[tf.cast(self._key.position, tf.uint64), tf.zeros([], tf.uint64)],  # one block per example
-            alg=_PHILOX,
-            dtype=tf.uint32,
-        )
-        return words[:, 0]
+        return ops.example_words(self._key, self.count, *self._path(name))[:, 0]
 
 
 def each(values: tf.Tensor) -> tf.Tensor:
@@ -119,8 +109,3 @@ def on_values(change: Callable[..., tf.Tensor], images: tf.Tensor, *arguments: t
     """Applies a change to pictures as float32 on the scale 0 to 255; bounds the result, and rounds it for bytes."""
     values = tf.clip_by_value(change(tf.cast(images, tf.float32), *arguments), 0.0, 255.0)
     return tf.cast(tf.round(values) if images.dtype == tf.uint8 else values, images.dtype)
-
-
-def probability_of(augmentation: str, value: float) -> None:
-    """Raises ConfigError unless 0 <= value <= 1."""
-    checks.between(f"{augmentation}: probability", value, 0, 1)

@@ -3,9 +3,8 @@
 import tensorflow as tf
 
 from tfcore import checks
-from tfcore.data.augmentation.draws import Draws, probability_of
-from tfcore.data.augmentation.geometry import area_shares, rectangle
-from tfcore.errors import ConfigError
+from tfcore.data.augmentation.draws import Draws
+from tfcore.data.augmentation.geometry import area_shares, rectangle, within
 from tfcore.ops import fused
 
 _LARGEST_RATIO = 10 / 3
@@ -26,10 +25,7 @@ def cutout(images: tf.Tensor, draws: Draws, size: int = 8) -> tf.Tensor:
     """
     checks.positive_integer("cutout: size", size)
     height, width = images.shape[1:3]
-    if size > min(height, width):
-        raise ConfigError(
-            f"`cutout: size` must be at most {min(height, width)} for pictures of {height}x{width}. Received {size}."
-        )
+    within("cutout: size", size, min(height, width), images)
     top, left = draws.integers("row", height) - size // 2, draws.integers("column", width) - size // 2
     return covered(images, top, top + size, left, left + size)
 
@@ -53,7 +49,7 @@ def erase(
 
     Source: Zhong, Zheng, Kang, Li & Yang 2017, arXiv 1708.04896, algorithm 1.
     """
-    probability_of("erase", probability)
+    checks.between("erase: probability", probability, 0, 1)
     area_shares("erase", smallest, largest)
     chosen = draws.happens("erased", probability)
     (top, bottom), (left, right) = (

@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from tfcore import checks
-from tfcore.data.augmentation.draws import Draws, each, probability_of
+from tfcore.data.augmentation.draws import Draws, each
 from tfcore.errors import ConfigError
 from tfcore.ops import fused
 
@@ -15,7 +15,7 @@ _LARGEST_RATIO = 4 / 3  # of width to height, as of height to width
 
 def flip(images: tf.Tensor, draws: Draws, probability: float = 0.5) -> tf.Tensor:
     """Mirrors pictures left to right, each with the given probability."""
-    probability_of("flip", probability)
+    checks.between("flip: probability", probability, 0, 1)
     return _flipped(images, draws.happens("flipped", probability))
 
 
@@ -44,7 +44,7 @@ def crop(images: tf.Tensor, draws: Draws, pixels: int = 4, padding: str = "zeros
     checks.positive_integer("crop: pixels", pixels)
     checks.one_of("crop: padding", padding, tuple(_PADDINGS))
     height, width = images.shape[1:3]
-    _within("crop: pixels", pixels, min(height, width) - 1, images)
+    within("crop: pixels", pixels, min(height, width) - 1, images)
     rows, columns = (draws.integers(axis, 2 * pixels + 1) for axis in ("rows", "columns"))
     return _cropped(images, rows, columns, pixels, pixels, _PADDINGS[padding])
 
@@ -143,7 +143,7 @@ def warped(images: tf.Tensor, across: Row, down: Row, *, fill: str = "CONSTANT")
     return _interpolated(images, tf.stack(across, axis=1), tf.stack(down, axis=1), fill)
 
 
-def _within(name: str, value: int, most: int, images: tf.Tensor) -> None:
+def within(name: str, value: int, most: int, images: tf.Tensor) -> None:
     """Raises ConfigError where a number of pixels exceeds what the pictures allow."""
     if value > most:
         height, width = images.shape[1:3]

@@ -1,10 +1,12 @@
 """Augmentations that mix two examples, with targets mixed in the same shares."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from tfcore import checks
-from tfcore.data.augmentation.draws import Draws, each, probability_of
+from tfcore.data.augmentation.draws import Draws, each
 from tfcore.data.augmentation.erasing import inside
 from tfcore.ops import fused
 
@@ -77,11 +79,12 @@ def cutmix(images: tf.Tensor, targets: tf.Tensor, draws: Draws, alpha: float = 1
 def _shares(augmentation: str, draws: Draws, alpha: float, probability: float) -> tf.Tensor:
     """Draws λ for each pair, float32 `[n]`; 1 for an example that is not mixed."""
     checks.positive(f"{augmentation}: alpha", alpha)
-    probability_of(augmentation, probability)
+    checks.between(f"{augmentation}: probability", probability, 0, 1)
     shares = draws.quantiles("share", tf.constant(beta_quantiles(alpha), tf.float32))
     return draws.of_pairs(tf.where(draws.happens("mixed", probability), shares, 1.0))
 
 
+@functools.cache  # traced twice, for its check and for the pipeline
 def beta_quantiles(alpha: float) -> np.ndarray:
     """Computes equally probable values of Beta(α, α): its quantiles at (i + 1/2) / 4096, float64 `[4096]`."""
     with tf.init_scope():

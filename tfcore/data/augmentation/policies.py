@@ -13,7 +13,6 @@ from tfcore.ops import fused
 
 _STRENGTHS = 31  # evenly spaced, from none to the strongest
 _LEVELS = 256
-_BITS = 8
 # Sharpness blends with this smoothed picture, as Pillow does.
 _SMOOTHING = ((1, 1, 1), (1, 5, 1), (1, 1, 1))
 
