@@ -1,6 +1,7 @@
 """Initial values: distribution, fans, and that they depend on the words alone."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,6 +39,7 @@ DRAWN = {
     "he_normal": Case(2, False, False, "HeNormal"),
     "lecun_uniform": Case(1, False, True, "LecunUniform"),
     "lecun_normal": Case(1, False, False, "LecunNormal"),
+    "fan_in_uniform": Case(1 / 3, False, True, None),
 }
 CONSTANTS = {"zeros": 0.0, "ones": 1.0, "constant:0.25": 0.25, "constant:-3": -3.0, "constant:1e-2": 0.01}
 SHAPES = {(200, 300): (200, 300), (3, 5, 40, 60): (600, 900)}  # to (fan in, fan out)
@@ -47,7 +49,7 @@ each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 
 def test_every_initializer_is_in_the_table() -> None:
-    assert INITIALIZERS.keys() == DRAWN.keys() | {"zeros", "ones"}
+    assert INITIALIZERS.keys() == DRAWN.keys() | {"zeros", "ones", "partial_identity"}
     for name, initializer in INITIALIZERS.items():
         assert initializers.find(name) is initializer is getattr(initializers, name)
 
@@ -70,11 +72,13 @@ def test_distribution(name: str, shape: tuple[int, ...]) -> None:
 def test_keras_draws_from_the_same_distribution(name: str, shape: tuple[int, ...]) -> None:
     keras_name = DRAWN[name].keras_name
     stddev = 1 / np.sqrt(SHAPES[shape][0])
-    theirs = (
-        getattr(keras.initializers, keras_name)(seed=3)
-        if keras_name
-        else keras.initializers.TruncatedNormal(stddev=stddev, seed=3)
-    )
+    theirs: Any
+    if keras_name:
+        theirs = getattr(keras.initializers, keras_name)(seed=3)
+    elif DRAWN[name].uniform:
+        theirs = keras.initializers.RandomUniform(-stddev, stddev, seed=3)
+    else:
+        theirs = keras.initializers.TruncatedNormal(stddev=stddev, seed=3)
     ours, expected = (np.sort(values, axis=None) for values in (INITIALIZERS[name](shape, (1, 2)), theirs(shape)))
     # Quantile by quantile; the largest distance between two samples of 36 000 is about 1 % of a standard deviation.
     assert np.abs(ours - expected)[600:-600].max() < 0.05 * ours.std()
@@ -123,3 +127,18 @@ def test_an_unknown_name_is_refused(name: str, hint: str) -> None:
 def test_a_constant_without_a_finite_number_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"`initializer` must name its value, as in constant:0.1. Received '{name}'"):
         initializers.find(name)
+
+
+@pytest.mark.parametrize(("channels", "filters"), [(3, 8), (8, 3), (4, 4)])
+def test_a_partial_identity_copies_its_input_and_draws_the_rest(channels: int, filters: int) -> None:
+    weights = initializers.partial_identity((3, 3, channels, filters), (1, 2))
+    x, copies = np.random.default_rng(0).normal(size=(2, 5, 4, channels)).astype(np.float32), min(channels, filters)
+    y = tf.nn.conv2d(x, weights, 1, "SAME")
+    np.testing.assert_array_equal(y[..., :copies], x[..., :copies])
+    drawn = initializers.fan_in_uniform((3, 3, channels, filters), (1, 2))
+    np.testing.assert_array_equal(weights[..., copies:], drawn[..., copies:])
+
+
+def test_a_partial_identity_of_a_matrix_is_drawn() -> None:
+    drawn = initializers.fan_in_uniform((3, 4), (1, 2))
+    np.testing.assert_array_equal(initializers.partial_identity((3, 4), (1, 2)), drawn)

@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "recorded_calls": [],
     "graphs": [],
     "modules": [*GROUND, "graphs", "recorded_calls"],
+    "adaptation": ["errors", "modules", "recorded_calls"],
     **{name: [*GROUND, "modules"] for name in PURE[1:]},
     "ops": [*GROUND, *PURE],
     **{name: [*GROUND, *PURE, "ops"] for name in ["layers", "optimizers", "data"]},
@@ -70,7 +71,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],  # the one room that names concrete classes
     "terminal": [*GROUND, "modules", "metrics"],
     "use": [*BELOW_BUILD, "build", "terminal"],
-    "run.parts": [*BELOW_BUILD, "build"],
+    "run.parts": [*BELOW_BUILD, "adaptation", "build"],
     "look": [*BELOW_BUILD, "ops", "terminal", "run.parts"],
     "report": [*GROUND, *PLAIN, "training.run_folder", "training.divergence", "build.configuration", "terminal"],
     "run": [*BELOW_BUILD, "build", "terminal", "use", "look"],

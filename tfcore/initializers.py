@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import tensorflow as tf
 
 from tfcore import checks
@@ -123,6 +124,42 @@ def lecun_normal(shape: Sequence[int], words: Words) -> tf.Tensor:
     return _normal(shape, words, 1 / _fans(shape)[0])
 
 
+def fan_in_uniform(shape: Sequence[int], words: Words) -> tf.Tensor:
+    """Draws uniform values in ±1 / sqrt(fan_in), of variance 1 / (3 fan_in).
+
+    What PyTorch's `Conv2d` and `Linear` start from (`kaiming_uniform_` with a = sqrt(5)). See `_uniform`.
+    """
+    return _uniform(shape, words, 1 / (3 * _fans(shape)[0]))
+
+
+def partial_identity(shape: Sequence[int], words: Words) -> tf.Tensor:
+    """Makes each of the first filters of a convolution copy a channel; all other weights are those of `fan_in_uniform`.
+
+        W[a, b, c, o] = 1 if a, b are the middle of the filter and c = o, else 0,   for o < in
+
+    For an even size, the middle is the pixel after it. PyTorch's `dirac_` of the first `in` filters.
+
+    Args:
+        shape: [height, width, in, out]; a matrix [in, out] is wholly drawn.
+        words: as `truncated_normal`.
+
+    Returns:
+        Tensor `shape`, float32; the same for the same words.
+
+    Raises:
+        ShapeError: the shape has neither form.
+
+    Source: Jordan 2024, arXiv 2404.00498, section 3.2.
+    """
+    drawn = fan_in_uniform(shape, words)
+    if len(shape) == 2:
+        return drawn
+    height, width, channels, filters = shape
+    copy = np.zeros(shape, np.float32)
+    copy[height // 2, width // 2] = np.eye(channels, filters)
+    return tf.where(np.arange(filters) < channels, copy, drawn)
+
+
 INITIALIZERS: dict[str, Initializer] = {
     "zeros": zeros,
     "ones": ones,
@@ -133,6 +170,8 @@ INITIALIZERS: dict[str, Initializer] = {
     "he_normal": he_normal,
     "lecun_uniform": lecun_uniform,
     "lecun_normal": lecun_normal,
+    "fan_in_uniform": fan_in_uniform,
+    "partial_identity": partial_identity,
 }
 
 

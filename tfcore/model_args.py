@@ -10,7 +10,7 @@ from tfcore.errors import ConfigError
 
 MODELS = (  # for the help; build/tables.py has their classes
     "softmax", "mlp", "mnist_cnn", "cifar_cnn", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110",
-    "resnet18", "resnet34", "resnet50", "wide_resnet", "mobilenet", "vit",
+    "resnet18", "resnet34", "resnet50", "wide_resnet", "airbench", "mobilenet", "vit",
 )  # fmt: skip
 SEPARATOR = "x"  # between the items of a tuple
 _WORDS = {"true": True, "false": False, "none": None}

@@ -95,7 +95,7 @@ def outline(
     Raises:
         BrokenModelError: the model or a layer in it raises an error, or its logits have another shape.
     """
-    paths = _named_modules(model)
+    paths = named_modules(model)
     key = {"key": Key(0, tf.constant(0, tf.int64), tf.constant(0, tf.int64))} if training else {}
     images = tf.TensorSpec([None, *image_shape], tf.uint8)
     with recorded_calls(paths) as calls:
@@ -127,7 +127,7 @@ def graph(model: tf.Module, image_shape: tuple[int, int, int]) -> Any:
 
     The values of constants are removed: they take memory and no graph shows them.
     """
-    with recorded_calls(_named_modules(model)):
+    with recorded_calls(named_modules(model)):
         images = tf.TensorSpec([None, *image_shape], tf.uint8, name="images")
         traced = tf.function(lambda images: model(images, training=False), autograph=False)
         definition = traced.get_concrete_function(images).graph.as_graph_def()
@@ -182,13 +182,13 @@ def variables_by_call(model: tf.Module, images: tf.Tensor, *, training: bool = F
 
 def _called(model: tf.Module, images: tf.Tensor, *, training: bool, key: Any) -> list[tuple[tf.Module, str, Any]]:
     """Each module called for `images`, its path and its first output, in the order in which the first calls return."""
-    paths = _named_modules(model)
+    paths = named_modules(model)
     with recorded_calls(paths) as calls:
         model(tf.convert_to_tensor(images), training=training, **({"key": key} if training else {}))
     return [(*paths[identity], output) for identity, output in calls.returned.items() if identity in paths]
 
 
-def _named_modules(model: tf.Module) -> dict[int, tuple[tf.Module, str]]:
+def named_modules(model: tf.Module) -> dict[int, tuple[tf.Module, str]]:
     """The model and all modules in it by identity, each with its path."""
     found = {id(model): (model, model.name)}
     for path, module in model._flatten(predicate=lambda item: isinstance(item, tf.Module), with_path=True):

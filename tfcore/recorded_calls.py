@@ -23,25 +23,29 @@ class Calls:
         paths: the recorded modules by identity, each with its path.
         returned: output of each module's first call, by identity, in the order in which these calls ended.
         broken: modules whose call raised an error, the innermost first, each with its input.
+        arriving: is called with a module and its input before each of its calls; None for nothing.
     """
 
     paths: dict[int, tuple[tf.Module, str]]
     returned: dict[int, Any] = field(default_factory=dict)
     broken: list[tuple[tf.Module, Any]] = field(default_factory=list)
+    arriving: Callable[[tf.Module, Any], None] | None = None
 
 
 _current: ContextVar[Calls | None] = ContextVar("calls", default=None)
 
 
 @contextmanager
-def recorded_calls(paths: dict[int, tuple[tf.Module, str]]) -> Iterator[Calls]:
+def recorded_calls(
+    paths: dict[int, tuple[tf.Module, str]], *, arriving: Callable[[tf.Module, Any], None] | None = None
+) -> Iterator[Calls]:
     """Records calls of the modules in `paths` inside the block, and puts their ops into scopes of their names.
 
     Python looks `__call__` up on the class, so it is replaced there. The replacement records only in the thread (or
     task) that opened the block and does nothing elsewhere; the last block to end restores the original method.
     """
     classes = [cls for cls in {type(module) for module, _ in paths.values()} if "__call__" in dir(cls)]
-    calls = Calls(paths)
+    calls = Calls(paths, arriving=arriving)
     with _lock:
         for cls in classes:
             _replace(cls)
@@ -83,6 +87,8 @@ def _recording(plain: Callable[..., Any], *, is_inherited: bool) -> Callable[...
         calls = _current.get()
         if calls is None:
             return plain(module, *args, **kwargs)
+        if calls.arriving is not None:
+            calls.arriving(module, args[0] if args else kwargs.get("x"))
         name = calls.paths[id(module)][1].rpartition(".")[2] if id(module) in calls.paths else module.name
         is_first = id(module) not in calls.returned
         try:

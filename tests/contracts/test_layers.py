@@ -23,6 +23,7 @@ from tfcore.layers import (
     Dropout,
     Flatten,
     GlobalAveragePool,
+    GlobalMaxPool,
     GroupNorm,
     LayerNorm,
     Linear,
@@ -33,6 +34,7 @@ from tfcore.layers import (
     Sequential,
     StochasticDepth,
     SumPool,
+    Whitening,
 )  # fmt: skip
 from tfcore.layers.activation import ACTIVATIONS
 from tfcore.modules import named_parameters, named_variables
@@ -75,6 +77,9 @@ CASES = {
     **{f"Activation-{name}": Case(lambda _, name=name: Activation(name), PICTURE) for name in ACTIVATIONS},
     "AveragePool": Case(lambda _: AveragePool(2), PICTURE),
     "BatchNorm-pictures": Case(lambda _: norm(), PICTURE, mixes=True),
+    "BatchNorm-offset_alone": Case(
+        lambda _: BatchNorm(3, name="norm", use_scale=False, offset_factor=8.0), PICTURE, mixes=True
+    ),
     "BatchNorm-rows": Case(lambda _: norm(), (3,), mixes=True),
     "Conv2D-same": Case(lambda _: conv(), PICTURE),
     "Conv2D-valid": Case(lambda _: conv(padding="valid"), PICTURE),
@@ -92,12 +97,14 @@ CASES = {
     "Dropout-rows": Case(lambda _: Dropout(0.5, name="dropout"), (11,), draws=True),
     "Flatten": Case(lambda _: Flatten(), PICTURE),
     "GlobalAveragePool": Case(lambda _: GlobalAveragePool(), PICTURE),
+    "GlobalMaxPool": Case(lambda _: GlobalMaxPool(), PICTURE),
     "GroupNorm-pictures": Case(lambda _: GroupNorm(6, name="norm", groups=2), (4, 5, 6)),
     "GroupNorm-rows": Case(lambda _: GroupNorm(12, name="norm", groups=3), (12,)),
     "GroupNorm-tokens": Case(lambda _: GroupNorm(6, name="norm", groups=1), (4, 6)),
     "LayerNorm-rows": Case(lambda _: LayerNorm(11, name="norm"), (11,)),
     "LayerNorm-tokens": Case(lambda _: LayerNorm(6, name="norm"), (4, 6)),
     "Linear": Case(lambda _: linear(), (6,)),
+    "Linear-without_bias": Case(lambda _: Linear(6, 4, name="linear", seed=0, use_bias=False), (6,)),
     "Linear-tokens": Case(lambda _: linear(), (5, 6)),
     "MaxPool": Case(lambda _: MaxPool(2), PICTURE),
     "MaxPool-overlapping": Case(lambda _: MaxPool(3, stride=2, padding="same"), PICTURE),
@@ -114,6 +121,7 @@ CASES = {
     "StochasticDepth-pictures": Case(lambda _: StochasticDepth(0.25, name="drop"), PICTURE, draws=True),
     "StochasticDepth-rows": Case(lambda _: StochasticDepth(0.5, name="drop"), (11,), draws=True),
     "SumPool": Case(lambda _: SumPool(2), PICTURE),
+    "Whitening": Case(lambda _: Whitening(3, 2, name="whitening"), PICTURE),
 }
 # One rounding of the compute type, and a few more for sums of products.
 TOLERANCE = {tf.float32: 1e-5, tf.bfloat16: 2e-2}

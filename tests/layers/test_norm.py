@@ -215,3 +215,20 @@ def test_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 def test_a_bad_argument_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         BatchNorm(**{"features": 6, "name": "norm_1"} | arguments)
+
+
+@each_input
+@pytest.mark.parametrize("training", [True, False])
+def test_the_offset_counts_by_its_factor_and_the_scale_can_be_left_out(x: np.ndarray, training: bool) -> None:
+    plain, layer = norm(), BatchNorm(6, name="n", momentum=MOMENTUM, epsilon=EPSILON, use_scale=False, offset_factor=8)
+    plain.scale.assign(np.ones(6))
+    for name in ("moving_mean", "moving_variance"):
+        getattr(layer, name).assign(getattr(plain, name))
+    layer.offset.assign(plain.offset / 8)
+    assert list(named_parameters(layer)) == ["offset"]
+    y, from_x, _, from_offset = values_and_gradients(layer, x, plain.scale, layer.offset, training=training)
+    expected_y, expected_x, _, expected_offset = values_and_gradients(
+        plain, x, plain.scale, plain.offset, training=training
+    )
+    for result, wanted in ((y, expected_y), (from_x, expected_x), (from_offset / 8, expected_offset)):
+        close(result, wanted, 2e-6)

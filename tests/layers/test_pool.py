@@ -9,7 +9,7 @@ import tensorflow as tf
 from reference import layers as reference
 
 from tfcore.errors import ConfigError, ShapeError
-from tfcore.layers import GlobalAveragePool, MaxPool
+from tfcore.layers import GlobalAveragePool, GlobalMaxPool, MaxPool
 from tfcore.layers.pool import POOLS
 
 each_kind = pytest.mark.parametrize("kind", POOLS)
@@ -108,6 +108,10 @@ def test_a_global_pool_is_the_mean_of_the_picture(dtype: tf.DType, tolerance: fl
     assert result.dtype == dtype
     expected = tf.cast(x, tf.float64).numpy().mean(axis=(1, 2))
     np.testing.assert_allclose(tf.cast(result, tf.float64), expected, rtol=tolerance)
+
+
+def test_a_global_max_pool_is_the_maximum_of_the_picture() -> None:
+    np.testing.assert_array_equal(GlobalMaxPool()(tf.constant(X), training=False), X.max(axis=(1, 2)))
 
 
 def test_a_global_pool_gives_every_pixel_the_same_gradient() -> None:

@@ -24,6 +24,7 @@ MODELS = {
     "resnet34": "tfcore.models.resnet:ResNet34",
     "resnet50": "tfcore.models.resnet:ResNet50",
     "wide_resnet": "tfcore.models.wide_resnet:WideResNet",
+    "airbench": "tfcore.models.airbench:Airbench",
     "mobilenet": "tfcore.models.mobilenet:MobileNet",
     "vit": "tfcore.models.vit:ViT",
 }

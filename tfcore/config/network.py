@@ -62,8 +62,8 @@ class NetworkSettings(Settings):
     )
     initializer: str | None = flag(
         None,
-        "Initial weights: zeros, ones, constant:VALUE, truncated_normal, or glorot, he or lecun with _uniform or "
-        "_normal. Default: the model's.",
+        "Initial weights: zeros, ones, constant:VALUE, truncated_normal, fan_in_uniform, partial_identity, or glorot, "
+        "he or lecun with _uniform or _normal. Default: the model's.",
     )
     init_from: str = flag(
         "", "Run folder, exported file, or others' file of weights (with --rename), which training starts from."

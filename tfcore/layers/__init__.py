@@ -11,13 +11,14 @@ from tfcore.layers.flatten import Flatten
 from tfcore.layers.linear import Linear
 from tfcore.layers.norm import BatchNorm, GroupNorm, LayerNorm
 from tfcore.layers.pixels import Pixels
-from tfcore.layers.pool import AveragePool, GlobalAveragePool, MaxPool, SumPool
+from tfcore.layers.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool, SumPool
 from tfcore.layers.residual import Residual
 from tfcore.layers.sequential import Sequential
 from tfcore.layers.stochastic_depth import StochasticDepth
+from tfcore.layers.whitening import Whitening
 
 __all__ = [
     "Activation", "AveragePool", "BatchNorm", "Conv2D", "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePool",
-    "GroupNorm", "LayerNorm", "Linear", "MaxPool", "MultiHeadAttention", "Pixels", "Residual", "Sequential",
-    "StochasticDepth", "SumPool",
+    "GlobalMaxPool", "GroupNorm", "LayerNorm", "Linear", "MaxPool", "MultiHeadAttention", "Pixels", "Residual",
+    "Sequential", "StochasticDepth", "SumPool", "Whitening",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ class Linear(tf.Module):
         name: the layer's path in its model; the initial weights depend on it, so two layers draw differently.
         seed: the run's seed.
         initializer: of W, a name accepted by `initializers.find`.
+        use_bias: whether there is b.
         max_norm: upper bound on the L2 norm of each column of W in training, above 0; None for no bound. The layer only
             declares it; the optimizer applies it (`optimizers.MaxNorm`).
 
@@ -37,6 +38,7 @@ class Linear(tf.Module):
         name: str,
         seed: int,
         initializer: str = "glorot_uniform",
+        use_bias: bool = True,
         max_norm: float | None = None,
     ) -> None:
         super().__init__(name=name)
@@ -49,7 +51,7 @@ class Linear(tf.Module):
         self.max_norm = max_norm
         first, second = seeds.words(seed, "initial value", f"{name}.weights")
         self.weights = tf.Variable(draw((in_features, out_features), (first, second)), name="weights")
-        self.biases = tf.Variable(tf.zeros([out_features]), name="biases")
+        self.biases = tf.Variable(tf.zeros([out_features]), name="biases") if use_bias else None
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
         del training, key
@@ -65,7 +67,9 @@ class Linear(tf.Module):
             )
         rows = x if x.shape.rank == 2 else tf.reshape(x, [-1, self.in_features])
         product = ops.product(rows, tf.cast(self.weights, x.dtype))
-        y = (product if factor == 1 else product * factor) + tf.cast(self.biases, x.dtype)
+        y = product if factor == 1 else product * factor
+        if self.biases is not None:
+            y += tf.cast(self.biases, x.dtype)
         return y if x.shape.rank == 2 else _in_axes_of(x, y)
 
 

@@ -11,10 +11,10 @@ from tfcore.seeds import Key
 class BatchNorm(tf.Module):
     """Normalises each channel to zero mean and unit variance over the batch, then applies a learned scale and offset.
 
-        training     y = scale · (x - mean_B) / sqrt(variance_B + epsilon) + offset
+        training     y = scale · (x - mean_B) / sqrt(variance_B + epsilon) + k · offset
                      moving_mean     ← momentum · moving_mean     + (1 - momentum) · mean_B
                      moving_variance ← momentum · moving_variance + (1 - momentum) · variance_B · m / (m - 1)
-        otherwise    y = scale · (x - moving_mean) / sqrt(moving_variance + epsilon) + offset
+        otherwise    y = scale · (x - moving_mean) / sqrt(moving_variance + epsilon) + k · offset
 
     mean_B and variance_B (biased, divided by m) are taken over the m = N·H·W elements of a channel, or m = N for rows.
 
@@ -32,6 +32,9 @@ class BatchNorm(tf.Module):
         name: the layer's path in its model.
         momentum: 0 <= momentum < 1.
         epsilon: above 0.
+        use_scale: whether there is a scale to learn; without, it is 1.
+        offset_factor: k, above 0. By gradient descent or momentum, with the penalty on weights and offsets alike, k ·
+            offset learns as an offset with k² times the learning rate (k = 8: Jordan 2024, arXiv 2404.00498).
 
     Raises:
         ConfigError: an argument is out of range.
@@ -47,13 +50,16 @@ class BatchNorm(tf.Module):
         name: str,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
+        use_scale: bool = True,
+        offset_factor: float = 1.0,
     ) -> None:
         super().__init__(name=name)
         checks.positive_integer("features", features)
         checks.below_one("momentum", momentum)
         checks.positive("epsilon", epsilon)
-        self.features, self.momentum, self.epsilon = features, momentum, epsilon
-        self.scale = tf.Variable(tf.ones([features]), name="scale")
+        checks.positive("offset_factor", offset_factor)
+        self.features, self.momentum, self.epsilon, self.offset_factor = features, momentum, epsilon, offset_factor
+        self.scale = tf.Variable(tf.ones([features]), name="scale") if use_scale else None
         self.offset = tf.Variable(tf.zeros([features]), name="offset")
         self.moving_mean = tf.Variable(tf.zeros([features]), trainable=False, name="moving_mean")
         self.moving_variance = tf.Variable(tf.ones([features]), trainable=False, name="moving_variance")
@@ -71,8 +77,8 @@ class BatchNorm(tf.Module):
         pictures = x if x.shape.rank == 4 else x[:, tf.newaxis, tf.newaxis, :]  # [N, H, W, C], as the op requires
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=pictures,
-            scale=self.scale,
-            offset=self.offset,
+            scale=self._factor(),
+            offset=self._shift(),
             mean=[] if training else self.moving_mean,
             variance=[] if training else self.moving_variance,
             epsilon=self.epsilon,
@@ -85,8 +91,14 @@ class BatchNorm(tf.Module):
 
     def _factor_and_shift(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns a and b, each `[C]`, of y = a · x + b outside of training."""
-        factor = self.scale * tf.math.rsqrt(self.moving_variance + self.epsilon)
-        return factor, self.offset - self.moving_mean * factor
+        factor = self._factor() * tf.math.rsqrt(self.moving_variance + self.epsilon)
+        return factor, self._shift() - self.moving_mean * factor
+
+    def _factor(self) -> tf.Tensor:
+        return tf.ones([self.features]) if self.scale is None else tf.convert_to_tensor(self.scale)
+
+    def _shift(self) -> tf.Tensor:
+        return tf.convert_to_tensor(self.offset) if self.offset_factor == 1 else self.offset * self.offset_factor
 
 
 class LayerNorm(tf.Module):

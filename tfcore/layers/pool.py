@@ -80,7 +80,20 @@ class SumPool(_Pool):
         super().__init__(size, _sum)
 
 
-class GlobalAveragePool(tf.Module):
+class _GlobalPool(tf.Module):
+    """Reduces each channel of the whole picture to one number, by `_of_pictures`."""
+
+    _of_pictures: Callable[..., tf.Tensor]
+
+    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
+        del training, key
+        x = tf.convert_to_tensor(x)
+        if x.shape.rank != 4:
+            raise ShapeError(f"A global pool takes x of shape [N, H, W, C]. Received {x.shape}.")
+        return self._of_pictures(x, axis=[1, 2])
+
+
+class GlobalAveragePool(_GlobalPool):
     """y = the mean of each channel over the whole picture: `[N, H, W, C]` to `[N, C]`.
 
     Raises:
@@ -89,12 +102,13 @@ class GlobalAveragePool(tf.Module):
     Source: Lin, Chen & Yan 2013, arXiv 1312.4400, section 3.2.
     """
 
-    def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
-        del training, key
-        x = tf.convert_to_tensor(x)
-        if x.shape.rank != 4:
-            raise ShapeError(f"A global pool takes x of shape [N, H, W, C]. Received {x.shape}.")
-        return tf.reduce_mean(x, axis=[1, 2])
+    _of_pictures = staticmethod(tf.reduce_mean)
+
+
+class GlobalMaxPool(_GlobalPool):
+    """y = the maximum of each channel over the whole picture; otherwise like `GlobalAveragePool`."""
+
+    _of_pictures = staticmethod(tf.reduce_max)
 
 
 POOLS: dict[str, Callable[[int], tf.Module]] = {"max": MaxPool, "average": AveragePool, "sum": SumPool}

@@ -1,5 +1,6 @@
 """Models, one kind a file, from pictures `[N, H, W, C]` to logits `[N, classes]`."""
 
+from tfcore.models.airbench import Airbench
 from tfcore.models.cifar_cnn import CifarCnn
 from tfcore.models.mlp import Mlp
 from tfcore.models.mnist_cnn import MnistCnn
@@ -11,6 +12,6 @@ from tfcore.models.vit import ViT
 from tfcore.models.wide_resnet import WideResNet
 
 __all__ = [
-    "CifarCnn", "Mlp", "MnistCnn", "MobileNet", "ResNet18", "ResNet20", "ResNet32", "ResNet34", "ResNet44", "ResNet50",
-    "ResNet56", "ResNet110", "Softmax", "ViT", "WideResNet",
+    "Airbench", "CifarCnn", "Mlp", "MnistCnn", "MobileNet", "ResNet18", "ResNet20", "ResNet32", "ResNet34", "ResNet44",
+    "ResNet50", "ResNet56", "ResNet110", "Softmax", "ViT", "WideResNet",
 ]  # fmt: skip

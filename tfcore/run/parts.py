@@ -1,10 +1,12 @@
 """The parts of a run, built from its configuration and shared by training, restoring, logging and diagnosis."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tensorflow as tf
 
+from tfcore.adaptation import adapt, adaptive
 from tfcore.architecture import Architecture
 from tfcore.build import runtime, user_code, workload
 from tfcore.build.augmentation import build_augmentation
@@ -15,7 +17,7 @@ from tfcore.build.optimizer import build_loss, build_step, check_targets, traini
 from tfcore.build.tables import AUGMENTATIONS, MODELS
 from tfcore.config import RunConfig
 from tfcore.data.augmentation.chain import Augmentation
-from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches
+from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset
 from tfcore.graphs import Product
 from tfcore.modules import BrokenModelError, LayerRow, Outline, named_variables, outline
@@ -24,6 +26,9 @@ from tfcore.training.evaluation import Evaluation
 from tfcore.training.step import TrainingStep
 from tfcore.training.sums import TrainingSums
 from tfcore.views import averaged
+
+_ADAPT_EXAMPLES = 5000  # at most, that layers adapt to
+_ADAPT_BYTES = 64 * 2**20  # at most, of their pictures
 
 
 @dataclass(frozen=True)
@@ -106,13 +111,15 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
     splits = make_splits(config, data)
     plan = plan_model(config, data)
     net = build_model(plan, seed=config.seed, statistics=pixel_statistics(config, data), cls=model)
+    traced = _outline(config, data, net)
+    with user_code.telling(f"--model={config.model}"):
+        _adapt(net, data, splits["train"])
     total_steps = config.total_steps(len(splits["train"]))
     augmentation = build_augmentation(config, data, AUGMENTATIONS)
     if augmentation is not None and augmentation.mixes:
         check_targets(config, data.classes)
     loss = training_loss(config, splits["train"], data.classes)
     step = build_step(config, net, total_steps, loss=loss)
-    traced = _outline(config, data, net)
     return Parts(
         config=config,
         data=data,
@@ -141,6 +148,17 @@ def _chosen(config: RunConfig, data: Dataset, model: type | None) -> tuple[RunCo
     load = workload.of_model(plan_model(config, data), config.batch_size, model) if is_open else None
     chosen, why_precision = runtime.chosen(config, load)
     return runtime.set_threads(chosen), why_precision
+
+
+def _adapt(net: tf.Module, data: Dataset, examples: Examples) -> None:
+    """Shows training pictures, evenly spaced over the examples, to the layers that adapt to them."""
+    if not adaptive(net):
+        return
+    picture_bytes = math.prod(data.image_shape)
+    count = min(len(examples), _ADAPT_EXAMPLES, max(1, _ADAPT_BYTES // picture_bytes))
+    with data_errors([examples]):
+        images, _ = examples.gather(tf.range(count, dtype=tf.int64) * len(examples) // count)
+        adapt(net, images)
 
 
 def _outline(config: RunConfig, data: Dataset, net: tf.Module) -> Outline:
