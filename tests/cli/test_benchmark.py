@@ -67,6 +67,7 @@ def test_the_figures_agree(figures: dict[str, Any]) -> None:
     assert figures["startup_ratio"] == figures["first_step_secs"] / figures["bare_import_secs"]
     assert figures["first_step_secs"] > figures["import_secs"] + figures["build_secs"]
     assert figures["flops_per_sec"] == figures["flops_per_step"] * figures["steps_per_sec"]
+    assert figures["flops_per_step"] == 2 * 2 * 100 * 3072 * 10  # forward, and the gradient of the weights
     assert figures["precision"] == "float32"
     assert figures["peak_share"] == figures["flops_per_sec"] / figures["peak_flops_per_sec_float32"]
     assert figures["loss_fell"] is (figures["loss_last"] < figures["loss_first"])

@@ -135,6 +135,7 @@ def test_people_get_the_rates_and_a_command_that_trains() -> None:
     assert flags.parse("train", words).given == given
 
 
+@pytest.mark.thorough
 def test_a_model_of_ones_own_is_tested(folder: Path) -> None:
     Path("own.py").write_text(OWN, encoding="utf-8")
     found = object_of("--model=own.py:Own", "--steps=100")

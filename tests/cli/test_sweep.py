@@ -49,6 +49,7 @@ def test_nothing_starts_where_a_trial_cannot_be_meant(folder: Path, capsys: pyte
     assert not list(folder.iterdir())
 
 
+@pytest.mark.thorough
 def test_a_trial_that_fails_ends_alone(capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--train_examples=300", "--test_examples=50", "--steps=3", "--model=mlp", "--out=sweep", "--json"]
     assert main(["sweep", *flags, "--grid", "activation=rleu,relu", "--grid", "seed=1"]) == 1

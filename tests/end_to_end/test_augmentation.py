@@ -60,6 +60,7 @@ def test_microbatches_see_the_same_pictures_and_targets(
     np.testing.assert_allclose(whole, parts, atol=1e-3 * update)
 
 
+@pytest.mark.thorough
 def test_scores_are_of_the_plain_pictures(call: Any, tmp_path: pathlib.Path) -> None:
     (tmp_path / "black.py").write_text("def black(images, draws):\n    return images * 0\n")
     call("train", *FLAGS, "--augment=black.py:black", "--run_dir=run")

@@ -200,6 +200,7 @@ def test_a_signal_saves_within_the_running_call(tmp_path: pathlib.Path, number: 
     assert json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))["status"] == "interrupted"
 
 
+@pytest.mark.thorough
 def test_the_command_resumes_exactly_in_a_new_process(command: Any, tmp_path: pathlib.Path) -> None:
     command("train", *FLAGS, "--steps=120", "--run_dir=whole")
     command("train", *FLAGS, "--steps=120", "--stop_after_steps=61")

@@ -72,6 +72,7 @@ def ours_of(name: str, module: tf.Module, images: np.ndarray) -> tf.Tensor:
     return tf.function(lambda given: saved_model.probabilities(module, PLANS[name], given))(tf.constant(images))
 
 
+@pytest.mark.thorough
 def test_a_process_without_tfcore_computes_the_same(tmp_path: pathlib.Path) -> None:
     images = np.random.default_rng(5).integers(0, 256, (7, *SHAPE), np.uint8)
     np.save(tmp_path / "images.npy", images)

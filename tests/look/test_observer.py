@@ -137,7 +137,7 @@ def test_a_report_has_its_pictures_without_summaries(tmp_path: Path) -> None:
     assert left == {f"True/pictures/{name}.png" for name in ("batch", "filters", "wrong_test")}
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("part", SUMMARIES)
 def test_each_part_is_written_alone_and_does_not_change_the_weights(part: str, tmp_path: Path, bare: bytes) -> None:
     assert run(tmp_path / "run", replace(CONFIG, summaries=part)) == bare
@@ -213,7 +213,7 @@ def test_a_run_that_ends_early_shows_its_last_evaluation(tmp_path: Path) -> None
 @pytest.mark.thorough
 def test_a_run_that_was_stopped_has_neither_doubles_nor_holes(tmp_path: Path, bare: bytes) -> None:
     assert run(tmp_path / "whole", CONFIG) == bare
-    for pause_step in (1, 3, 4, 6, None):
+    for pause_step in (1, 4, 6, None):
         weights = run(tmp_path / "parts" / "whole", CONFIG, pause_step=pause_step)
     assert weights == bare
     whole = events(tmp_path / "whole")
