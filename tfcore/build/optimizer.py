@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def build_step(
-    config: RunConfig, net: Any, total_steps: int, *, loss: Callable[..., Any] | None = None
+    config: RunConfig,
+    net: Any,
+    total_steps: int,
+    *,
+    loss: Callable[..., Any] | None = None,
+    teacher: Callable[[Any], Any] | None = None,
 ) -> "TrainingStep":
     """Builds the step with its optimizer, schedule, penalty and micro-batches; `loss` in place of `build_loss`."""
     from tfcore.modules import named_parameters
@@ -30,7 +35,7 @@ def build_step(
         penalty = Penalty(parameters, config.penalty_variables, l1=config.l1, l2=config.l2)
     return TrainingStep(
         net, build_optimizer(config, net, parameters, total_steps), loss or build_loss(config), seed=config.seed,
-        batch_size=config.batch_size, penalty=penalty, microbatches=config.microbatches,
+        batch_size=config.batch_size, penalty=penalty, microbatches=config.microbatches, teacher=teacher,
     )  # fmt: skip
 
 
@@ -60,7 +65,7 @@ def build_loss(config: RunConfig) -> Callable[..., Any]:
 
 
 def training_loss(config: RunConfig, examples: Any, classes: int) -> Callable[..., Any]:
-    """Returns the loss that is trained on: that of `build_loss`, with the class weights if there are any.
+    """Returns the loss that is trained on: that of `build_loss`, with teacher and class weights if there are any.
 
     Args:
         config: the run's.
@@ -73,6 +78,8 @@ def training_loss(config: RunConfig, examples: Any, classes: int) -> Callable[..
     from tfcore import losses
 
     loss = build_loss(config)
+    if config.teacher:
+        loss = losses.distilled(loss, share=config.teacher_share, temperature=config.teacher_temperature)
     if not config.class_weights:
         return loss
     if config.class_weights == BALANCED:

@@ -47,6 +47,18 @@ class TrainingSettings(Settings):
         "are without them. Default: none.",
         class_weights,
     )
+    teacher: str = flag(
+        "",
+        "Run folder, .npz, .h5 or .safetensors file of a trained model of the same pictures and classes, whose "
+        "probabilities are learned beside the labels (knowledge distillation). Scores are without it. Default: none.",
+    )
+    teacher_share: float = flag(
+        0.5, "Share of the teacher in the training loss; the rest is that of the labels.", checks.share_or_one
+    )
+    teacher_temperature: float = flag(
+        4.0, "Temperature T: logits of model and teacher are divided by it before they are compared.", checks.positive
+    )
+    teacher_average: bool = flag(False, "Take the averaged weights of the teacher, which is a run's folder.")
     l1: float = flag(0.0, "L1 penalty λ·Σ|w|.", checks.not_negative)
     l2: float = flag(0.0, "L2 penalty λ/2·Σw².", checks.not_negative)
     penalty_variables: str = flag(

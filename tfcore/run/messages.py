@@ -30,6 +30,11 @@ def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
         f"plan: {parts.total_steps:,} steps of {config.batch_size}, {config.optimizer} at {config.learning_rate:g}, "
         f"{config.schedule} schedule, seed {config.seed}"
     )
+    if parts.teacher:
+        yield (
+            f"teacher: {parts.teacher.architecture.model} of {config.teacher}, share {config.teacher_share:g}, "
+            f"temperature {config.teacher_temperature:g}"
+        )
     yield f"run folder: {folder}"
     yield tables.model_table(parts.layers)
     yield tables.model_totals(parts.layers)

@@ -23,6 +23,7 @@ from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.evaluation import Evaluation
 from tfcore.training.step import TrainingStep
 from tfcore.training.sums import TrainingSums
+from tfcore.use.teacher import Teacher, load_teacher
 from tfcore.views import averaged
 
 
@@ -37,6 +38,7 @@ class Parts:
         augmentation: applied to training batches; None for none.
         architecture: the description that the model was built from.
         model: the network.
+        teacher: the model that it learns from; None for none. Its variables are not part of the run's state.
         layers: a row for each layer of the model, in the order of their calls.
         products: the matrix products and convolutions of the model as traced.
         why_precision: the reason for the precision of the run.
@@ -53,6 +55,7 @@ class Parts:
     augmentation: Augmentation | None
     architecture: Architecture
     model: tf.Module
+    teacher: Teacher | None
     layers: tuple[LayerRow, ...]
     products: tuple[Product, ...]
     why_precision: str
@@ -111,7 +114,8 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
     if augmentation is not None and augmentation.mixes:
         check_targets(config, data.classes)
     loss = training_loss(config, splits["train"], data.classes)
-    step = build_step(config, net, total_steps, loss=loss)
+    teacher = load_teacher(config.teacher, data, average=config.teacher_average) if config.teacher else None
+    step = build_step(config, net, total_steps, loss=loss, teacher=teacher)
     traced = _outline(config, data, net)
     return Parts(
         config=config,
@@ -120,6 +124,7 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         augmentation=augmentation,
         architecture=plan,
         model=net,
+        teacher=teacher,
         layers=tuple(traced.layers),
         products=tuple(traced.products),
         why_precision=why_precision,
@@ -139,7 +144,7 @@ def _chosen(config: RunConfig, data: Dataset, model: type | None) -> tuple[RunCo
     """
     is_open = any(getattr(config, name) == value for name, value in AUTOMATIC.items())
     load = workload.of_model(plan_model(config, data), config.batch_size, model) if is_open else None
-    chosen, why_precision = runtime.chosen(config, load)
+    chosen, why_precision = runtime.chosen(config, load, alone=not config.teacher)
     return runtime.set_threads(chosen), why_precision
 
 

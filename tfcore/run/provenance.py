@@ -14,6 +14,7 @@ from tfcore.data.fingerprint import fingerprint
 from tfcore.data.source import Source
 from tfcore.machine import processor, processors
 
+TEACHER = "teacher"  # a fact that must be equal
 _OTHER_ROUNDING, _OTHER_EXAMPLES = "the last bits will differ", "later steps use other examples"
 _MEANINGS = {  # fact: its displayed name, and the consequence of a difference
     "tfcore": ("tfcore", _OTHER_ROUNDING),
@@ -33,10 +34,11 @@ class Provenance:
     Args:
         config: of the run, resolved.
         train: the training data. A thread computes its fingerprint, which is not needed before the first checkpoint.
+        teacher: the fingerprint of the teacher; "" for none.
     """
 
-    def __init__(self, config: RunConfig, train: Source) -> None:
-        self._facts = {
+    def __init__(self, config: RunConfig, train: Source, teacher: str = "") -> None:
+        self._facts: dict[str, Any] = {
             "tfcore": __version__,
             "tensorflow": tf.__version__,
             "processor": processor(),
@@ -45,6 +47,8 @@ class Provenance:
             "precision": config.precision,
             "order": order.ALGORITHM,
         }
+        if teacher:
+            self._facts[TEACHER] = teacher
         self._thread = threading.Thread(target=self._read, args=(train,), name="fingerprint", daemon=True)
         self._thread.start()
 

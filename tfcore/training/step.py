@@ -10,7 +10,7 @@ from tfcore import checks, patterns
 from tfcore.errors import ConfigError
 from tfcore.seeds import Key
 
-Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Loss = Callable[..., tf.Tensor]
 
 
 class Optimizer(Protocol):
@@ -74,11 +74,13 @@ class TrainingStep:
     Args:
         model: called as `model(images, training=True, key=key)`; gives logits `[N, classes]`.
         optimizer: holds the parameters to train and the step number.
-        loss: per-example losses `[N]` from `(logits, labels)`.
+        loss: per-example losses `[N]` from `(logits, labels)`, or with a teacher `(logits, labels, teacher_logits)`.
         seed: the run's seed, for the keys of random layers.
         batch_size: B of the batches to come.
         penalty: gives a scalar that is added to the mean loss; None for none.
         microbatches: into how many equal parts a batch is split to save memory. The gradient is the same mean.
+        teacher: gives logits `[N, classes]` for the pictures that the model gets; no gradient flows to it. None for
+            none.
 
     Raises:
         ConfigError: `microbatches` that do not divide the batch size.
@@ -94,6 +96,7 @@ class TrainingStep:
         batch_size: int,
         penalty: Callable[[], tf.Tensor] | None = None,
         microbatches: int = 1,
+        teacher: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> None:
         checks.positive("microbatches", microbatches)
         if batch_size % microbatches:
@@ -101,7 +104,7 @@ class TrainingStep:
         self.optimizer = optimizer
         self.batch_size = batch_size
         self.sums = tf.Variable(tf.zeros([4], tf.float64), trainable=False, name="sums")  # see TrainingSums
-        self._model, self._loss, self._penalty = model, loss, penalty
+        self._model, self._loss, self._penalty, self._teacher = model, loss, penalty, teacher
         self._seed, self._microbatches = seed, microbatches
         self._watched = [p for p, frozen in zip(optimizer.parameters, optimizer.frozen, strict=True) if not frozen]
 
@@ -147,10 +150,11 @@ class TrainingStep:
 
     def _part_gradients(self, images: tf.Tensor, labels: tf.Tensor, position: tf.Tensor) -> Any:
         """Computes loss sum, hits, and this part's contribution to the gradient of the batch's mean loss."""
+        taught = () if self._teacher is None else (self._teacher(images),)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._watched)
             logits = self._model(images, training=True, key=Key(self._seed, self.optimizer.step, position))
-            loss_sum = tf.reduce_sum(self._loss(logits, labels))
+            loss_sum = tf.reduce_sum(self._loss(logits, labels, *taught))
             share = loss_sum * (1 / self.batch_size)
         rows = zip(self.optimizer.parameters, self.optimizer.frozen, self._slopes(tape, share), strict=True)
         gradients = tuple(tf.zeros(parameter.shape) if frozen else slope for parameter, frozen, slope in rows)
