@@ -14,6 +14,7 @@ from tfcore.run.start import configuration
 from tfcore.training.run_folder import RunFolder
 
 UNUSED: list[tuple[dict[str, Any], str]] = [
+    ({"average_every_epochs": 2.0}, "--average_every_epochs belongs to --average_from_epochs. Received none."),
     ({"teacher_share": 0.3}, "--teacher_share belongs to --teacher. Received none."),
     ({"teacher_temperature": 2.0}, "--teacher_temperature belongs to --teacher."),
     ({"teacher_average": True}, "--teacher_average belongs to --teacher."),

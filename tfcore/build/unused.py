@@ -39,6 +39,8 @@ def check(config: RunConfig, *, decays: bool) -> None:
         raise ConfigError(
             f"--decayed_variables belongs to a --weight_decay above 0. Received none with {config.optimizer}."
         )
+    if _is_given(config, "average_every_epochs") and config.average_from_epochs is None:
+        raise ConfigError("--average_every_epochs belongs to --average_from_epochs. Received none.")
     for name in _OF_TEACHER:
         if _is_given(config, name) and not config.teacher:
             raise ConfigError(f"--{name} belongs to --teacher. Received none.")

@@ -147,6 +147,13 @@ class TrainingSettings(Settings):
         "Decay of an exponential moving average of the weights, which is scored too. Default: no average.",
         checks.below_one,
     )
+    average_from_epochs: float | None = flag(
+        None,
+        "Epochs before the first weights of an equal-weight average (stochastic weight averaging), which is scored "
+        "too. Default: no such average.",
+        checks.positive,
+    )
+    average_every_epochs: float = flag(1.0, "Epochs between the weights of that average.", checks.positive)
     clip_value: float | None = flag(None, "Clip each gradient entry to ± this value.", checks.positive)
     clip_norm: float | None = flag(None, "Clip the gradients to this global norm.", checks.positive)
 

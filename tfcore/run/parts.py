@@ -1,7 +1,9 @@
 """The parts of a run, built from its configuration and shared by training, restoring, logging and diagnosis."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import tensorflow as tf
 
@@ -19,6 +21,7 @@ from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches
 from tfcore.data.dataset import Dataset
 from tfcore.graphs import Product
 from tfcore.modules import BrokenModelError, LayerRow, Outline, named_variables, outline
+from tfcore.training.averaged_statistics import AveragedStatistics
 from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.evaluation import Evaluation
 from tfcore.training.step import TrainingStep
@@ -43,6 +46,7 @@ class Parts:
         products: the matrix products and convolutions of the model as traced.
         why_precision: the reason for the precision of the run.
         step: trains on one batch; `step.optimizer` counts the completed steps.
+        averaged_statistics: of the batch norms, for an equal-weight average; None without one.
         evaluation: scores any split.
         sums: the running means of training.
         early_stopping: the best validation so far, and the number of validations since then.
@@ -60,6 +64,7 @@ class Parts:
     products: tuple[Product, ...]
     why_precision: str
     step: TrainingStep
+    averaged_statistics: AveragedStatistics | None
     evaluation: Evaluation
     sums: TrainingSums
     early_stopping: EarlyStopping
@@ -72,20 +77,36 @@ class Parts:
 
     def state(self) -> dict[str, tf.Variable]:
         """Returns all variables of the run by name: the content of a checkpoint."""
+        statistics = self.averaged_statistics.variables if self.averaged_statistics else {}
         parts = {
             "model": named_variables(self.model),
             "optimizer": self.step.optimizer.variables,
+            "optimizer.average": statistics,  # among the averages, for those that read these by path
             "sums": self.sums.variables,
             "early_stopping": self.early_stopping.variables,
         }
         return {f"{part}.{name}": variable for part, variables in parts.items() for name, variable in variables.items()}
 
+    @property
+    def has_averages(self) -> bool:
+        """Whether there are averages of the weights by now."""
+        if self.config.average_from_epochs is None:
+            return self.config.keeps_averages
+        first = Fraction(str(self.config.average_from_epochs)) * self.config.steps_per_epoch(len(self.splits["train"]))
+        return self.completed_steps >= first
+
+    def renew_statistics(self) -> None:
+        """Brings `averaged_statistics` up to date, before they are used or saved."""
+        if self.averaged_statistics is None:
+            return
+        if self.has_averages:
+            self.averaged_statistics.renew()
+        else:
+            self.averaged_statistics.copy_from_model()
+
     def training_batches(self) -> TrainingBatches:
         """Returns the batches of every step."""
-        return TrainingBatches(
-            self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed,
-            augmentation=self.augmentation,
-        )  # fmt: skip
+        return _training_batches(self.config, self.splits["train"], self.augmentation)
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
         """Returns the batches of a whole split, padded to the evaluation's batch size."""
@@ -115,7 +136,12 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         check_targets(config, data.classes)
     loss = training_loss(config, splits["train"], data.classes)
     teacher = load_teacher(config.teacher, data, average=config.teacher_average) if config.teacher else None
-    step = build_step(config, net, total_steps, loss=loss, teacher=teacher)
+    epoch_steps = config.steps_per_epoch(len(splits["train"]))
+    step = build_step(config, net, total_steps, loss=loss, teacher=teacher, epoch_steps=epoch_steps)
+    statistics = None
+    if config.average_from_epochs is not None:
+        batches = _training_batches(config, splits["train"], augmentation)
+        statistics = AveragedStatistics(net, step.optimizer, batches, math.ceil(epoch_steps))
     traced = _outline(config, data, net)
     return Parts(
         config=config,
@@ -129,11 +155,16 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         products=tuple(traced.products),
         why_precision=why_precision,
         step=step,
+        averaged_statistics=statistics,
         evaluation=Evaluation(averaged(net, plan.views, plan.image_shape), build_loss(config), classes=data.classes),
         sums=TrainingSums(step.sums),
         early_stopping=EarlyStopping(monitor=config.monitor, patience=config.patience),
         total_steps=total_steps,
     )
+
+
+def _training_batches(config: RunConfig, examples: Examples, augmentation: Augmentation | None) -> TrainingBatches:
+    return TrainingBatches(examples, batch_size=config.batch_size, seed=config.seed, augmentation=augmentation)
 
 
 def _chosen(config: RunConfig, data: Dataset, model: type | None) -> tuple[RunConfig, str]:
