@@ -177,7 +177,7 @@ def _reading(batches: TrainingBatches) -> Callable[[int], None]:
     def read(iterator: Any, elements: tf.Tensor) -> tf.Tensor:
         total = tf.zeros([])
         for _ in tf.range(elements):
-            images, labels = (tf.reshape(part, [-1]) for part in next(iterator))
+            images, labels = (tf.reshape(part, [-1]) for part in next(iterator)[:2])
             total += tf.cast(images[0], tf.float32) + tf.cast(labels[0], tf.float32)
         return total
 

@@ -47,6 +47,11 @@ class TrainingSettings(Settings):
         "are without them. Default: none.",
         class_weights,
     )
+    example_weights: str = flag(
+        "",
+        ".npy file of a number for each training example of the data set, in its order, by which its training loss is "
+        "multiplied. Scores are without them. Default: those of the data set, if it has any.",
+    )
     teacher: str = flag(
         "",
         "Run folder, .npz, .h5 or .safetensors file of a trained model of the same pictures and classes, whose "

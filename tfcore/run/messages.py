@@ -25,7 +25,8 @@ def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
         yield f"warning: --precision=bfloat16, but {place}"
     yield f"device: {_device()}"
     yield f"runtime: {threads}, XLA {config.xla}"
-    yield f"data: {sizes} examples of {parts.data.classes} classes"
+    weighted = "" if parts.data.train_weights is None else ", with weights of the training examples"
+    yield f"data: {sizes} examples of {parts.data.classes} classes{weighted}"
     yield (
         f"plan: {parts.total_steps:,} steps of {config.batch_size}, {config.optimizer} at {config.learning_rate:g}, "
         f"{config.schedule} schedule, seed {config.seed}"

@@ -11,7 +11,7 @@ from tfcore.architecture import Architecture
 from tfcore.build import runtime, user_code, workload
 from tfcore.build.augmentation import build_augmentation
 from tfcore.build.configuration import AUTOMATIC
-from tfcore.build.data import load_dataset, make_splits, pixel_statistics
+from tfcore.build.data import load_dataset, make_splits, pixel_statistics, with_example_weights
 from tfcore.build.model import build_model, plan_model
 from tfcore.build.optimizer import build_loss, build_step, check_targets, training_loss
 from tfcore.build.tables import AUGMENTATIONS, MODELS
@@ -125,7 +125,7 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         BrokenModelError: the model does not run on a batch.
         TfcoreError: an error in the configuration or the data.
     """
-    data = load_dataset(config) if data is None else data
+    data = load_dataset(config, for_training=True) if data is None else with_example_weights(config, data)
     config, why_precision = _chosen(config, data, model)
     splits = make_splits(config, data)
     plan = plan_model(config, data)

@@ -76,8 +76,10 @@ class Session:
         self.config = self.parts.config
         if not folder.is_started:
             check_validation(self.config, self.parts.data)
-        teacher = self.parts.teacher
-        self._provenance = Provenance(self.config, self.parts.data.train, teacher.fingerprint if teacher else "")
+        data, teacher = self.parts.data, self.parts.teacher
+        self._provenance = Provenance(
+            self.config, data.train, weights=data.train_weights, teacher=teacher.fingerprint if teacher else ""
+        )
         self.checkpoints = self._checkpoints_of(self.parts)
 
     def _built(self, config: RunConfig, data: Dataset | None) -> Parts:
