@@ -20,7 +20,7 @@ from tfcore.errors import ConfigError
 POSITIVE = ["learning_rate", "decay_factor", "batch_size", "microbatches", "steps", "epochs", "patience", "decay_steps"]
 POSITIVE += ["evaluate_every_epochs", "checkpoint_every_epochs", "eval_batch_size", "log_every_steps"]
 POSITIVE += ["batch_accuracy_every_steps", "print_every_epochs", "train_examples", "test_examples", "max_norm"]
-POSITIVE += ["period_factor"]
+POSITIVE += ["period_factor", "average_from_epochs", "average_every_epochs", "teacher_temperature"]
 NOT_NEGATIVE = ["validation", "l1", "l2", "warmup_steps", "keep_checkpoints", "end_learning_rate", "intra_op_threads"]
 NOT_NEGATIVE += ["inter_op_threads"]
 CHOSEN = ["pixels", "precision", "schedule", "monitor"]
@@ -116,6 +116,10 @@ def test_a_choice_that_does_not_exist_is_refused_with_the_nearest(name: str) -> 
         ({"steps": 10, "epochs": 1.0}, "Give --steps or --epochs, not both. Received 10 and 1"),
         ({"patience": 2, "validation": 0}, "--patience needs validation examples"),
         ({"rename": "keras"}, "--rename belongs to --init_from, the file of weights. Received --rename=keras."),
+        (
+            {"average_decay": 0.9, "average_from_epochs": 3},
+            "Give --average_decay or --average_from_epochs, not both: a run keeps one average. Received 0.9 and 3.",
+        ),
         ({"batch_size": 10, "microbatches": 3}, "--microbatches must divide the batch of 10. Received 3"),
         (
             {"schedule": "cosine_restarts"},

@@ -71,7 +71,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],  # the one room that names concrete classes
     "terminal": [*GROUND, "modules", "metrics"],
     "use": [*BELOW_BUILD, "build", "terminal"],
-    "run.parts": [*BELOW_BUILD, "adaptation", "build"],
+    "run.parts": [*BELOW_BUILD, "adaptation", "build", "use"],
     "look": [*BELOW_BUILD, "ops", "terminal", "run.parts"],
     "report": [*GROUND, *PLAIN, "training.run_folder", "training.divergence", "build.configuration", "terminal"],
     "run": [*BELOW_BUILD, "build", "terminal", "use", "look"],

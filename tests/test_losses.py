@@ -148,3 +148,45 @@ def test_keras_weights_classes_alike(rows: bool) -> None:
     expected = kind(from_logits=True)(targets, logits, sample_weight=np.array(weights)[labels])
     found = losses.weighted(losses.cross_entropy, weights)(tf.constant(logits), tf.constant(targets))
     np.testing.assert_allclose(found.numpy().mean(), expected, rtol=1e-5)
+
+
+TEACHER = (RANDOM.standard_normal((N, C)) * 4).astype(np.float32)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_distillation(temperature: float) -> None:
+    x = tf.constant(LOGITS)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        found = losses.distillation(x, TEACHER, temperature=temperature)
+    values, slopes = reference.distillation(LOGITS.astype(np.float64), TEACHER.astype(np.float64), temperature)
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, values, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(tape.gradient(found, x), slopes, rtol=1e-4, atol=1e-6)
+    softened = (tf.nn.softmax(array / temperature) for array in (TEACHER, LOGITS))
+    keras_values = temperature**2 * keras.losses.kl_divergence(*softened)  # cuts probabilities off at 1e-7
+    np.testing.assert_allclose(found, keras_values, rtol=1e-3, atol=1e-3)
+
+
+def test_distillation_of_extreme_logits_is_finite() -> None:
+    values, _ = reference.distillation(EXTREME.astype(np.float64), EXTREME[::-1].astype(np.float64), 4.0)
+    np.testing.assert_allclose(losses.distillation(EXTREME, EXTREME[::-1], temperature=4.0), values, rtol=1e-5)
+
+
+def test_a_distilled_loss_has_both_shares_and_the_weights_of_the_classes() -> None:
+    plain, taught = losses.cross_entropy(LOGITS, NUMBERS), losses.distillation(LOGITS, TEACHER, temperature=3.0)
+    loss = losses.distilled(losses.cross_entropy, share=0.25, temperature=3.0)
+    expected = 0.75 * plain.numpy() + 0.25 * taught.numpy()
+    np.testing.assert_allclose(loss(LOGITS, NUMBERS, TEACHER), expected, rtol=1e-6)
+    weights = np.arange(1.0, C + 1)
+    found = losses.weighted(loss, weights)(LOGITS, NUMBERS, TEACHER)
+    np.testing.assert_allclose(found, weights[NUMBERS] * expected, rtol=1e-6)
+
+
+def test_what_distillation_refuses() -> None:
+    with pytest.raises(ConfigError, match="`temperature` must be above 0"):
+        losses.distillation(LOGITS, TEACHER, temperature=0.0)
+    with pytest.raises(ConfigError, match="`share` must be above 0 and at most 1"):
+        losses.distilled(losses.cross_entropy, share=0.0, temperature=1.0)
+    with pytest.raises(ShapeError, match=r"Received \(16, 7\) and \(16, 6\)"):
+        losses.distillation(LOGITS, TEACHER[:, :6])

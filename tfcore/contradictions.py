@@ -18,6 +18,11 @@ def check(config: Any) -> None:
         raise ConfigError(f"--rename belongs to --init_from, the file of weights. Received --rename={config.rename}.")
     if config.patience is not None and config.validation == 0:
         raise ConfigError("--patience needs validation examples. Received --validation=0.")
+    if config.average_decay is not None and config.average_from_epochs is not None:
+        raise ConfigError(
+            "Give --average_decay or --average_from_epochs, not both: a run keeps one average. Received "
+            f"{config.average_decay:g} and {config.average_from_epochs:g}."
+        )
     if config.batch_size % config.microbatches:
         raise ConfigError(
             f"--microbatches must divide the batch of {config.batch_size}. Received {config.microbatches}."

@@ -108,16 +108,74 @@ def weighted(loss: Callable[..., tf.Tensor], class_weights: Sequence[float]) -> 
     divides by the sum of the weights.
 
     Args:
-        loss: per-example losses [N] from `(logits, labels)`.
+        loss: per-example losses [N] from `(logits, labels)`, and from what else the returned loss is given.
         class_weights: w, one number for each of the C classes.
     """
     weights = np.asarray(class_weights, np.float32)
 
-    def of_batch(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def of_batch(logits: tf.Tensor, labels: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
         labels = tf.convert_to_tensor(labels)
         if labels.shape.rank == 1:
-            return tf.gather(weights, labels) * loss(logits, labels)
-        return tf.linalg.matvec(tf.cast(labels, tf.float32), weights) * loss(logits, labels)
+            return tf.gather(weights, labels) * loss(logits, labels, *others)
+        return tf.linalg.matvec(tf.cast(labels, tf.float32), weights) * loss(logits, labels, *others)
+
+    return of_batch
+
+
+def distillation(logits: tf.Tensor, teacher_logits: tf.Tensor, *, temperature: float = 1.0) -> tf.Tensor:
+    """Distance of the model's softened probabilities from those of a teacher, one value per example.
+
+        p = softmax(teacher_logits / T),  q = softmax(logits / T)
+        loss = T² · KL(p ‖ q) = T² · Σ_c p_c (log p_c - log q_c)
+
+    The gradient with respect to the logits is T · (q - p). As q - p shrinks like 1 / T, that of KL alone shrinks like
+    1 / T², and the factor T² keeps the share of this term at any temperature, as the source advises. The source writes
+    the cross-entropy of p and q in place of KL; they differ by the entropy of p, on which no gradient depends.
+
+    Args:
+        logits: [N, C], any float dtype; computed in float32.
+        teacher_logits: [N, C], any float dtype; computed in float32. A gradient flows to these too: pass constants.
+        temperature: T, above 0.
+
+    Returns:
+        Tensor [N], float32.
+
+    Raises:
+        ConfigError: `temperature` is not above 0.
+        ShapeError: the logits are not two [N, C] of the same shape.
+
+    Source: Hinton, Vinyals & Dean 2015, arXiv 1503.02531, section 2 and eq. 1 to 4.
+    """
+    checks.positive("temperature", temperature)
+    logits, teacher_logits = tf.convert_to_tensor(logits), tf.convert_to_tensor(teacher_logits)
+    if logits.shape.rank != 2 or not logits.shape.is_compatible_with(teacher_logits.shape):
+        raise ShapeError(
+            "Distillation needs logits [N, C] of the model and of the teacher. "
+            f"Received {logits.shape} and {teacher_logits.shape}."
+        )
+    wanted = tf.nn.log_softmax(tf.cast(teacher_logits, tf.float32) / temperature)
+    found = tf.nn.log_softmax(tf.cast(logits, tf.float32) / temperature)
+    return temperature**2 * tf.reduce_sum(tf.exp(wanted) * (wanted - found), axis=1)
+
+
+def distilled(loss: Callable[..., tf.Tensor], *, share: float, temperature: float) -> Callable[..., tf.Tensor]:
+    """Returns a loss that is learned from labels and from a teacher.
+
+        distilled_n = (1 - share) · loss_n + share · distillation_n
+
+    Args:
+        loss: per-example losses [N] from `(logits, labels)`.
+        share: of the teacher, above 0 and at most 1. Keras' example of distillation calls 1 - share `alpha`.
+        temperature: see `distillation`.
+
+    Returns:
+        A function from `(logits, labels, teacher_logits)` to losses [N].
+    """
+    checks.share_or_one("share", share)
+
+    def of_batch(logits: tf.Tensor, labels: tf.Tensor, teacher_logits: tf.Tensor) -> tf.Tensor:
+        taught = distillation(logits, teacher_logits, temperature=temperature)
+        return (1 - share) * loss(logits, labels) + share * taught
 
     return of_batch
 

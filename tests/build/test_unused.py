@@ -14,6 +14,10 @@ from tfcore.run.start import configuration
 from tfcore.training.run_folder import RunFolder
 
 UNUSED: list[tuple[dict[str, Any], str]] = [
+    ({"average_every_epochs": 2.0}, "--average_every_epochs belongs to --average_from_epochs. Received none."),
+    ({"teacher_share": 0.3}, "--teacher_share belongs to --teacher. Received none."),
+    ({"teacher_temperature": 2.0}, "--teacher_temperature belongs to --teacher."),
+    ({"teacher_average": True}, "--teacher_average belongs to --teacher."),
     ({"schedule": "constant", "decay_steps": 5}, "--decay_steps belongs to --schedule=exponential or polynomial or"),
     ({"schedule": "cosine", "decay_power": 2.0}, "--decay_power belongs to --schedule=polynomial. Received cosine."),
     ({"schedule": "cosine", "decay_factor": 0.5}, "--decay_factor belongs to --schedule=step_wise or exponential."),

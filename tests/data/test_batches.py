@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcore.data import order
+from tfcore.data.augmentation.chain import Augmentation, Part
+from tfcore.data.augmentation.mixing import cutmix, mixup
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches
 from tfcore.data.dataset import Split, aligned_empty
 from tfcore.errors import ConfigError
@@ -148,3 +150,36 @@ def test_a_pipeline_holds_no_second_copy_of_the_pictures() -> None:
 def resident_bytes() -> int:
     """Returns the resident memory of this process."""
     return int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+
+
+def weighted(count: int, indices: np.ndarray | None = None) -> Examples:
+    """Example i has label i and weight i / 2."""
+    labels = np.arange(count, dtype=np.int32)
+    reader = Split(np.zeros((count, *SHAPE), np.uint8), labels).batch_reader()
+    return Examples(reader, indices, (labels / 2).astype(np.float32))
+
+
+@pytest.mark.parametrize("indices", [None, np.array([1, 3, 4, 8, 9])])
+def test_weights_follow_their_examples(indices: np.ndarray | None) -> None:
+    batches = TrainingBatches(weighted(10, indices), batch_size=4, seed=5)
+    for step in (0, 3):
+        _, labels, weights = next(batches.from_step(step))
+        assert weights.dtype == tf.float32
+        np.testing.assert_array_equal(weights, labels.numpy() / 2)
+    assert len(next(TrainingBatches(examples(10), batch_size=4, seed=5).from_step(0))) == 2
+
+
+def test_mixed_examples_have_the_weighted_sum_of_their_losses() -> None:
+    def batch(part: Examples) -> list[np.ndarray]:
+        mix = Augmentation([Part("mixup", mixup, mixes=True), Part("cutmix", cutmix, mixes=True)], classes=10)
+        batches = TrainingBatches(part, batch_size=10, seed=5, augmentation=mix)
+        return [whole.numpy()[0].astype(np.float64) for whole in next(batches.from_step(2))]
+
+    _, shares = batch(examples(10))  # of the examples, as each has a class of its own
+    _, targets, weights = batch(weighted(10))
+    np.testing.assert_allclose(weights, shares @ (np.arange(10) / 2), rtol=1e-6)
+    np.testing.assert_allclose(weights[:, np.newaxis] * targets, shares * np.arange(10) / 2, rtol=1e-5, atol=1e-7)
+    losses = np.random.default_rng(0).uniform(0, 5, [10, 10])  # of each example for each class
+    np.testing.assert_allclose(
+        weights * (targets * losses).sum(1), (shares * np.arange(10) / 2 * losses).sum(1), rtol=1e-5
+    )

@@ -160,3 +160,29 @@ def test_the_seed_alone_decides() -> None:
 def test_an_impossible_amount_is_refused(amount: float, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         split_validation(np.zeros(10, np.int32), amount, 0)
+
+
+def test_weights_are_float32_and_taken_with_their_examples() -> None:
+    data = Dataset("pair", split([0, 1, 1]), split([1]), ("cat", "dog"), np.array([0, 2, 0.5]))
+    assert data.train_weights is not None
+    assert data.train_weights.dtype == np.float32
+    taken = data.take(2).train_weights
+    assert taken is not None
+    assert taken.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(2), r"one number for each of 3 training examples. Received float64 of shape \[2\]"),
+        (np.ones((3, 1)), r"Received float64 of shape \[3, 1\]"),
+        (np.array(["1", "2", "3"]), "one number for each of 3"),
+        (np.array([1, -0.5, 1]), "finite and at least 0. Received -0.5 at index 1"),
+        (np.array([1, 1, np.nan]), "finite and at least 0. Received nan at index 2"),
+        (np.array([1, 1e300, 1]), r"Received 1e\+300 at index 1"),
+        (np.zeros(3), "`train_weights` of pair must not all be 0"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(weights: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Dataset("pair", split([0, 1, 1]), split([1]), ("cat", "dog"), weights)

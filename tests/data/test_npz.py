@@ -235,3 +235,14 @@ def test_one_wrong_byte_is_an_error_in_one_line_or_none(tmp_path: Path, place: i
     except DataError as error:
         message = str(error)
     assert "\n" not in message
+
+
+def test_weights_are_read_and_follow_the_pictures(tmp_path: Path) -> None:
+    weights = np.arange(1, 7) / 4
+    assert read(save(tmp_path, **ARRAYS)).train_weights is None
+    np.testing.assert_array_equal(read(save(tmp_path, **ARRAYS, train_weights=weights)).train_weights, weights)
+    marked = np.arange(6, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 3), np.uint8)
+    found = read(save(tmp_path, x_train=marked, y_train=Y, train_weights=weights))
+    np.testing.assert_array_equal(found.train_weights, weights[found.train.images[:, 0, 0, 0]])
+    with pytest.raises(DataError, match=r"`train_weights` in .*my.npz must hold one number for each of 6"):
+        read(save(tmp_path, **ARRAYS, train_weights=weights[1:]))

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,11 @@ def test_names_of_folders_are_safe_and_differ(class_names: list[str]) -> None:
 def test_names_of_folders() -> None:
     given_names = ("0", "T-shirt/top", "a:b", "A_B", "..", "", "cat (2)")
     assert writers.folder_names(given_names) == ["0", "T-shirt_top", "a_b", "A_B_2", "_", "__2", "cat (2)"]
+
+
+def test_weights_are_written_where_there_is_room_for_them(tmp_path: Path) -> None:
+    data = replace(dataset((4, 4, 1)), train_weights=np.arange(300) / 4)
+    writers.write(data, "npz", tmp_path / "out.npz")
+    np.testing.assert_array_equal(read("npz", tmp_path / "out.npz").train_weights, data.train_weights)
+    with pytest.raises(DataError, match=r"weights of its examples, which only --format=npz can hold"):
+        writers.write(data, "text", tmp_path / "out")

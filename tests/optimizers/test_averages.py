@@ -1,6 +1,8 @@
 """Averages against NumPy float64 and TensorFlow's own, and the exchange with the weights."""
 
 from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,3 +165,53 @@ def test_slow_weights_obey_the_constraint_from_the_first() -> None:
     optimizer = GradientDescent({"w": w}, 0.5, lookahead_steps=1, constraints={"w": MaxNorm(1.0)})
     optimizer.apply([tf.zeros([2, 1])])
     np.testing.assert_allclose(np.linalg.norm(w.numpy()), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("first", "every", "taken"),
+    [(5, 1, range(5, 21)), (3, 4, [3, 7, 11, 15, 19]), (Fraction(9, 2), Fraction(10, 3), [5, 8, 12, 15, 18])],
+)
+def test_an_equal_average_is_the_mean_of_its_weights(first: Fraction, every: Fraction, taken: list[int]) -> None:
+    parameters = {path: tf.Variable(tf.fill(shape, 0.3)) for path, shape in SHAPES.items()}
+    optimizer = Adam(parameters, 0.1, average_from_steps=first, average_every_steps=every)
+    apply, path = tf.function(optimizer.apply, autograph=False), [values(optimizer.parameters)]
+    for number, step_gradients in enumerate(GRADIENTS, start=1):
+        apply([tf.constant(gradient) for gradient in step_gradients])
+        path.append(values(optimizer.parameters))
+        used = [path[step] for step in taken if step <= number]
+        if not used or number == taken[0]:  # up to its first weights, the average is the present ones
+            assert_equal(values(optimizer.averages.values()), path[-1])
+            continue
+        for average, *weights in zip(optimizer.averages.values(), *used, strict=True):
+            mean = np.mean(np.asarray(weights, np.float64), axis=0)
+            np.testing.assert_allclose(average, mean, rtol=0, atol=1e-6)  # an update is about 0.1
+
+
+def test_an_equal_average_resumes_between_its_weights() -> None:
+    def make() -> Adam:
+        parameters = {path: tf.Variable(tf.fill(shape, 0.3)) for path, shape in SHAPES.items()}
+        return Adam(parameters, 0.1, average_from_steps=3, average_every_steps=Fraction(5, 2))
+
+    whole, first, second = make(), make(), make()
+    train(whole)
+    train(first, GRADIENTS[:7])
+    for source, target in zip(first.parameters, second.parameters, strict=True):
+        target.assign(source)
+    for key, variable in second.variables.items():
+        variable.assign(first.variables[key])
+    train(second, GRADIENTS[7:])
+    assert_equal(values(whole.averages.values()), values(second.averages.values()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"average_from_steps": 0}, "`average_from_steps` must be above 0"),
+        ({"average_from_steps": 3, "average_every_steps": 0}, "`average_every_steps` must be above 0"),
+        ({"average_every_steps": 2}, "belongs to `average_from_steps`"),
+        ({"average_from_steps": 3, "average_decay": 0.9}, "there is one average"),
+    ],
+)
+def test_settings_of_an_equal_average_are_checked(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Adam({"w": tf.Variable([1.0])}, 0.1, **settings)

@@ -23,3 +23,10 @@ def mean_squared_error(logits: np.ndarray, rows: np.ndarray, label_smoothing: fl
     q, p = smooth(rows, label_smoothing), np.exp(log_softmax(logits))
     slope = 2 * (p - q) / logits.shape[1]  # with respect to p
     return ((p - q) ** 2).mean(axis=1), p * (slope - (slope * p).sum(axis=1, keepdims=True))
+
+
+def distillation(logits: np.ndarray, teacher_logits: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """Values [N], and the gradient [N, C] of their sum with respect to `logits`."""
+    log_p, log_q = log_softmax(teacher_logits / temperature), log_softmax(logits / temperature)
+    values = temperature**2 * (np.exp(log_p) * (log_p - log_q)).sum(axis=1)
+    return values, temperature * (np.exp(log_q) - np.exp(log_p))

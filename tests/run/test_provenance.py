@@ -60,6 +60,13 @@ def test_each_difference_is_told_with_what_it_means(name: str, words: str) -> No
     assert "(there: unknown)" in provenance.differences(saved)[0]
 
 
+def test_other_weights_of_the_examples_are_told() -> None:
+    weighted = Provenance(CONFIG, SPLIT, weights=np.ones(2, np.float32))
+    assert weighted.differences(weighted.facts()) == []
+    (clause,) = weighted.differences(Provenance(CONFIG, SPLIT, weights=np.zeros(2, np.float32)).facts())
+    assert "fingerprint of the weights of the examples" in clause
+
+
 def test_pictures_that_are_gone_do_not_end_the_run(tmp_path: Path) -> None:
     paths = [str(tmp_path / "gone.png")] * 2
     split = LazySplit(paths, SPLIT.labels, (4, 4, 1), lambda _: np.zeros((4, 4, 1), np.uint8))

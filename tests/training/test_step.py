@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from reference import losses as reference
 
 from tfcore.errors import ConfigError
-from tfcore.losses import cross_entropy
+from tfcore.losses import cross_entropy, distilled
 from tfcore.optimizers import Adam, GradientDescent, Group
 from tfcore.seeds import Key
 from tfcore.training.step import Penalty, TrainingStep
@@ -211,3 +213,36 @@ def test_one_trace_serves_every_batch(parts: int) -> None:
         run(tf.roll(IMAGES, shift, axis=0), tf.roll(LABELS, shift, axis=0))
     assert model.python_calls == calls
     assert run.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_teacher_sees_the_pictures_of_the_model_and_stays_as_it_is(parts: int) -> None:
+    model, teacher = Model(), tf.Variable(WEIGHTS[::-1] * 2)
+
+    def taught(images: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(tf.reshape(images, [-1, 4]) / 255, teacher)
+
+    loss = distilled(cross_entropy, share=0.3, temperature=2.0)
+    optimizer = GradientDescent(model.parameters, learning_rate=0.5)
+    step = TrainingStep(model, optimizer, loss, seed=9, batch_size=BATCH, microbatches=parts, teacher=taught)
+    result = compiled(step)(IMAGES, LABELS)
+    x = IMAGES.numpy().reshape(-1, 4).astype(np.float64) / 255
+    values, slopes = reference.distillation(x @ WEIGHTS, x @ (WEIGHTS[::-1] * 2).astype(np.float64), 2.0)
+    plain, plain_slopes = reference.cross_entropy(x @ WEIGHTS, np.eye(CLASSES)[LABELS], 0.0)
+    np.testing.assert_allclose(result.loss, (0.7 * plain + 0.3 * values).mean(), rtol=1e-5)
+    gradient = x.T @ (0.7 * plain_slopes + 0.3 * slopes) / BATCH
+    np.testing.assert_allclose(result.gradients[0], gradient, rtol=1e-4, atol=1e-7)
+    np.testing.assert_array_equal(teacher, WEIGHTS[::-1] * 2)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_losses_are_multiplied_by_the_weights_of_their_examples(parts: int) -> None:
+    model, weights = Model(), np.linspace(0, 2, BATCH).astype(np.float32)
+    result = compiled(build(model, microbatches=parts))(IMAGES, LABELS, tf.constant(weights))
+    x = IMAGES.numpy().reshape(-1, 4).astype(np.float64) / 255
+    values, slopes = reference.cross_entropy(x @ WEIGHTS, np.eye(CLASSES)[LABELS], 0.0)
+    np.testing.assert_allclose(result.loss, (weights * values).mean(), rtol=1e-6)
+    np.testing.assert_allclose(result.gradients[0], x.T @ (weights[:, None] * slopes) / BATCH, rtol=1e-4, atol=1e-7)
+    keras_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    np.testing.assert_allclose(result.loss, keras_loss(LABELS, x @ WEIGHTS, sample_weight=weights), rtol=1e-6)
+    assert float(result.accuracy) == np.mean(np.argmax(x @ WEIGHTS, axis=1) == LABELS.numpy())

@@ -177,7 +177,7 @@ def _reading(batches: TrainingBatches) -> Callable[[int], None]:
     def read(iterator: Any, elements: tf.Tensor) -> tf.Tensor:
         total = tf.zeros([])
         for _ in tf.range(elements):
-            images, labels = (tf.reshape(part, [-1]) for part in next(iterator))
+            images, labels = (tf.reshape(part, [-1]) for part in next(iterator)[:2])
             total += tf.cast(images[0], tf.float32) + tf.cast(labels[0], tf.float32)
         return total
 
@@ -190,7 +190,8 @@ def _flops(parts: Parts) -> int:
     images = tf.TensorSpec([parts.config.batch_size, *parts.data.image_shape], tf.uint8)
     labels = tf.TensorSpec([parts.config.batch_size], tf.int32)
     # Micro-batches do the same work in a loop, whose iterations cannot be counted in the graph.
-    step = build_step(replace(parts.config, microbatches=1), parts.model, parts.total_steps)
+    epoch_steps = parts.config.steps_per_epoch(len(parts.splits["train"]))
+    step = build_step(replace(parts.config, microbatches=1), parts.model, parts.total_steps, epoch_steps=epoch_steps)
     return graphs.flops(tf.function(step.__call__, autograph=False).get_concrete_function(images, labels))
 
 

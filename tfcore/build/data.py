@@ -3,6 +3,7 @@
 import inspect
 import math
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     from tfcore.data.dataset import Dataset
 
 
-def load_dataset(config: RunConfig) -> "Dataset":
+def load_dataset(config: RunConfig, *, for_training: bool = False) -> "Dataset":
     """Loads the data set, downloading what is missing.
 
+    Args:
+        config: the run's.
+        for_training: read the weights of the examples, too.
+
     Raises:
-        DataError: it is damaged, or can neither be found nor downloaded.
+        DataError: it is damaged, can neither be found nor downloaded, or the weights do not fit it.
     """
     from tfcore.data import download
     from tfcore.data.dataset import Dataset
@@ -37,7 +42,25 @@ def load_dataset(config: RunConfig) -> "Dataset":
         raise DataError(
             f"--dataset={config.dataset} must return a tfcore.data.dataset.Dataset. Received {type(loaded)}."
         )
+    if for_training:
+        loaded = with_example_weights(config, loaded)
     return loaded.take(config.train_examples, config.test_examples)
+
+
+def with_example_weights(config: RunConfig, data: "Dataset") -> "Dataset":
+    """Returns the data set with the weights of `--example_weights`, in place of its own; itself where none are given.
+
+    Raises:
+        DataError: the file cannot be read, or its weights do not fit the training examples.
+    """
+    from tfcore.data.npy import NUMBERS, read_npy
+    from tfcore.data.source import checked_weights
+
+    if not config.example_weights:
+        return data
+    path = Path(config.example_weights).expanduser()
+    weights = checked_weights(read_npy(path, NUMBERS), len(data.train), f"--example_weights={path}")
+    return replace(data, train_weights=weights)
 
 
 def _from_source(config: RunConfig, kind: str, path: Path) -> Any:
@@ -65,7 +88,7 @@ def make_splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
 
     train, held_out = split_validation(data.train.labels, config.validation, config.seed)
     reader = data.train.batch_reader()
-    found = {"train": Examples(reader, train if len(held_out) else None)}
+    found = {"train": Examples(reader, train if len(held_out) else None, data.train_weights)}
     if len(held_out):
         found["validation"] = Examples(reader, held_out)
     return {**found, "test": Examples(data.test.batch_reader())}

@@ -1,8 +1,10 @@
 """Builds the training step with the loss, optimizer and schedule that a configuration names."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +20,24 @@ if TYPE_CHECKING:
 
 
 def build_step(
-    config: RunConfig, net: Any, total_steps: int, *, loss: Callable[..., Any] | None = None
+    config: RunConfig,
+    net: Any,
+    total_steps: int,
+    *,
+    loss: Callable[..., Any] | None = None,
+    teacher: Callable[[Any], Any] | None = None,
+    epoch_steps: Fraction = Fraction(1),
 ) -> "TrainingStep":
-    """Builds the step with its optimizer, schedule, penalty and micro-batches; `loss` in place of `build_loss`."""
+    """Builds the step with its optimizer, schedule, penalty and micro-batches.
+
+    Args:
+        config: the run's.
+        net: the model.
+        total_steps: of the run.
+        loss: in place of `build_loss`.
+        teacher: see `TrainingStep`.
+        epoch_steps: steps of an epoch, for the averages that begin after some.
+    """
     from tfcore.modules import named_parameters
     from tfcore.training.step import Penalty, TrainingStep
 
@@ -29,8 +46,9 @@ def build_step(
     if config.l1 or config.l2:
         penalty = Penalty(parameters, config.penalty_variables, l1=config.l1, l2=config.l2)
     return TrainingStep(
-        net, build_optimizer(config, net, parameters, total_steps), loss or build_loss(config), seed=config.seed,
-        batch_size=config.batch_size, penalty=penalty, microbatches=config.microbatches,
+        net, build_optimizer(config, net, parameters, total_steps, epoch_steps), loss or build_loss(config),
+        seed=config.seed, batch_size=config.batch_size, penalty=penalty, microbatches=config.microbatches,
+        teacher=teacher,
     )  # fmt: skip
 
 
@@ -60,7 +78,7 @@ def build_loss(config: RunConfig) -> Callable[..., Any]:
 
 
 def training_loss(config: RunConfig, examples: Any, classes: int) -> Callable[..., Any]:
-    """Returns the loss that is trained on: that of `build_loss`, with the class weights if there are any.
+    """Returns the loss that is trained on: that of `build_loss`, with teacher and class weights if there are any.
 
     Args:
         config: the run's.
@@ -73,6 +91,8 @@ def training_loss(config: RunConfig, examples: Any, classes: int) -> Callable[..
     from tfcore import losses
 
     loss = build_loss(config)
+    if config.teacher:
+        loss = losses.distilled(loss, share=config.teacher_share, temperature=config.teacher_temperature)
     if not config.class_weights:
         return loss
     if config.class_weights == BALANCED:
@@ -98,7 +118,9 @@ def check_targets(config: RunConfig, classes: int) -> None:
         ) from error
 
 
-def build_optimizer(config: RunConfig, net: Any, parameters: Mapping[str, Any], total_steps: int) -> Any:
+def build_optimizer(
+    config: RunConfig, net: Any, parameters: Mapping[str, Any], total_steps: int, epoch_steps: Fraction = Fraction(1)
+) -> Any:
     """Builds the optimizer with its schedule, clipping, settings by path, max-norm constraints and averages."""
     from tfcore.modules import max_norms
     from tfcore.optimizers import MaxNorm, Optimizer
@@ -113,11 +135,32 @@ def build_optimizer(config: RunConfig, net: Any, parameters: Mapping[str, Any], 
         given["groups"] = groups
     if limits := {path: MaxNorm(limit) for path, limit in max_norms(net).items()}:
         given["constraints"] = limits
-    for name in ("groups", "constraints"):
+    given |= _equal_average(config, total_steps, epoch_steps)
+    for name in ("groups", "constraints", "average_from_steps"):
         if name in given and not taken.takes(name):
             raise ConfigError(f"--optimizer={config.optimizer} must take {name}, best by **chain: this run needs them.")
     with nullcontext() if config.optimizer in OPTIMIZERS else user_code.telling(f"--optimizer={config.optimizer}"):
         return cls(parameters, learning_rate=build_schedule(config, total_steps), **given)
+
+
+def _equal_average(config: RunConfig, total_steps: int, epoch_steps: Fraction) -> dict[str, Any]:
+    """Returns the settings of the equal-weight average in steps; none without it.
+
+    Raises:
+        ConfigError: the run ends before it begins.
+    """
+    if config.average_from_epochs is None:
+        return {}
+    first = Fraction(str(config.average_from_epochs)) * epoch_steps
+    if first >= total_steps:
+        raise ConfigError(
+            f"--average_from_epochs={config.average_from_epochs:g} must be before the end of the run. It is step "
+            f"{math.ceil(first)} of {total_steps}."
+        )
+    return {
+        "average_from_steps": first,
+        "average_every_steps": Fraction(str(config.average_every_epochs)) * epoch_steps,
+    }
 
 
 def build_schedule(config: RunConfig, total_steps: int) -> Callable[..., Any]:

@@ -19,19 +19,21 @@ _process: dict[str, bool] = {}  # choices of the first run, which hold for the w
 _AMPERE = 8.0  # compute capability of the first GPUs that multiply bfloat16
 
 
-def chosen(config: RunConfig, workload: Workload | None) -> tuple[RunConfig, str]:
+def chosen(config: RunConfig, workload: Workload | None, *, alone: bool = True) -> tuple[RunConfig, str]:
     """Chooses threads, precision and XLA where they are automatic; returns the configuration and why that precision.
 
     Args:
         config: the settings of the run.
         workload: what the model computes for a batch; None if unknown, which TensorFlow's defaults suit best.
+        alone: whether a step computes nothing else, such as a teacher's pass, which makes its workload unknown.
     """
-    small = int(workload is not None and not workload.convolutions and workload.flops <= _ONE_THREAD_FLOPS)
+    whole = workload if alone else None
+    small = int(whole is not None and not whole.convolutions and whole.flops <= _ONE_THREAD_FLOPS)
     precision, why = _precision(config.precision, workload)
     config = replace(
         config,
         precision=precision,
-        xla=_xla(workload) if config.xla == "auto" else config.xla,
+        xla=_xla(whole) if config.xla == "auto" else config.xla,
         intra_op_threads=config.intra_op_threads or small,
         inter_op_threads=config.inter_op_threads or small,
     )

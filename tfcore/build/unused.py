@@ -19,6 +19,7 @@ _SCHEDULES_WITH = {
     "start_divisor": ("one_cycle",),
     "period_factor": ("cosine_restarts",),
 }
+_OF_TEACHER = ("teacher_share", "teacher_temperature", "teacher_average")
 _OF_VALIDATION = ("monitor", "evaluate_every_epochs", "keep_best")
 
 
@@ -38,6 +39,11 @@ def check(config: RunConfig, *, decays: bool) -> None:
         raise ConfigError(
             f"--decayed_variables belongs to a --weight_decay above 0. Received none with {config.optimizer}."
         )
+    if _is_given(config, "average_every_epochs") and config.average_from_epochs is None:
+        raise ConfigError("--average_every_epochs belongs to --average_from_epochs. Received none.")
+    for name in _OF_TEACHER:
+        if _is_given(config, name) and not config.teacher:
+            raise ConfigError(f"--{name} belongs to --teacher. Received none.")
     for name in _OF_VALIDATION:
         if _is_given(config, name) and not config.validation:
             raise ConfigError(f"--{name} needs validation examples. Received --validation=0.")

@@ -52,6 +52,11 @@ class RunConfig(WatchingSettings, TrainingSettings, NetworkSettings):  # the fie
         return math.ceil(Fraction(str(self.epochs)) * self.steps_per_epoch(examples))
 
     @property
+    def keeps_averages(self) -> bool:
+        """Whether the run keeps averages of its weights."""
+        return self.average_decay is not None or self.average_from_epochs is not None
+
+    @property
     def depends_on_length(self) -> bool:
         """Whether the learning rate at a step depends on the run's length: such a run cannot be extended."""
         return self.schedule in _TO_AN_END and self.decay_steps is None

@@ -47,6 +47,23 @@ class TrainingSettings(Settings):
         "are without them. Default: none.",
         class_weights,
     )
+    example_weights: str = flag(
+        "",
+        ".npy file of a number for each training example of the data set, in its order, by which its training loss is "
+        "multiplied. Scores are without them. Default: those of the data set, if it has any.",
+    )
+    teacher: str = flag(
+        "",
+        "Run folder, .npz, .h5 or .safetensors file of a trained model of the same pictures and classes, whose "
+        "probabilities are learned beside the labels (knowledge distillation). Scores are without it. Default: none.",
+    )
+    teacher_share: float = flag(
+        0.5, "Share of the teacher in the training loss; the rest is that of the labels.", checks.share_or_one
+    )
+    teacher_temperature: float = flag(
+        4.0, "Temperature T: logits of model and teacher are divided by it before they are compared.", checks.positive
+    )
+    teacher_average: bool = flag(False, "Take the averaged weights of the teacher, which is a run's folder.")
     l1: float = flag(0.0, "L1 penalty λ·Σ|w|.", checks.not_negative)
     l2: float = flag(0.0, "L2 penalty λ/2·Σw².", checks.not_negative)
     penalty_variables: str = flag(
@@ -135,6 +152,13 @@ class TrainingSettings(Settings):
         "Decay of an exponential moving average of the weights, which is scored too. Default: no average.",
         checks.below_one,
     )
+    average_from_epochs: float | None = flag(
+        None,
+        "Epochs before the first weights of an equal-weight average (stochastic weight averaging), which is scored "
+        "too. Default: no such average.",
+        checks.positive,
+    )
+    average_every_epochs: float = flag(1.0, "Epochs between the weights of that average.", checks.positive)
     clip_value: float | None = flag(None, "Clip each gradient entry to ± this value.", checks.positive)
     clip_norm: float | None = flag(None, "Clip the gradients to this global norm.", checks.positive)
 

@@ -28,10 +28,14 @@ class Examples:
     Args:
         reader: of the source; parts of one source share it.
         indices: int64 `[n]`, the examples of the part; None for all.
+        weights: float32 `[N]`, factors of the losses of all examples of the source; None for none.
     """
 
-    def __init__(self, reader: BatchReader, indices: np.ndarray | None = None) -> None:
+    def __init__(
+        self, reader: BatchReader, indices: np.ndarray | None = None, weights: np.ndarray | None = None
+    ) -> None:
         self._reader = reader
+        self._weights = None if weights is None else tf.constant(weights, tf.float32)
         self._indices = None if indices is None else tf.constant(indices, tf.int64)
         self.count = int(reader.labels.shape[0]) if indices is None else len(indices)
 
@@ -46,6 +50,10 @@ class Examples:
         """
         rows = self.numbers(places)
         return self._reader.pictures(rows), tf.gather(self._reader.labels, rows)
+
+    def weights(self, places: tf.Tensor) -> tf.Tensor | None:
+        """Gathers the weights, float32 `[n]`; None if the examples have none."""
+        return None if self._weights is None else tf.gather(self._weights, self.numbers(places))
 
     def numbers(self, places: tf.Tensor) -> tf.Tensor:
         """Converts places in the part to row numbers of the data set, int64 `[n]`."""
@@ -115,6 +123,7 @@ class TrainingBatches:
         """Returns an endless iterator of `(images uint8 [K, B, H, W, C], labels int32 [K, B])`.
 
         With an augmentation images may be float32; with one that mixes examples, labels are float32 `[K, B, classes]`.
+        Examples that have weights give these as a third tensor, float32 `[K, B]`; see `_mixed_with_weights`.
         The first block starts with the batch of `step`, counted from 0.
         """
         return iter(_pipeline(tf.data.Dataset.range(step, _ENDLESS, self.block_steps), self._block))
@@ -129,10 +138,44 @@ class TrainingBatches:
         steps, size = self.block_steps, self.batch_size
         places = order.indices(self.seed, step * size, steps * size, len(self.examples))
         images, labels = self.examples.gather(places)
+        weights = self.examples.weights(places)
         if self._augmentation is not None:
             key = Key(self.seed, step, step * size)
-            images, labels = self._augmentation(images, labels, key=key, batch_size=size, examples=len(self.examples))
-        return tuple(tf.reshape(whole, [steps, size, *whole.shape[1:]]) for whole in (images, labels))
+            augment = functools.partial(self._augmentation, key=key, batch_size=size, examples=len(self.examples))
+            if weights is not None and self._augmentation.mixes:
+                images, labels, weights = _mixed_with_weights(
+                    augment, images, self._augmentation.targets(labels), weights
+                )
+            else:
+                images, labels = augment(images, labels)
+        wholes = (images, labels) if weights is None else (images, labels, weights)
+        return tuple(tf.reshape(whole, [steps, size, *whole.shape[1:]]) for whole in wholes)
+
+
+def _mixed_with_weights(
+    augment: Callable[..., Any], images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Mixes examples that have weights.
+
+    The loss of examples y and y' of weights w and w', mixed in shares λ and 1 - λ, is the weighted sum
+
+        λ w loss(y) + (1 - λ) w' loss(y') = v loss((λ w y + (1 - λ) w' y') / v),  v = λ w + (1 - λ) w'
+
+    where the loss is linear in the targets, as the cross-entropy is, also with label smoothing. So the targets are
+    multiplied by the weights, mixed, and divided by their sum v, which is the weight of the mixed example.
+
+    Args:
+        augment: of images and targets.
+        images: `[n, H, W, C]`.
+        targets: float32 `[n, classes]`, which sum to 1.
+        weights: float32 `[n]`.
+
+    Returns:
+        Images, targets which sum to 1 (to 0 where the weight is 0), and weights v.
+    """
+    images, weighted = augment(images, weights[:, tf.newaxis] * targets)
+    mixed = tf.reduce_sum(weighted, axis=1)
+    return images, tf.math.divide_no_nan(weighted, mixed[:, tf.newaxis]), mixed
 
 
 class EvaluationBatches:

@@ -4,12 +4,13 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfcore import checks, seeds
-from tfcore.data.source import BatchReader, Source, check_array, check_labels
+from tfcore.data.source import BatchReader, Source, check_array, check_labels, checked_weights
 from tfcore.errors import ConfigError, DataError
 from tfcore.files import MEMORY_BYTES
 
@@ -90,15 +91,22 @@ class Split:
 class Dataset:
     """A named data set: training split, test split, and the names of the classes.
 
+    Args:
+        name: of the data set.
+        train, test: the splits.
+        class_names: in the order of the labels.
+        train_weights: factors of the losses of the training examples, at least 0, kept as float32 [N]; None for none.
+
     Raises:
-        DataError: when a label has no class name, when a name is not plain text, or when the pictures of the two
-            splits differ in shape.
+        DataError: when a label has no class name, when a name is not plain text, when the pictures of the two splits
+            differ in shape, or when the weights are of another shape, negative, not finite, or all 0.
     """
 
     name: str
     train: Source
     test: Source
     class_names: tuple[str, ...]
+    train_weights: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         for name in self.class_names:
@@ -114,6 +122,10 @@ class Dataset:
                 f"The pictures of {self.name} must have one shape. Received {self.image_shape} in train and "
                 f"{self.test.image_shape} in test."
             )
+
+        if self.train_weights is not None:
+            weights = checked_weights(self.train_weights, len(self.train), f"`train_weights` of {self.name}")
+            object.__setattr__(self, "train_weights", weights)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -133,7 +145,7 @@ class Dataset:
         Raises:
             ConfigError: a number below 1, or above the size of the split.
         """
-        parts = {}
+        parts: dict[str, Any] = {}
         for name, count in (("train", train_examples), ("test", test_examples)):
             split = getattr(self, name)
             if count is not None:
@@ -143,6 +155,8 @@ class Dataset:
                         f"`{name}_examples` must be at most {len(split)}, as many as {self.name} has. Received {count}."
                     )
                 parts[name] = split.first(count)
+        if self.train_weights is not None:
+            parts["train_weights"] = self.train_weights[:train_examples]
         taken = replace(self, **parts)
         _warn_of_absent_classes(self, taken)
         return taken

@@ -21,7 +21,8 @@ from tfcore.files import open_file
 from tfcore.npy_header import read_header
 
 _ENCRYPTED = 1  # bit of a zip member's flags
-_KINDS = "uiUS"  # whole numbers and text
+KINDS, NUMBERS = "uiUS", "uif"  # whole numbers and text; numbers
+_NAMES = {KINDS: "whole numbers or text", NUMBERS: "numbers"}
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError)
 
 
@@ -32,8 +33,8 @@ class Npz:
         self._archive, self._path, self._size_bytes = archive, path, size_bytes
         self.names = tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
 
-    def read(self, name: str) -> NDArray[Any]:
-        """Reads one array into new memory that starts on a 64-byte boundary.
+    def read(self, name: str, kinds: str = KINDS) -> NDArray[Any]:
+        """Reads one array of these kinds into new memory that starts on a 64-byte boundary.
 
         Raises:
             DataError: it is damaged, contains objects, or claims more than the file can contain.
@@ -48,7 +49,7 @@ class Npz:
                 f"{where} claims {member.file_size} bytes, more than {packed_bytes} can unpack to. {GET_ANEW}"
             )
         with _intact(where), self._archive.open(member) as stream:
-            return read_array(stream, member.file_size, where)
+            return read_array(stream, member.file_size, where, kinds)
 
 
 @contextmanager
@@ -73,19 +74,35 @@ def _intact(where: str) -> Iterator[None]:
         raise DataError(f"{where} is damaged or no .npz file ({type(error).__name__}). {GET_ANEW}") from error
 
 
-def read_array(stream: IO[bytes], size_bytes: int, where: str) -> NDArray[Any]:
-    """Reads the array of a stream in the .npy format that is `size_bytes` long.
+def read_npy(path: Path, kinds: str) -> NDArray[Any]:
+    """Reads the array of an .npy file.
 
     Raises:
-        DataError: it contains other than whole numbers or text, is not in C order, or differs in size from its header.
+        DataError: the file is missing or unreadable, or see `read_array`.
+    """
+    with usable(path, "Name an .npy file as np.save writes it."), open_file(path) as file:
+        return read_array(file, os.fstat(file.fileno()).st_size, str(path), kinds)
+
+
+def read_array(stream: IO[bytes], size_bytes: int, where: str, kinds: str = KINDS) -> NDArray[Any]:
+    """Reads the array of a stream in the .npy format that is `size_bytes` long.
+
+    Args:
+        stream: at its start.
+        size_bytes: its length.
+        where: for the message.
+        kinds: those of dtypes that are taken, as in `np.dtype.kind`: KINDS or NUMBERS.
+
+    Raises:
+        DataError: it contains another kind of values, is not in C order, or differs in size from its header.
     """
     try:
         header = read_header(stream)
     except ValueError as error:
         raise DataError(f"{where} cannot be used: {error}. {GET_ANEW}") from error
     shape, fortran_order, dtype = header
-    if dtype.kind not in _KINDS or not dtype.itemsize:
-        raise DataError(f"{where} must hold whole numbers or text. Received {dtype} of shape {list(shape)}.")
+    if dtype.kind not in kinds or not dtype.itemsize:
+        raise DataError(f"{where} must hold {_NAMES[kinds]}. Received {dtype} of shape {list(shape)}.")
     if fortran_order:
         raise DataError(f"{where} is in Fortran's order. Save np.ascontiguousarray of it.")
     claimed = stream.tell() + header.array_bytes

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tfcore.errors import DataError
 
@@ -79,3 +79,31 @@ def check_array(name: str, array: NDArray[np.generic], dtype: np.dtype[np.generi
     """Raises DataError unless `array` has that dtype and as many axes as `shape` names."""
     if array.dtype != dtype or array.ndim != shape.count(",") + 1:
         raise DataError(f"`{name}` must be {dtype} {shape}. Received {array.dtype} of shape {array.shape}.")
+
+
+def checked_weights(weights: ArrayLike, examples: int, where: str) -> NDArray[np.float32]:
+    """Converts the weights of training examples to float32 [N].
+
+    Args:
+        weights: a number for each example.
+        examples: N.
+        where: their source, for the message.
+
+    Raises:
+        DataError: another shape or kind, a weight that is negative or not finite, or no weight above 0.
+    """
+    given = np.asarray(weights)
+    if given.dtype.kind not in "uif" or given.shape != (examples,):
+        raise DataError(
+            f"{where} must hold one number for each of {examples} training examples. Received {given.dtype} of shape "
+            f"{list(given.shape)}."
+        )
+    with np.errstate(over="ignore"):
+        found = given.astype(np.float32)
+    bad = ~(np.isfinite(found) & (found >= 0))
+    if bad.any():
+        index = int(bad.argmax())
+        raise DataError(f"{where} must be finite and at least 0. Received {given[index]} at index {index}.")
+    if not found.any():
+        raise DataError(f"{where} must not all be 0.")
+    return found

@@ -27,8 +27,10 @@ def write(dataset: Dataset, form: str, out: Path) -> None:
 
     Raises:
         RunError: `out` exists already, or it cannot be written.
-        DataError: the pictures do not fit the format.
+        DataError: the pictures do not fit the format, or it holds no weights and there are some.
     """
+    if dataset.train_weights is not None and form != "npz":
+        raise DataError(f"{dataset.name} has weights of its examples, which only --format=npz can hold.")
     with appearing(out) as scratch:
         FORMATS[form](dataset, scratch)
 
@@ -46,7 +48,7 @@ def _write_text(dataset: Dataset, out: Path) -> None:
 
 
 def _write_npz(dataset: Dataset, out: Path) -> None:
-    """Writes one file with x_train, y_train, x_test, y_test and class_names."""
+    """Writes one file with x_train, y_train, x_test, y_test, class_names, and train_weights if there are any."""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, split in _splits(dataset):
             with archive.open(f"x_{name}.npy", "w", force_zip64=True) as file:
@@ -55,6 +57,8 @@ def _write_npz(dataset: Dataset, out: Path) -> None:
                 for pictures, _ in _chunks(split):
                     file.write(pictures.tobytes())
             _write_array(archive, f"y_{name}.npy", split.labels)
+        if dataset.train_weights is not None:
+            _write_array(archive, "train_weights.npy", dataset.train_weights)
         _write_array(archive, "class_names.npy", np.array(dataset.class_names))
 
 

@@ -26,6 +26,9 @@ def read(folder: Path, step: int, *, average: bool = False) -> Weights:
     if average:
         averages = {name.removeprefix(_AVERAGE): name for name in names if name.startswith(_AVERAGE)}
         if not averages:
-            raise RunError(f"The run of {folder} keeps no averages: it was trained without --average_decay.")
+            raise RunError(
+                f"The run of {folder} keeps no averages: it was trained without --average_decay and "
+                "--average_from_epochs."
+            )
         chosen |= averages
     return {path: checkpoints.read(step, name) for path, name in chosen.items()}

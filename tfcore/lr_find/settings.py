@@ -23,4 +23,5 @@ def rising(lowest: float, highest: float, steps: int) -> dict[str, Any]:
     if steps < _FEWEST_STEPS:
         raise ConfigError(f"`steps` must be an integer of at least {_FEWEST_STEPS}. Received {steps!r}.")
     rise = {"schedule": "exponential", "decay_factor": highest / lowest, "decay_steps": steps - 1}
-    return {"learning_rate": lowest, **rise, "steps": steps, "epochs": None}
+    no_average = {"average_from_epochs": None, "average_every_epochs": 1.0}  # the test may end before it begins
+    return {"learning_rate": lowest, **rise, "steps": steps, "epochs": None, **no_average}

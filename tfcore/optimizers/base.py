@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.errors import ConfigError, ShapeError
-from tfcore.optimizers.averages import exchanged, update_averages
+from tfcore.optimizers.averages import EqualAverage, Steps, exchanged, update_averages, update_equal_averages
 from tfcore.optimizers.chain import (
     Constraint,
     Group,
@@ -50,6 +50,7 @@ class Optimizer:
         slow ← slow + lookahead_share · (w - slow),  w ← slow          every lookahead_steps updates, if given
         a ← a + (1 - d_t) · (w - a),                                   where average_decay d is given
             d_t = min(d, (1 + t) / (10 + t))
+        a ← mean of the w so far                                       every average_every_steps, if given
         step ← step + 1
 
     A method is a subclass that names its slots and gives a pure function `_rule`, computed once per parameter, and, if
@@ -73,6 +74,9 @@ class Optimizer:
         lookahead_share: how far the slow weights move towards the weights, above 0, at most 1; None for 0.5.
         average_decay: d of the moving average of the weights, 0 <= d < 1, such as 0.999; None for no average. It starts
             at the weights that the parameters have now; see `update_averages`.
+        average_from_steps: updates before the first weights of an equal-weight average, above 0, in place of
+            `average_decay`; None for none. See `update_equal_averages`.
+        average_every_steps: updates between the weights of that average, above 0; None for 1.
 
     Raises:
         ConfigError: no parameters, an argument is out of range, or a group or constraint that fits no parameter.
@@ -98,12 +102,17 @@ class Optimizer:
         lookahead_steps: int | None = None,
         lookahead_share: float | None = None,
         average_decay: float | None = None,
+        average_from_steps: Steps | None = None,
+        average_every_steps: Steps | None = None,
     ) -> None:
         for name, bound in (("clip_value", clip_value), ("clip_norm", clip_norm)):
             if bound is not None:
                 checks.positive(name, bound)
         if average_decay is not None:
             checks.below_one("average_decay", average_decay)
+        self._equal_average = EqualAverage.given(average_from_steps, average_every_steps)
+        if self._equal_average and average_decay is not None:
+            raise ConfigError("Give `average_decay` or `average_from_steps`, not both: there is one average.")
         self._lookahead = Lookahead.given(lookahead_steps, lookahead_share)
         self.clip_value, self.clip_norm, self.average_decay = clip_value, clip_norm, average_decay
         self._schedule = learning_rate if callable(learning_rate) else Constant(learning_rate)
@@ -118,7 +127,8 @@ class Optimizer:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.slots = {slot: self._beside_parameters(slot, start) for slot, start in slots.items()}
         self._slow = self._beside_parameters("slow", None) if self._lookahead else {}
-        self.averages = {} if average_decay is None else self._beside_parameters("average", None)
+        is_averaged = self._equal_average is not None or average_decay is not None
+        self.averages = self._beside_parameters("average", None) if is_averaged else {}
         self.variables = self._kept()
 
     def _kept(self) -> dict[str, tf.Variable]:
@@ -173,6 +183,8 @@ class Optimizer:
             look_ahead(zip(self.parameters, self._slow.values(), constraints, strict=True), self._lookahead, step)
         if self.average_decay is not None:
             update_averages(self._averaged(), self.average_decay, step)
+        if self._equal_average is not None:
+            update_equal_averages(self._averaged(), self._equal_average, step)
         self.step.assign_add(1)
 
     def _update_all(self, step: tf.Tensor, learning_rate: tf.Tensor, gradients: Mapping[str, tf.Tensor]) -> None:
@@ -220,7 +232,10 @@ class Optimizer:
             ConfigError: the optimizer has no average.
         """
         if not self.averages:
-            raise ConfigError("There is no average of the weights. Construct the optimizer with `average_decay`.")
+            raise ConfigError(
+                "There is no average of the weights. Construct the optimizer with `average_decay` or "
+                "`average_from_steps`."
+            )
         return exchanged(self._averaged())
 
     def restart_from_weights(self) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from fractions import Fraction
 from typing import NamedTuple, TypedDict
 
 import tensorflow as tf
@@ -62,6 +63,8 @@ class Chain(TypedDict, total=False):
     lookahead_steps: int | None
     lookahead_share: float | None
     average_decay: float | None
+    average_from_steps: int | Fraction | None
+    average_every_steps: int | Fraction | None
 
 
 def global_norm(gradients: Sequence[tf.Tensor]) -> tf.Tensor:

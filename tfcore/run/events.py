@@ -1,8 +1,10 @@
 """The events of a run: standard, observation and custom events, each with its schedule."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from fractions import Fraction
 
+from tfcore.data.batches import EvaluationBatches
 from tfcore.look.observer import Observer
 from tfcore.metrics import Scores
 from tfcore.run.parts import Parts
@@ -74,17 +76,13 @@ def steps_per_epoch(parts: Parts) -> Fraction:
     return parts.config.steps_per_epoch(len(parts.splits["train"]))
 
 
-def score_averages(parts: Parts, split: str) -> Callable[[], Scores] | None:
-    """Returns a function that scores the split with the averaged weights; None if the run keeps no averages."""
-    if parts.config.average_decay is None:
+def score_averages(parts: Parts, batches: EvaluationBatches) -> Scores | None:
+    """Scores a split with the averaged weights, whose statistics are up to date; None if there are no averages yet."""
+    if not parts.has_averages:
         return None
-    batches = parts.evaluation_batches(split)
-
-    def score() -> Scores:
-        with parts.step.optimizer.averaged_weights():
-            return parts.evaluation(batches)
-
-    return score
+    statistics = parts.averaged_statistics
+    with parts.step.optimizer.averaged_weights(), statistics.in_use() if statistics else nullcontext():
+        return parts.evaluation(batches)
 
 
 def _evaluate(parts: Parts, log: RunLog, newest: NewestValidation, observer: Observer) -> Evaluate | None:
@@ -92,7 +90,12 @@ def _evaluate(parts: Parts, log: RunLog, newest: NewestValidation, observer: Obs
     if "validation" not in parts.splits:
         return None
     batches = parts.evaluation_batches("validation")
+
+    def validate_average() -> Scores | None:
+        parts.renew_statistics()
+        return score_averages(parts, batches)
+
     return Evaluate(
         log, newest, parts.early_stopping, validate=lambda: observer.validate(batches),
-        validate_average=score_averages(parts, "validation"),
+        validate_average=validate_average,
     )  # fmt: skip

@@ -25,11 +25,17 @@ def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
         yield f"warning: --precision=bfloat16, but {place}"
     yield f"device: {_device()}"
     yield f"runtime: {threads}, XLA {config.xla}"
-    yield f"data: {sizes} examples of {parts.data.classes} classes"
+    weighted = "" if parts.data.train_weights is None else ", with weights of the training examples"
+    yield f"data: {sizes} examples of {parts.data.classes} classes{weighted}"
     yield (
         f"plan: {parts.total_steps:,} steps of {config.batch_size}, {config.optimizer} at {config.learning_rate:g}, "
         f"{config.schedule} schedule, seed {config.seed}"
     )
+    if parts.teacher:
+        yield (
+            f"teacher: {parts.teacher.architecture.model} of {config.teacher}, share {config.teacher_share:g}, "
+            f"temperature {config.teacher_temperature:g}"
+        )
     yield f"run folder: {folder}"
     yield tables.model_table(parts.layers)
     yield tables.model_totals(parts.layers)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import tensorflow as tf
 
@@ -11,7 +12,7 @@ from tfcore.architecture import Architecture
 from tfcore.build import runtime, user_code, workload
 from tfcore.build.augmentation import build_augmentation
 from tfcore.build.configuration import AUTOMATIC
-from tfcore.build.data import load_dataset, make_splits, pixel_statistics
+from tfcore.build.data import load_dataset, make_splits, pixel_statistics, with_example_weights
 from tfcore.build.model import build_model, plan_model
 from tfcore.build.optimizer import build_loss, build_step, check_targets, training_loss
 from tfcore.build.tables import AUGMENTATIONS, MODELS
@@ -21,10 +22,12 @@ from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, da
 from tfcore.data.dataset import Dataset
 from tfcore.graphs import Product
 from tfcore.modules import BrokenModelError, LayerRow, Outline, named_variables, outline
+from tfcore.training.averaged_statistics import AveragedStatistics
 from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.evaluation import Evaluation
 from tfcore.training.step import TrainingStep
 from tfcore.training.sums import TrainingSums
+from tfcore.use.teacher import Teacher, load_teacher
 from tfcore.views import averaged
 
 _ADAPT_EXAMPLES = 5000  # at most, that layers adapt to
@@ -42,10 +45,12 @@ class Parts:
         augmentation: applied to training batches; None for none.
         architecture: the description that the model was built from.
         model: the network.
+        teacher: the model that it learns from; None for none. Its variables are not part of the run's state.
         layers: a row for each layer of the model, in the order of their calls.
         products: the matrix products and convolutions of the model as traced.
         why_precision: the reason for the precision of the run.
         step: trains on one batch; `step.optimizer` counts the completed steps.
+        averaged_statistics: of the batch norms, for an equal-weight average; None without one.
         evaluation: scores any split.
         sums: the running means of training.
         early_stopping: the best validation so far, and the number of validations since then.
@@ -58,10 +63,12 @@ class Parts:
     augmentation: Augmentation | None
     architecture: Architecture
     model: tf.Module
+    teacher: Teacher | None
     layers: tuple[LayerRow, ...]
     products: tuple[Product, ...]
     why_precision: str
     step: TrainingStep
+    averaged_statistics: AveragedStatistics | None
     evaluation: Evaluation
     sums: TrainingSums
     early_stopping: EarlyStopping
@@ -74,20 +81,36 @@ class Parts:
 
     def state(self) -> dict[str, tf.Variable]:
         """Returns all variables of the run by name: the content of a checkpoint."""
+        statistics = self.averaged_statistics.variables if self.averaged_statistics else {}
         parts = {
             "model": named_variables(self.model),
             "optimizer": self.step.optimizer.variables,
+            "optimizer.average": statistics,  # among the averages, for those that read these by path
             "sums": self.sums.variables,
             "early_stopping": self.early_stopping.variables,
         }
         return {f"{part}.{name}": variable for part, variables in parts.items() for name, variable in variables.items()}
 
+    @property
+    def has_averages(self) -> bool:
+        """Whether there are averages of the weights by now."""
+        if self.config.average_from_epochs is None:
+            return self.config.keeps_averages
+        first = Fraction(str(self.config.average_from_epochs)) * self.config.steps_per_epoch(len(self.splits["train"]))
+        return self.completed_steps >= first
+
+    def renew_statistics(self) -> None:
+        """Brings `averaged_statistics` up to date, before they are used or saved."""
+        if self.averaged_statistics is None:
+            return
+        if self.has_averages:
+            self.averaged_statistics.renew()
+        else:
+            self.averaged_statistics.copy_from_model()
+
     def training_batches(self) -> TrainingBatches:
         """Returns the batches of every step."""
-        return TrainingBatches(
-            self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed,
-            augmentation=self.augmentation,
-        )  # fmt: skip
+        return _training_batches(self.config, self.splits["train"], self.augmentation)
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
         """Returns the batches of a whole split, padded to the evaluation's batch size."""
@@ -106,7 +129,7 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         BrokenModelError: the model does not run on a batch.
         TfcoreError: an error in the configuration or the data.
     """
-    data = load_dataset(config) if data is None else data
+    data = load_dataset(config, for_training=True) if data is None else with_example_weights(config, data)
     config, why_precision = _chosen(config, data, model)
     splits = make_splits(config, data)
     plan = plan_model(config, data)
@@ -119,7 +142,13 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
     if augmentation is not None and augmentation.mixes:
         check_targets(config, data.classes)
     loss = training_loss(config, splits["train"], data.classes)
-    step = build_step(config, net, total_steps, loss=loss)
+    teacher = load_teacher(config.teacher, data, average=config.teacher_average) if config.teacher else None
+    epoch_steps = config.steps_per_epoch(len(splits["train"]))
+    step = build_step(config, net, total_steps, loss=loss, teacher=teacher, epoch_steps=epoch_steps)
+    statistics = None
+    if config.average_from_epochs is not None:
+        batches = _training_batches(config, splits["train"], augmentation)
+        statistics = AveragedStatistics(net, step.optimizer, batches, math.ceil(epoch_steps))
     return Parts(
         config=config,
         data=data,
@@ -127,15 +156,21 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         augmentation=augmentation,
         architecture=plan,
         model=net,
+        teacher=teacher,
         layers=tuple(traced.layers),
         products=tuple(traced.products),
         why_precision=why_precision,
         step=step,
+        averaged_statistics=statistics,
         evaluation=Evaluation(averaged(net, plan.views, plan.image_shape), build_loss(config), classes=data.classes),
         sums=TrainingSums(step.sums),
         early_stopping=EarlyStopping(monitor=config.monitor, patience=config.patience),
         total_steps=total_steps,
     )
+
+
+def _training_batches(config: RunConfig, examples: Examples, augmentation: Augmentation | None) -> TrainingBatches:
+    return TrainingBatches(examples, batch_size=config.batch_size, seed=config.seed, augmentation=augmentation)
 
 
 def _chosen(config: RunConfig, data: Dataset, model: type | None) -> tuple[RunConfig, str]:
@@ -146,7 +181,7 @@ def _chosen(config: RunConfig, data: Dataset, model: type | None) -> tuple[RunCo
     """
     is_open = any(getattr(config, name) == value for name, value in AUTOMATIC.items())
     load = workload.of_model(plan_model(config, data), config.batch_size, model) if is_open else None
-    chosen, why_precision = runtime.chosen(config, load)
+    chosen, why_precision = runtime.chosen(config, load, alone=not config.teacher)
     return runtime.set_threads(chosen), why_precision
 
 
@@ -157,7 +192,7 @@ def _adapt(net: tf.Module, data: Dataset, examples: Examples) -> None:
     picture_bytes = math.prod(data.image_shape)
     count = min(len(examples), _ADAPT_EXAMPLES, max(1, _ADAPT_BYTES // picture_bytes))
     with data_errors([examples]):
-        images, _ = examples.gather(tf.range(count, dtype=tf.int64) * len(examples) // count)
+        images, *_ = examples.gather(tf.range(count, dtype=tf.int64) * len(examples) // count)
         adapt(net, images)
 
 

@@ -1,11 +1,14 @@
 """Facts that two processes must share for the second to continue a run exactly as the first would have."""
 
+import hashlib
 import os
 import threading
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfcore import __version__
 from tfcore.config import RunConfig
@@ -14,6 +17,7 @@ from tfcore.data.fingerprint import fingerprint
 from tfcore.data.source import Source
 from tfcore.machine import processor, processors
 
+TEACHER = "teacher"  # a fact that must be equal
 _OTHER_ROUNDING, _OTHER_EXAMPLES = "the last bits will differ", "later steps use other examples"
 _MEANINGS = {  # fact: its displayed name, and the consequence of a difference
     "tfcore": ("tfcore", _OTHER_ROUNDING),
@@ -24,6 +28,7 @@ _MEANINGS = {  # fact: its displayed name, and the consequence of a difference
     "precision": ("precision", "the arithmetic differs"),
     "order": ("order of the examples", _OTHER_EXAMPLES),
     "data": ("fingerprint of the training data", _OTHER_EXAMPLES),
+    "example_weights": ("fingerprint of the weights of the examples", "later steps have other losses"),
 }
 
 
@@ -33,10 +38,14 @@ class Provenance:
     Args:
         config: of the run, resolved.
         train: the training data. A thread computes its fingerprint, which is not needed before the first checkpoint.
+        weights: of the training examples; None for none.
+        teacher: the fingerprint of the teacher; "" for none.
     """
 
-    def __init__(self, config: RunConfig, train: Source) -> None:
-        self._facts = {
+    def __init__(
+        self, config: RunConfig, train: Source, *, weights: NDArray[np.float32] | None = None, teacher: str = ""
+    ) -> None:
+        self._facts: dict[str, Any] = {
             "tfcore": __version__,
             "tensorflow": tf.__version__,
             "processor": processor(),
@@ -45,6 +54,10 @@ class Provenance:
             "precision": config.precision,
             "order": order.ALGORITHM,
         }
+        if weights is not None:
+            self._facts["example_weights"] = hashlib.sha256(weights.tobytes()).hexdigest()[:16]
+        if teacher:
+            self._facts[TEACHER] = teacher
         self._thread = threading.Thread(target=self._read, args=(train,), name="fingerprint", daemon=True)
         self._thread.start()
 
@@ -55,10 +68,11 @@ class Provenance:
 
     def differences(self, saved: Mapping[str, Any]) -> list[str]:
         """Returns a clause for each fact that differs from the saved one: both values, and the consequence."""
+        facts = self.facts()
         return [
-            f"{title} {self.facts()[name]} (there: {saved.get(name, 'unknown')}): {meaning}"
+            f"{title} {facts.get(name, 'none')} (there: {saved.get(name, 'unknown')}): {meaning}"
             for name, (title, meaning) in _MEANINGS.items()
-            if self.facts()[name] != saved.get(name)
+            if facts.get(name) != saved.get(name)
         ]
 
     def _read(self, train: Source) -> None:

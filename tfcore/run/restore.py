@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tfcore.errors import ConfigError, RunError
 from tfcore.run.parts import Parts
-from tfcore.run.provenance import Provenance
+from tfcore.run.provenance import TEACHER, Provenance
 from tfcore.training.checkpoints import Checkpoints
 from tfcore.training.run_folder import RunFolder
 from tfcore.use import loading, renaming
@@ -49,12 +49,13 @@ def restore(parts: Parts, folder: RunFolder, checkpoints: Checkpoints, provenanc
         provenance: facts about this process.
 
     Raises:
-        RunError: no checkpoint can be read, the checkpoints of a run that saved some are missing, or the initial
-            weights belong to another model.
+        RunError: no checkpoint can be read, the checkpoints of a run that saved some are missing, the teacher's weights
+            have changed, or the initial weights belong to another model.
         ConfigError: the table of names cannot be read.
     """
     if checkpoints.steps():
         about, damaged = checkpoints.restore_newest()
+        _check_teacher(parts, folder, about.get(TEACHER), provenance.facts().get(TEACHER))
         return Restored(int(about["step"]), damaged, provenance.differences(about))
     if folder.read_result().get("status") in _SAVED:
         raise RunError(
@@ -62,6 +63,15 @@ def restore(parts: Parts, folder: RunFolder, checkpoints: Checkpoints, provenanc
             "Restore them from a copy, or start a new run in another --run_dir."
         )
     return Restored(0, [], [], parts.config.init_from, start_weights(parts))
+
+
+def _check_teacher(parts: Parts, folder: RunFolder, there: str | None, here: str | None) -> None:
+    """Raises RunError unless the run goes on with the teacher that it began with."""
+    if there != here:
+        raise RunError(
+            f"The run in {folder.path} learned from other weights than --teacher={parts.config.teacher} now holds "
+            f"(fingerprint {there}, here {here}). Bring them back, or name another --run_dir."
+        )
 
 
 def start_weights(parts: Parts) -> tuple[str, ...]:

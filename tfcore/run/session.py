@@ -76,7 +76,10 @@ class Session:
         self.config = self.parts.config
         if not folder.is_started:
             check_validation(self.config, self.parts.data)
-        self._provenance = Provenance(self.config, self.parts.data.train)
+        data, teacher = self.parts.data, self.parts.teacher
+        self._provenance = Provenance(
+            self.config, data.train, weights=data.train_weights, teacher=teacher.fingerprint if teacher else ""
+        )
         self.checkpoints = self._checkpoints_of(self.parts)
 
     def _built(self, config: RunConfig, data: Dataset | None) -> Parts:
@@ -255,6 +258,7 @@ class Session:
         if step not in self.checkpoints.steps():
             divergence.check_finite(divergence.state(self.parts.model, self.parts.step), step)
             self._run_time.commit(step, train_secs)
+            self.parts.renew_statistics()
             self.checkpoints.save(step, score=score, keep_step=self.parts.early_stopping.best_step)
 
     def _test(self, log: run_log.RunLog, loop: Loop, step: int) -> dict[str, dict[str, float]]:
@@ -267,9 +271,9 @@ class Session:
         scores, predictions = observer.test(self.parts.evaluation_batches("test"))
         found = {"test": tables.headline(scores)}
         observer.conclude(step, scores, predictions, *loop.next_batch())
-        averaged = score_averages(self.parts, "test")
+        averaged = score_averages(self.parts, self.parts.evaluation_batches("test"))
         if averaged is not None:
-            found["test_average"] = tables.headline(averaged())
+            found["test_average"] = tables.headline(averaged)
         averages = {f"average_{name}": value for name, value in found.get("test_average", {}).items()}
         log.write(step, "test", found["test"] | averages)
         return found

@@ -127,7 +127,8 @@ def _where(run: Run, bad: Point, changed: list[str]) -> str:
     Layers are ordered by their calls, as `tf.Module` sorts by name. The backward pass runs from the last layer called
     to the first.
     """
-    images, labels = (block[0] for block in next(run.batches.from_step(bad.step - 1)))
+    batch = [block[0] for block in next(run.batches.from_step(bad.step - 1))]
+    images = batch[0]
     position = run.step.optimizer.step * run.batches.batch_size
     key = Key(run.batches.seed, run.step.optimizer.step, position)
     if not math.isfinite(bad.loss):
@@ -136,7 +137,7 @@ def _where(run: Run, bad: Point, changed: list[str]) -> str:
         return f"in the output of {layers[0]}" if layers else "in the loss"
     ordered = variables_by_call(run.model, images, training=True, key=key)
     if not math.isfinite(bad.gradient_norm):
-        *_, gradients = run.step.gradients(images, labels)
+        *_, gradients = run.step.gradients(*batch)
         pairs = zip(named_parameters(run.model), gradients, strict=True)
         wrong = [name for name, gradient in pairs if not _all_finite(gradient)]
         if not wrong:

@@ -12,12 +12,13 @@ class Block(NamedTuple):
     images: tf.Tensor  # [K, B, …]
     labels: tf.Tensor  # [K, B], or [K, B, classes] where examples are mixed
     used: tf.Tensor  # int32 []
+    weights: tuple[tf.Tensor, ...] = ()  # (float32 [K, B],) where examples have weights
 
 
 def whole_block(iterator: Iterator[Any]) -> Block:
     """Takes the next block from `iterator`, eagerly or in a graph."""
-    images, labels = next(iterator)
-    return Block(images, labels, tf.constant(0))
+    images, labels, *weights = next(iterator)
+    return Block(images, labels, tf.constant(0), tuple(weights))
 
 
 class Feed:

@@ -24,7 +24,7 @@ _OBSERVED: dict[str, Callable[[StepResult, Optimizer], tf.Tensor]] = {
 
 
 class Batches(Protocol):
-    """Training data as blocks of the batches of K steps: `(images [K, B, …], labels [K, B, …])`."""
+    """Training data as blocks of the batches of K steps: `(images [K, B, …], labels [K, B, …])`, and maybe weights."""
 
     def from_step(self, step: int) -> Iterator[Any]: ...
 
@@ -188,7 +188,7 @@ class Loop:
             block_steps = block.images.shape[0]
             block = tf.cond(block.used == block_steps, lambda: whole_block(iterator), lambda: block)
             end = tf.minimum(block.used + points[number] - done, block_steps)
-            result = self._run_part(block.images, block.labels, block.used, end)
+            result = self._run_part(block, end)
             done += end - block.used
             at_point = done == points[number]
             seen = tf.cond(at_point, lambda: self._with_point(seen, number, result), lambda: seen)
@@ -204,12 +204,13 @@ class Loop:
         )
         return _Ran(block, _Seen(*(array.stack() for array in seen)), gradients)
 
-    def _part(self, images: tf.Tensor, labels: tf.Tensor, first: tf.Tensor, end: tf.Tensor) -> StepResult:
-        """Runs the steps `first` … `end` - 1 of a block; returns the result of the last."""
+    def _part(self, block: Block, end: tf.Tensor) -> StepResult:
+        """Runs the unused steps of a block up to number `end` - 1; returns the result of the last."""
+        wholes = (block.images, block.labels, *block.weights)
         _, result = tf.while_loop(
             lambda number, _: number < end,
-            lambda number, _: (number + 1, self._step(images[number], labels[number])),
-            (first, self._step.nothing()),
+            lambda number, _: (number + 1, self._step(*(whole[number] for whole in wholes))),
+            (block.used, self._step.nothing()),
         )
         return result
 

@@ -93,7 +93,7 @@ class Evaluate:
         newest: is set to the scores.
         early_stopping: takes in each evaluation.
         validate: scores the validation split.
-        validate_average: scores it with the averaged weights; None where there are none.
+        validate_average: scores it with the averaged weights; returns None where there are none.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Evaluate:
         early_stopping: EarlyStopping,
         *,
         validate: Callable[[], Scores],
-        validate_average: Callable[[], Scores] | None = None,
+        validate_average: Callable[[], Scores | None] = lambda: None,
     ) -> None:
         self._log, self._newest, self._early_stopping = log, newest, early_stopping
         self._validate, self._validate_average = validate, validate_average
@@ -111,8 +111,8 @@ class Evaluate:
     def __call__(self, moment: Moment) -> None:
         scores = self._validate()
         numbers = {"loss": scores.loss, "accuracy": scores.accuracy}
-        if self._validate_average is not None:
-            averaged = self._validate_average()
+        averaged = self._validate_average()
+        if averaged is not None:
             numbers |= {"average_loss": averaged.loss, "average_accuracy": averaged.accuracy}
         self._newest.set(moment.step, numbers)
         self._log.write(moment.step, "validation", numbers)

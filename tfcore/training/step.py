@@ -10,7 +10,7 @@ from tfcore import checks, patterns
 from tfcore.errors import ConfigError
 from tfcore.seeds import Key
 
-Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Loss = Callable[..., tf.Tensor]
 
 
 class Optimizer(Protocol):
@@ -74,11 +74,13 @@ class TrainingStep:
     Args:
         model: called as `model(images, training=True, key=key)`; gives logits `[N, classes]`.
         optimizer: holds the parameters to train and the step number.
-        loss: per-example losses `[N]` from `(logits, labels)`.
+        loss: per-example losses `[N]` from `(logits, labels)`, or with a teacher `(logits, labels, teacher_logits)`.
         seed: the run's seed, for the keys of random layers.
         batch_size: B of the batches to come.
         penalty: gives a scalar that is added to the mean loss; None for none.
         microbatches: into how many equal parts a batch is split to save memory. The gradient is the same mean.
+        teacher: gives logits `[N, classes]` for the pictures that the model gets; no gradient flows to it. None for
+            none.
 
     Raises:
         ConfigError: `microbatches` that do not divide the batch size.
@@ -94,6 +96,7 @@ class TrainingStep:
         batch_size: int,
         penalty: Callable[[], tf.Tensor] | None = None,
         microbatches: int = 1,
+        teacher: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> None:
         checks.positive("microbatches", microbatches)
         if batch_size % microbatches:
@@ -101,13 +104,19 @@ class TrainingStep:
         self.optimizer = optimizer
         self.batch_size = batch_size
         self.sums = tf.Variable(tf.zeros([4], tf.float64), trainable=False, name="sums")  # see TrainingSums
-        self._model, self._loss, self._penalty = model, loss, penalty
+        self._model, self._loss, self._penalty, self._teacher = model, loss, penalty, teacher
         self._seed, self._microbatches = seed, microbatches
         self._watched = [p for p, frozen in zip(optimizer.parameters, optimizer.frozen, strict=True) if not frozen]
 
-    def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> StepResult:
-        """Trains on one batch. Python runs this only during tracing."""
-        loss_sum, hits, gradients = self.gradients(images, labels)
+    def __call__(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None) -> StepResult:
+        """Trains on one batch. Python runs this only during tracing.
+
+        Args:
+            images: `[B, …]`.
+            labels: `[B]` or `[B, classes]`.
+            weights: float32 `[B]`, by which the losses are multiplied; None for none. The mean still divides by B.
+        """
+        loss_sum, hits, gradients = self.gradients(images, labels, weights)
         penalty, gradients = self._with_penalty(gradients)
         self.optimizer.apply(gradients)
         examples = tf.constant(self.batch_size, tf.float64)
@@ -121,19 +130,18 @@ class TrainingStep:
         zero = tf.zeros([], tf.float64)
         return StepResult(zero, zero, zero, tuple(tf.zeros(p.shape) for p in self.optimizer.parameters))
 
-    def gradients(self, images: tf.Tensor, labels: tf.Tensor) -> Any:
+    def gradients(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None) -> Any:
         """Computes loss sum and hits of a batch (float64), and the gradient of its mean loss without penalty."""
         position = self.optimizer.step * self.batch_size
+        batch = (images, labels) if weights is None else (images, labels, weights)
         if self._microbatches == 1:
-            return self._part_gradients(images, labels, position)
+            return self._part_gradients(position, *batch)
         size = self.batch_size // self._microbatches
-        image_parts, label_parts = (
-            tf.reshape(whole, [self._microbatches, size, *whole.shape[1:]]) for whole in (images, labels)
-        )
+        parts = [tf.reshape(whole, [self._microbatches, size, *whole.shape[1:]]) for whole in batch]
 
         def add_part(part: tf.Tensor, loss_sum: tf.Tensor, hits: tf.Tensor, gradients: Any) -> Any:
             start = position + tf.cast(part * size, tf.int64)
-            more = self._part_gradients(image_parts[part], label_parts[part], start)
+            more = self._part_gradients(start, *(whole[part] for whole in parts))
             summed = tuple(old + new for old, new in zip(gradients, more[2], strict=True))
             return part + 1, loss_sum + more[0], hits + more[1], summed
 
@@ -145,12 +153,16 @@ class TrainingStep:
         )
         return loss_sum, hits, gradients
 
-    def _part_gradients(self, images: tf.Tensor, labels: tf.Tensor, position: tf.Tensor) -> Any:
+    def _part_gradients(
+        self, position: tf.Tensor, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None
+    ) -> Any:
         """Computes loss sum, hits, and this part's contribution to the gradient of the batch's mean loss."""
+        taught = () if self._teacher is None else (self._teacher(images),)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._watched)
             logits = self._model(images, training=True, key=Key(self._seed, self.optimizer.step, position))
-            loss_sum = tf.reduce_sum(self._loss(logits, labels))
+            losses = self._loss(logits, labels, *taught)
+            loss_sum = tf.reduce_sum(losses if weights is None else weights * losses)
             share = loss_sum * (1 / self.batch_size)
         rows = zip(self.optimizer.parameters, self.optimizer.frozen, self._slopes(tape, share), strict=True)
         gradients = tuple(tf.zeros(parameter.shape) if frozen else slope for parameter, frozen, slope in rows)

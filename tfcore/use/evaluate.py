@@ -22,8 +22,10 @@ def check_split(folder: Path, config: RunConfig, split: str, *, average: bool) -
     checks.one_of("split", split, SPLITS)
     if split == "validation" and config.validation == 0:
         raise ConfigError(f"The run in {folder} has no validation split: it was trained with --validation=0.")
-    if average and config.average_decay is None:
-        raise ConfigError(f"The run in {folder} keeps no averages: it was trained without --average_decay.")
+    if average and not config.keeps_averages:
+        raise ConfigError(
+            f"The run in {folder} keeps no averages: it was trained without --average_decay and --average_from_epochs."
+        )
 
 
 def evaluate(

@@ -197,7 +197,7 @@ def _build(plan: Architecture, model: type | None, path: Path, weights: "Weights
         if _is_file(path):
             raise ConfigError(
                 f"The model in {path} is {plan.model}, and code named by an exported file is not executed. "
-                "Give the class: tfcore.load(…, model=TheClass)."
+                "Name the run's folder, or give the class: tfcore.load(…, model=TheClass)."
             )
         lookup.check("model", plan.model, MODELS)
         return build_model(plan)

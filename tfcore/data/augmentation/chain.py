@@ -46,6 +46,10 @@ class Augmentation:
         """Whether labels become targets `[n, classes]`."""
         return any(part.mixes for part in self._parts)
 
+    def targets(self, labels: tf.Tensor) -> tf.Tensor:
+        """Converts class numbers, int32 `[n]`, to targets, float32 `[n, classes]`."""
+        return tf.one_hot(labels, self._classes)
+
     def __call__(
         self, images: tf.Tensor, labels: tf.Tensor, *, key: Key, batch_size: int, examples: int
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -53,7 +57,7 @@ class Augmentation:
 
         Args:
             images: uint8 `[n, H, W, C]`.
-            labels: int32 `[n]`.
+            labels: int32 `[n]`; or, where a part mixes, targets float32 `[n, classes]`.
             key: with the position of the first example.
             batch_size: B, a divisor of n.
             examples: number of training examples.
@@ -61,7 +65,7 @@ class Augmentation:
         Raises:
             ConfigError: a part returns pictures or targets of another shape or dtype, or refuses its arguments.
         """
-        targets = tf.one_hot(labels, self._classes) if self.mixes else labels
+        targets = self.targets(labels) if self.mixes and labels.shape.rank == 1 else labels
         count, seen = images.shape[0], Counter[str]()
         for part in self._parts:
             purpose = part.name.rpartition(":")[2]  # a file may be named by several paths

@@ -1,6 +1,7 @@
 """Reads pictures from one .npz file with the array names of Keras's MNIST: x_train, y_train, x_test, y_test."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 
 from tfcore import checks
 from tfcore.data.dataset import Dataset, Split
-from tfcore.data.npy import Npz, open_npz
-from tfcore.data.sources.assemble import hold_out, own_dataset
+from tfcore.data.npy import NUMBERS, Npz, open_npz
+from tfcore.data.source import checked_weights
+from tfcore.data.sources.assemble import held_out_rows, hold_out, own_dataset
 from tfcore.errors import DataError
 
 _LARGEST_LABEL = 2**31 - 1
@@ -20,7 +22,7 @@ def npz(path: Path, *, test_share: float, seed: int) -> Dataset:
     """`npz:PATH`: x_train, uint8 [N, H, W] or [N, H, W, C], y_train, whole numbers [N] or [N, 1], and the test's alike.
 
     Without x_test a share of the training pictures is held out as test. The optional array `class_names` of text names
-    the classes.
+    the classes, and the optional array `train_weights` holds a factor of the loss of each picture of x_train.
 
     Args:
         path: the file.
@@ -36,8 +38,12 @@ def npz(path: Path, *, test_share: float, seed: int) -> Dataset:
         names = _class_names(file, path) if "class_names" in file.names else None
         train = _split(file, path, "train")
         test = _split(file, path, "test") if {"x_test", "y_test"} & set(file.names) else None
+        weights = file.read("train_weights", NUMBERS) if "train_weights" in file.names else None
+    if weights is not None:
+        weights = checked_weights(weights, len(train[1]), f"`train_weights` in {path}")
+        weights = weights if test else weights[held_out_rows(train[1], test_share, seed)[0]]
     splits = (Split(*train), Split(*test)) if test else hold_out(*train, test_share, seed)
-    return own_dataset(f"npz:{path}", *splits, names)
+    return replace(own_dataset(f"npz:{path}", *splits, names), train_weights=weights)
 
 
 def _split(file: Npz, path: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
