@@ -30,6 +30,11 @@ def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
         f"plan: {parts.total_steps:,} steps of {config.batch_size}, {config.optimizer} at {config.learning_rate:g}, "
         f"{config.schedule} schedule, seed {config.seed}"
     )
+    if parts.step.optimizer.averages_by_itself and config.schedule != "constant":
+        yield (
+            f"warning: {config.optimizer} averages its weights instead of lowering the learning rate: its schedule is "
+            f"constant, best with --warmup_steps. Received --schedule={config.schedule}."
+        )
     yield f"run folder: {folder}"
     yield tables.model_table(parts.layers)
     yield tables.model_totals(parts.layers)

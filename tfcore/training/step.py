@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import tensorflow as tf
 
@@ -20,10 +20,13 @@ class Optimizer(Protocol):
     frozen: tuple[bool, ...]  # whether each parameter keeps its value
     step: tf.Variable
     variables: dict[str, tf.Variable]
+    averages_by_itself: ClassVar[bool]  # in place of a falling learning rate
 
     def apply(self, gradients: Any) -> None: ...
 
     def learning_rate(self, step: tf.Tensor) -> tf.Tensor: ...
+
+    def at_gradient_point(self) -> AbstractContextManager[None]: ...
 
     def averaged_weights(self) -> AbstractContextManager[None]: ...
 
@@ -107,8 +110,9 @@ class TrainingStep:
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> StepResult:
         """Trains on one batch. Python runs this only during tracing."""
-        loss_sum, hits, gradients = self.gradients(images, labels)
-        penalty, gradients = self._with_penalty(gradients)
+        with self.optimizer.at_gradient_point():
+            loss_sum, hits, gradients = self.gradients(images, labels)
+            penalty, gradients = self._with_penalty(gradients)
         self.optimizer.apply(gradients)
         examples = tf.constant(self.batch_size, tf.float64)
         penalty_sum = tf.cast(penalty, tf.float64) * examples
