@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 def build_step(
     config: RunConfig, net: Any, total_steps: int, *, loss: Callable[..., Any] | None = None
 ) -> "TrainingStep":
-    """Builds the step with its optimizer, schedule, penalty and micro-batches; `loss` in place of `build_loss`."""
-    from tfcore.modules import named_parameters
+    """Builds the step with its optimizer, schedule, penalty, SAM and micro-batches; `loss` in place of `build_loss`."""
+    from tfcore.modules import named_parameters, named_variables
+    from tfcore.training.sharpness import Sharpness
     from tfcore.training.step import Penalty, TrainingStep
 
     parameters = named_parameters(net)
     penalty = None
     if config.l1 or config.l2:
         penalty = Penalty(parameters, config.penalty_variables, l1=config.l1, l2=config.l2)
+    sharpness = None if config.sam_radius is None else Sharpness(config.sam_radius, named_variables(net).values())
     return TrainingStep(
         net, build_optimizer(config, net, parameters, total_steps), loss or build_loss(config), seed=config.seed,
-        batch_size=config.batch_size, penalty=penalty, microbatches=config.microbatches,
+        batch_size=config.batch_size, penalty=penalty, microbatches=config.microbatches, sharpness=sharpness,
     )  # fmt: skip
 
 

@@ -138,6 +138,12 @@ class TrainingSettings(Settings):
         None, "Steps between returns to Lookahead's slow weights. Default: none.", checks.positive_integer
     )
     lookahead_share: float | None = flag(None, "Share that slow weights move by. Default: 0.5.", checks.share_or_one)
+    sam_radius: float | None = flag(
+        None,
+        "Radius of sharpness-aware minimization (SAM): take each gradient at weights this far uphill, by two passes "
+        "over the batch. Default: none.",
+        checks.positive,
+    )
     average_decay: float | None = flag(
         None,
         "Decay of an exponential moving average of the weights, which is scored too. Default: no average.",

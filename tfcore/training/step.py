@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -9,6 +10,7 @@ import tensorflow as tf
 from tfcore import checks, patterns
 from tfcore.errors import ConfigError
 from tfcore.seeds import Key
+from tfcore.training.sharpness import Sharpness
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -82,6 +84,7 @@ class TrainingStep:
         batch_size: B of the batches to come.
         penalty: gives a scalar that is added to the mean loss; None for none.
         microbatches: into how many equal parts a batch is split to save memory. The gradient is the same mean.
+        sharpness: takes the gradient of the loss at other weights; None for the weights themselves.
 
     Raises:
         ConfigError: `microbatches` that do not divide the batch size.
@@ -97,6 +100,7 @@ class TrainingStep:
         batch_size: int,
         penalty: Callable[[], tf.Tensor] | None = None,
         microbatches: int = 1,
+        sharpness: Sharpness | None = None,
     ) -> None:
         checks.positive("microbatches", microbatches)
         if batch_size % microbatches:
@@ -105,7 +109,7 @@ class TrainingStep:
         self.batch_size = batch_size
         self.sums = tf.Variable(tf.zeros([4], tf.float64), trainable=False, name="sums")  # see TrainingSums
         self._model, self._loss, self._penalty = model, loss, penalty
-        self._seed, self._microbatches = seed, microbatches
+        self._seed, self._microbatches, self._sharpness = seed, microbatches, sharpness
         self._watched = [p for p, frozen in zip(optimizer.parameters, optimizer.frozen, strict=True) if not frozen]
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> StepResult:
@@ -127,6 +131,13 @@ class TrainingStep:
 
     def gradients(self, images: tf.Tensor, labels: tf.Tensor) -> Any:
         """Computes loss sum and hits of a batch (float64), and the gradient of its mean loss without penalty."""
+        compute = partial(self._batch_gradients, images, labels)
+        if self._sharpness is None:
+            return compute()
+        return self._sharpness.gradients(self.optimizer.parameters, self.optimizer.frozen, compute)
+
+    def _batch_gradients(self, images: tf.Tensor, labels: tf.Tensor) -> Any:
+        """Computes the same at the present weights, part by part."""
         position = self.optimizer.step * self.batch_size
         if self._microbatches == 1:
             return self._part_gradients(images, labels, position)
