@@ -1,5 +1,7 @@
 """The variables and layers of a `tf.Module` by attribute path, which does not depend on attribute order."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +32,20 @@ def named_variables(module: tf.Module) -> dict[str, tf.Variable]:
 def named_parameters(module: tf.Module) -> dict[str, tf.Variable]:
     """Collects the trainable variables of `module` by path, the parameters of an optimizer."""
     return {path: variable for path, variable in named_variables(module).items() if variable.trainable}
+
+
+@contextmanager
+def kept(variables: Iterable[tf.Variable]) -> Iterator[None]:
+    """Gives variables back, at the end of the context, the values that they had at its start, to the bit.
+
+    Eagerly or in a graph. Values are shared, not copied, until a variable changes.
+    """
+    values = [(variable, tf.identity(variable)) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in values:
+            variable.assign(value)
 
 
 def max_norms(module: tf.Module) -> dict[str, float]:

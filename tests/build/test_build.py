@@ -296,6 +296,8 @@ def test_every_loss_is_one_number_an_example_and_hears_of_the_smoothing(name: st
         ("lars", "Lars", {"momentum": 0.5, "trust_coefficient": 0.25}),
         ("lamb", "Lamb", {"beta1": 0.5, "epsilon": 0.25, "weight_decay": 0.0}),
         ("muon", "MuonAndAdamW", {"muon_variables": "", "momentum": 0.5, "fallback_learning_rate_factor": 0.5}),
+        ("adafactor", "Adafactor", {"beta1": 0.5, "scale_by_weights": False}),
+        ("schedule_free_adamw", "ScheduleFreeAdamW", {"beta1": 0.5, "beta2": 0.75, "weight_decay": 0.0}),
         ("adam", "Adam", {"average_decay": 0.5, "beta1": 0.5}),
     ],
 )

@@ -69,13 +69,16 @@ def test_the_chain_is_what_the_base_class_takes() -> None:
         ({"nesterov": False}, "--nesterov belongs to --optimizer=momentum or muon. Received adam."),
         (
             {"optimizer": "momentum", "beta1": 0.9},
-            "--beta1 belongs to --optimizer=adam or adamw or nadam or lion or lamb or muon. Received momentum.",
+            "--beta1 belongs to --optimizer=adam or adamw or nadam or lion or lamb or adafactor or "
+            "schedule_free_adamw or muon. Received momentum.",
         ),
         ({"optimizer": "gradient_descent", "epsilon": 1e-8}, "--epsilon belongs to --optimizer=adagrad or"),
         (
             {"weight_decay": 0.01},
-            "--weight_decay belongs to --optimizer=adamw or lion or lars or lamb or muon. Received adam.",
+            "--weight_decay belongs to --optimizer=adamw or lion or lars or lamb or adafactor or "
+            "schedule_free_adamw or muon. Received adam.",
         ),
+        ({"scale_by_weights": False}, "--scale_by_weights belongs to --optimizer=adafactor. Received adam."),
         ({"rho": 0.5}, "--rho belongs to --optimizer=adadelta or rmsprop. Received adam."),
         ({"optimizer": "{own}:Named", "beta1": 0.5}, ":Named takes no --beta1. Leave it out."),
         ({"optimizer": "{own}:Named", "clip_value": 0.5}, ":Named takes no --clip_value. Leave it out."),

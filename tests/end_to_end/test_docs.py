@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from support import pages
 
+from tfcore.build import registry
+from tfcore.build.tables import OPTIMIZERS
 from tfcore.cli import flags
 
 DOCS = pages.ROOT / "docs"
@@ -44,6 +46,23 @@ def test_a_page_does_what_it_says(
 def test_the_page_of_all_flags_is_what_the_code_says() -> None:
     made = runpy.run_path(str(DOCS / "make_flags.py"))["page"]()
     assert (DOCS / "flags.md").read_text(encoding="utf-8") == made, "renew it: python docs/make_flags.py"
+
+
+def test_the_table_of_optimizers_is_what_the_code_says() -> None:
+    rows = re.findall(r"^\| (`.*`) \| (\S+) \|(.*)\|$", (DOCS / "optimizers.md").read_text("utf-8"), re.MULTILINE)
+    found = {
+        name: (float(rate), set(re.findall(r"`(\w+)`", settings)))
+        for names, rate, settings in rows
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    taken = registry.settings(OPTIMIZERS)
+    assert found == {
+        name: (
+            registry.learning_rate(name, OPTIMIZERS),
+            {setting for setting, users in taken.items() if name in users} - {"learning_rate"},
+        )
+        for name in OPTIMIZERS
+    }
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,20 @@ from reference import optimizers as reference
 
 from tfcore.errors import ConfigError
 from tfcore.modules import named_parameters
-from tfcore.optimizers import Adam, AdamW, Combined, Group, Lion, MaxNorm, Momentum, Optimizer, Part, combined
+from tfcore.optimizers import (
+    Adafactor,
+    Adam,
+    AdamW,
+    Combined,
+    Group,
+    Lion,
+    MaxNorm,
+    Momentum,
+    Optimizer,
+    Part,
+    ScheduleFreeAdamW,
+    combined,
+)
 from tfcore.schedules import Cosine
 
 START = {
@@ -77,6 +90,25 @@ def test_each_part_does_what_its_method_does_alone() -> None:
     assert_same(state(optimizer), expected)
     slots = {f"v.{WEIGHTS}", f"m.{HEAD}", f"v.{HEAD}", f"m.{BIASES}"}
     assert optimizer.variables.keys() == {"step", *slots}
+
+
+def test_parts_may_have_slots_of_any_shape_and_take_gradients_elsewhere() -> None:
+    parts = [Part("^hidden", Adafactor), Part("", ScheduleFreeAdamW, settings={"beta1": 0.5})]
+    optimizer = Combined(variables(), RATE, parts=parts)
+    own = ScheduleFreeAdamW(variables(HEAD), RATE, beta1=0.5)
+    for each in (optimizer, own):
+        train(each)
+    slots = [f"row.{WEIGHTS}", f"column.{WEIGHTS}", f"v.{BIASES}", f"z.{HEAD}", f"v.{HEAD}", f"squared_rates.{HEAD}"]
+    assert optimizer.variables.keys() == {"step", *slots}
+    before = state(optimizer)
+    with optimizer.at_gradient_point(), own.at_gradient_point():
+        there = state(optimizer)
+        np.testing.assert_array_equal(there[HEAD], own.parameters[0])
+    assert {name for name in there if np.any(there[name] != before[name])} == {HEAD}
+    assert_same(state(optimizer), before)
+    optimizer.parameters[2].assign(START[HEAD])
+    optimizer.restart_from_weights()
+    np.testing.assert_array_equal(optimizer.variables[f"z.{HEAD}"], START[HEAD])
 
 
 def test_one_part_for_all_is_that_method_to_the_name() -> None:

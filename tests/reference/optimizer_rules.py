@@ -301,6 +301,98 @@ class LambOfEveryParameter(Lamb):
         return super().update(np.atleast_2d(w), np.atleast_2d(g), learning_rate).reshape(w.shape)
 
 
+class Adafactor:
+    """Shazeer & Stern 2018, algorithms 4 and 5 with section 9's settings, the learning rate in place of rho_t."""
+
+    def __init__(self, beta1: float, scale_by_weights: bool, weight_decay: float) -> None:
+        self.beta1, self.scaled, self.decay = beta1, scale_by_weights, weight_decay
+        self.m, self.r, self.c, self.v, self.t = 0.0, 0.0, 0.0, 0.0, 0
+
+    def beta2(self) -> float:
+        return 1 - self.t**-0.8
+
+    def moment(self, square: np.ndarray) -> np.ndarray:
+        if square.ndim < 2:
+            self.v = self.beta2() * self.v + (1 - self.beta2()) * square
+            return self.v
+        self.r = self.beta2() * self.r + (1 - self.beta2()) * square.sum(axis=-1)
+        self.c = self.beta2() * self.c + (1 - self.beta2()) * square.sum(axis=-2)
+        return np.einsum("...i,...j->...ij", self.r, self.c) / self.r.sum(axis=-1)[..., None, None]
+
+    def clipped(self, u: np.ndarray) -> np.ndarray:
+        return u / max(1.0, np.sqrt(np.mean(u**2)))
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.t += 1
+        u = self.clipped(g / np.sqrt(self.moment(g**2 + 1e-30)))
+        self.m = self.beta1 * self.m + (1 - self.beta1) * u
+        scale = max(1e-3, np.sqrt(np.mean(w**2))) if self.scaled else 1.0
+        return w - learning_rate * (scale * self.m + self.decay * w)
+
+
+class AdafactorInFull(Adafactor):
+    """The second moment of algorithm 5 for every parameter."""
+
+    def moment(self, square: np.ndarray) -> np.ndarray:
+        return super().moment(square.ravel()).reshape(square.shape)
+
+
+class AdafactorWithoutClipping(Adafactor):
+    """Wrong form of Adafactor: without the bound on the update's RMS."""
+
+    def clipped(self, u: np.ndarray) -> np.ndarray:
+        return u
+
+
+class AdafactorWithAdamsDecay(Adafactor):
+    """Wrong form of Adafactor: beta2 that does not rise."""
+
+    def beta2(self) -> float:
+        return 0.9 if self.t > 1 else 0.0
+
+
+class ScheduleFreeAdamW:
+    """Defazio et al. 2024, algorithm 1 with the corrected v of `Adam`; w is x, and `limit` the max-norm of z."""
+
+    limit: float | None = None
+
+    def __init__(self, beta1: float, beta2: float, epsilon: float, weight_decay: float) -> None:
+        self.beta1, self.beta2, self.epsilon, self.decay = beta1, beta2, epsilon, weight_decay
+        self.z, self.v, self.t, self.total = None, 0.0, 0, 0.0
+
+    def gradient_point(self, w: np.ndarray) -> np.ndarray:
+        return w if self.z is None else (1 - self.beta1) * self.z + self.beta1 * w
+
+    def decayed(self, w: np.ndarray) -> np.ndarray:
+        return self.gradient_point(w)
+
+    def weight(self, learning_rate: float) -> float:
+        return learning_rate**2
+
+    def update(self, w: np.ndarray, g: np.ndarray, learning_rate: float) -> np.ndarray:
+        self.t += 1
+        self.v = self.beta2 * self.v + (1 - self.beta2) * g**2
+        step = g / (np.sqrt(self.v / (1 - self.beta2**self.t)) + self.epsilon) + self.decay * self.decayed(w)
+        self.z = (w if self.z is None else self.z) - learning_rate * step
+        self.z = self.z if self.limit is None else max_norm(self.z, self.limit)
+        self.total += self.weight(learning_rate)
+        return w + self.weight(learning_rate) / self.total * (self.z - w)
+
+
+class ScheduleFreeOfEqualWeights(ScheduleFreeAdamW):
+    """Keras' weights, 1 / t."""
+
+    def weight(self, _: float) -> float:
+        return 1.0
+
+
+class ScheduleFreeDecayedAtZ(ScheduleFreeAdamW):
+    """Wrong form of schedule-free AdamW: the decay of the fast sequence."""
+
+    def decayed(self, w: np.ndarray) -> np.ndarray:
+        return w if self.z is None else self.z
+
+
 class Muon:
     """Jordan et al. 2024 for weights [..., in, out] as matrices [in, out]; AdamW for fewer than two dimensions."""
 

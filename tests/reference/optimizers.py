@@ -2,6 +2,7 @@
 settings and forms a comparison must be able to tell apart. Imports nothing from tfcore.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,10 +25,14 @@ class Case:
     slots: tuple[str, ...] = ()
     vector_slots: tuple[str, ...] | None = None  # of parameters with fewer than two dimensions; None: the same
     needs_matrices: bool = False  # refuses parameters that are all vectors
-    slot_start: float = 0.0
+    starts: dict[str, float] = field(default_factory=dict)  # of slots that do not start at 0
+    shapes: dict[str, Callable[[Any], Any]] = field(default_factory=dict)  # of slots that have not the parameter's
+    copies: tuple[str, ...] = ()  # slots that start as the parameters, here 1, and whose rounding depends on them
     powers: int = 0  # computed on scalars in each update
+    operations: frozenset[str] = frozenset()  # of the rule, which otherwise belong to clipping
     in_keras: bool = True  # as the same function
     reads_weights: bool = False  # so that the change is not linear in the history of rates, and decay is in the rule
+    decay_operations: int = 2  # of such a rule, for each parameter
 
 
 # Epsilon is far above its default so that its value and its position matter.
@@ -89,7 +94,7 @@ CASES: dict[str, Case] = {
         parabola_rate=1.0,
         valley_rate=0.5,
         slots=("accumulator",),
-        slot_start=0.55,
+        starts={"accumulator": 0.55},
     ),
     "adadelta": Case(
         "Adadelta",
@@ -164,6 +169,53 @@ CASES: dict[str, Case] = {
         valley_rate=0.02,
         slots=("m", "v"),
         powers=2,
+        in_keras=False,
+        reads_weights=True,
+    ),
+    "adafactor": Case(
+        "Adafactor",
+        rules.Adafactor,
+        {"beta1": 0.0, "scale_by_weights": True, "weight_decay": 0.2},
+        ({"beta1": 0.1}, {"scale_by_weights": False}, {"weight_decay": 0.15}, {"weight_decay": 0.0}),
+        (rules.AdafactorInFull, rules.AdafactorWithoutClipping, rules.AdafactorWithAdamsDecay),
+        parabola_rate=0.5,
+        valley_rate=0.03,
+        slots=("row", "column"),
+        vector_slots=("v",),
+        shapes={"row": lambda shape: shape[:-1], "column": lambda shape: (*shape[:-2], shape[-1])},
+        powers=1,
+        operations=frozenset({"Maximum"}),
+        in_keras=False,
+        reads_weights=True,
+    ),
+    "adafactor_momentum": Case(
+        "Adafactor",
+        rules.Adafactor,
+        {"beta1": 0.9, "scale_by_weights": False, "weight_decay": 0.2},
+        ({"beta1": 0.85}, {"beta1": 0.0}, {"scale_by_weights": True}),
+        parabola_rate=0.1,
+        valley_rate=0.01,
+        slots=("m", "row", "column"),
+        vector_slots=("m", "v"),
+        shapes={"row": lambda shape: shape[:-1], "column": lambda shape: (*shape[:-2], shape[-1])},
+        powers=1,
+        operations=frozenset({"Maximum"}),
+        in_keras=False,
+        reads_weights=True,
+    ),
+    "schedule_free_adamw": Case(
+        "ScheduleFreeAdamW",
+        rules.ScheduleFreeAdamW,
+        {**_ADAM, "weight_decay": 0.2},
+        ({"beta2": 0.96}, {"epsilon": 0.06}, {"epsilon": 1e-8}, {"weight_decay": 0.15}, {"weight_decay": 0.0}),
+        (rules.ScheduleFreeOfEqualWeights, rules.ScheduleFreeDecayedAtZ, rules.AdamW),
+        parabola_rate=0.3,
+        valley_rate=0.03,
+        slots=("z", "v", "squared_rates"),
+        copies=("z",),
+        decay_operations=6,
+        shapes={"squared_rates": lambda _: ()},
+        powers=1,
         in_keras=False,
         reads_weights=True,
     ),

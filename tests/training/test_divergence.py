@@ -1,8 +1,10 @@
 """Location of the first bad number, in models whose attribute names sort differently from the order of calls."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from support.small_loop import BATCH, CLASSES, IMAGES, LABELS
@@ -11,7 +13,7 @@ from tfcore.data.batches import Examples, TrainingBatches
 from tfcore.data.dataset import Split
 from tfcore.losses import cross_entropy
 from tfcore.modules import named_parameters
-from tfcore.optimizers import GradientDescent
+from tfcore.optimizers import GradientDescent, Optimizer, ScheduleFreeAdamW
 from tfcore.training import divergence
 from tfcore.training.events import Event
 from tfcore.training.loop import Loop
@@ -127,9 +129,11 @@ class Nested(Breakable):
 class Run:
     """A run of a small model without checkpoints."""
 
-    def __init__(self, model: tf.Module, learning_rate: float) -> None:
+    def __init__(
+        self, model: tf.Module, learning_rate: float, make: Callable[..., Optimizer] = GradientDescent
+    ) -> None:
         self.model = model
-        optimizer = GradientDescent(named_parameters(model), learning_rate=learning_rate)
+        optimizer = make(named_parameters(model), learning_rate=learning_rate)
         self.step = TrainingStep(model, optimizer, cross_entropy, seed=0, batch_size=BATCH)
         self.batches = TrainingBatches(Examples(Split(IMAGES, LABELS).batch_reader()), batch_size=BATCH, seed=4)
 
@@ -178,3 +182,23 @@ def test_the_first_bad_update_is_that_of_the_first_layer_called(model: type[Brea
         return 1e3 * x - tf.stop_gradient(999 * x)
 
     assert place(model, steep, learning_rate=3e38) == f"in the update of {variable}"
+
+
+@pytest.mark.thorough
+def test_the_place_is_that_of_the_weights_at_which_gradients_are_taken() -> None:
+    make = partial(ScheduleFreeAdamW, beta1=0.5)
+    run = Run(Reversed(nothing), 0.01, make)
+    run.loop([]).run(2)
+    average = np.abs(run.model.c.weights - 1).max()
+    with run.step.optimizer.at_gradient_point():
+        between = (average + np.abs(run.model.c.weights - 1).max()) / 2
+    assert average < between  # which the average does not reach in the next step
+
+    def new_run() -> Run:
+        model = Reversed(nothing)
+        model.fault = lambda x: x * tf.where(tf.reduce_max(tf.abs(model.c.weights - 1)) > between, np.inf, 1.0)
+        return Run(model, 0.01, make)
+
+    found = divergence.find(new_run, 3)
+    assert found is not None
+    assert (found.step, found.where) == (3, "in the output of a")

@@ -28,7 +28,7 @@ def build_step(
     teacher: Callable[[Any], Any] | None = None,
     epoch_steps: Fraction = Fraction(1),
 ) -> "TrainingStep":
-    """Builds the step with its optimizer, schedule, penalty and micro-batches.
+    """Builds the step with its optimizer, schedule, penalty, SAM and micro-batches.
 
     Args:
         config: the run's.
@@ -38,17 +38,19 @@ def build_step(
         teacher: see `TrainingStep`.
         epoch_steps: steps of an epoch, for the averages that begin after some.
     """
-    from tfcore.modules import named_parameters
+    from tfcore.modules import named_parameters, named_variables
+    from tfcore.training.sharpness import Sharpness
     from tfcore.training.step import Penalty, TrainingStep
 
     parameters = named_parameters(net)
     penalty = None
     if config.l1 or config.l2:
         penalty = Penalty(parameters, config.penalty_variables, l1=config.l1, l2=config.l2)
+    sharpness = None if config.sam_radius is None else Sharpness(config.sam_radius, named_variables(net).values())
     return TrainingStep(
         net, build_optimizer(config, net, parameters, total_steps, epoch_steps), loss or build_loss(config),
         seed=config.seed, batch_size=config.batch_size, penalty=penalty, microbatches=config.microbatches,
-        teacher=teacher,
+        sharpness=sharpness, teacher=teacher,
     )  # fmt: skip
 
 

@@ -54,6 +54,8 @@ OPTIMIZERS = {
     "lion": "tfcore.optimizers.lion:Lion",
     "lars": "tfcore.optimizers.lars:Lars",
     "lamb": "tfcore.optimizers.lamb:Lamb",
+    "adafactor": "tfcore.optimizers.adafactor:Adafactor",
+    "schedule_free_adamw": "tfcore.optimizers.schedule_free:ScheduleFreeAdamW",
     "muon": "tfcore.optimizers.muon:MuonAndAdamW",
 }
 AUGMENTATIONS = {

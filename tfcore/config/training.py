@@ -72,8 +72,8 @@ class TrainingSettings(Settings):
 
     optimizer: str = flag(
         "adam",
-        "gradient_descent, momentum, adagrad, adadelta, rmsprop, adam, adamw, nadam, lion, lars, lamb, muon or a "
-        "class of yours: path/to/file.py:Name.",
+        "gradient_descent, momentum, adagrad, adadelta, rmsprop, adam, adamw, nadam, lion, lars, lamb, adafactor, "
+        "schedule_free_adamw, muon or a class of yours: path/to/file.py:Name.",
     )
     learning_rate: float | None = flag(None, "Peak learning rate. Default: the optimizer's.", checks.positive)
     schedule: str = flag(
@@ -110,7 +110,12 @@ class TrainingSettings(Settings):
     )
     momentum: float | None = flag(None, "Decay of the velocity.", checks.below_one)
     nesterov: bool | None = flag(None, "Nesterov's momentum.")
-    beta1: float | None = flag(None, "Decay of the mean gradient.", checks.below_one)
+    beta1: float | None = flag(
+        None,
+        "Decay of the mean gradient; of adafactor, of its mean update; of schedule_free_adamw, share of the average in "
+        "the weights at which it takes gradients.",
+        checks.below_one,
+    )
     beta2: float | None = flag(None, "Decay of the mean squared gradient; of lion, of its mean.", checks.below_one)
     rho: float | None = flag(None, "Decay of the mean squared gradient.", checks.below_one)
     centered: bool | None = flag(None, "Divide by the standard deviation of the gradient.")
@@ -122,6 +127,9 @@ class TrainingSettings(Settings):
         None, "Norm of a step of lars over the norm of the layer's weights, at a learning rate of 1.", checks.positive
     )
     weight_decay: float | None = flag(None, "Weight decay: decoupled, but for lars and lamb.", checks.not_negative)
+    scale_by_weights: bool | None = flag(
+        None, "Whether the learning rate of adafactor is relative to the root mean square of each parameter."
+    )
     muon_variables: str | None = flag(
         None, "Regular expression for the paths of the matrices and filters that muon trains by its own rule."
     )
@@ -147,6 +155,12 @@ class TrainingSettings(Settings):
         None, "Steps between returns to Lookahead's slow weights. Default: none.", checks.positive_integer
     )
     lookahead_share: float | None = flag(None, "Share that slow weights move by. Default: 0.5.", checks.share_or_one)
+    sam_radius: float | None = flag(
+        None,
+        "Radius of sharpness-aware minimization (SAM): take each gradient at weights this far uphill, by two passes "
+        "over the batch. Default: none.",
+        checks.positive,
+    )
     average_decay: float | None = flag(
         None,
         "Decay of an exponential moving average of the weights, which is scored too. Default: no average.",

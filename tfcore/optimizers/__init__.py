@@ -1,6 +1,7 @@
 """Optimizers: each is given its parameters at construction and applies one update a call."""
 
 from tfcore.optimizers.adadelta import Adadelta
+from tfcore.optimizers.adafactor import Adafactor
 from tfcore.optimizers.adagrad import Adagrad
 from tfcore.optimizers.adam import Adam
 from tfcore.optimizers.adamw import AdamW
@@ -16,9 +17,11 @@ from tfcore.optimizers.momentum import Momentum
 from tfcore.optimizers.muon import Muon, MuonAndAdamW
 from tfcore.optimizers.nadam import Nadam
 from tfcore.optimizers.rmsprop import RMSprop
+from tfcore.optimizers.schedule_free import ScheduleFreeAdamW
 
 __all__ = [
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -36,5 +39,6 @@ __all__ = [
     "Optimizer",
     "Part",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "global_norm",
 ]

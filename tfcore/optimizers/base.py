@@ -1,7 +1,7 @@
 """The base class of optimizers: fixed parameters and slots, checks, and the chain of one update."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -23,6 +23,7 @@ from tfcore.optimizers.update import Rule, Update
 from tfcore.schedules import Constant
 
 LearningRate = float | Callable[[tf.Tensor], tf.Tensor]
+Start = float | Callable[[tf.Variable], tf.Tensor | None] | None
 
 
 def _refuse(gradient: Any, parameter: tf.Variable, path: str) -> None:
@@ -33,6 +34,13 @@ def _refuse(gradient: Any, parameter: tf.Variable, path: str) -> None:
             "gives. Make it dense with tf.convert_to_tensor(gradient)."
         )
     checks.gradient_matches(gradient, parameter, path)
+
+
+def _started(start: Start, parameter: tf.Variable) -> tf.Tensor | tf.Variable | None:
+    """Returns the first value of a variable beside the parameter; None for none."""
+    if start is None:
+        return parameter
+    return start(parameter) if callable(start) else tf.fill(parameter.shape, start)
 
 
 class Optimizer:
@@ -56,15 +64,18 @@ class Optimizer:
     A method is a subclass that names its slots and gives a pure function `_rule`, computed once per parameter, and, if
     the rule needs more of the step than -learning_rate, `_scalars`, computed once per step. With `_reads_weights` the
     rule gets w and weight_decay (None for none) too, and does the decay itself. Several methods, each for a share of
-    the parameters, make a `Combined`. Disabled parts of the chain add no operation to the graph. Gradients that are not
-    finite pass through. A plain class, not a `tf.Module`: the parameters belong to the model, and `variables` is what a
-    checkpoint keeps: `step`, `<slot>.<path>` for each slot of each parameter, `slow.<path>` and `average.<path>`.
+    the parameters, make a `Combined`. Gradients are taken inside `at_gradient_point`, at w unless the method says
+    otherwise. Disabled parts of the chain add no operation to the graph. Gradients that are not finite pass through. A
+    plain class, not a `tf.Module`: the parameters belong to the model, and `variables` is what a checkpoint keeps:
+    `step`, `<slot>.<path>` for each slot of each parameter, `slow.<path>` and `average.<path>`.
 
     Args:
         parameters: path -> float32 variable, in the order in which gradients will come.
         learning_rate: a number above 0, or a function from `step` to a float32 scalar, such as a schedule. The change
             by the rule must be linear in it.
-        slots: the method's slot names, each with the value at which it starts.
+        slots: the method's slot names, each with its start: a number, which fills the parameter's shape; None for the
+            parameter's value; or a function from the parameter to a tensor of any shape and type, or to None where the
+            parameter has no such slot.
         clip_value: bound of each gradient's elements, above 0; None for none.
         clip_norm: bound of the global norm of all gradients but frozen ones, above 0; None for none.
         groups: separate settings for some parameters; see `Group`.
@@ -87,6 +98,7 @@ class Optimizer:
     _rule: ClassVar[Rule]  # see `Update`
     _reads_weights: ClassVar[bool] = False
     _in_kernel: ClassVar[bool] = True
+    averages_by_itself: ClassVar[bool] = False  # in place of a falling learning rate
     settings: Any = None  # the hyperparameters that the rule reads; hashable
 
     def __init__(
@@ -94,7 +106,7 @@ class Optimizer:
         parameters: Mapping[str, tf.Variable],
         learning_rate: LearningRate,
         *,
-        slots: Mapping[str, float],
+        slots: Mapping[str, Start],
         clip_value: float | None = None,
         clip_norm: float | None = None,
         groups: Sequence[Group] = (),
@@ -126,6 +138,7 @@ class Optimizer:
         check_constraints(self._constraints, self.paths)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.slots = {slot: self._beside_parameters(slot, start) for slot, start in slots.items()}
+        self._slots_of_weights = tuple(slot for slot, start in slots.items() if start is None)
         self._slow = self._beside_parameters("slow", None) if self._lookahead else {}
         is_averaged = self._equal_average is not None or average_decay is not None
         self.averages = self._beside_parameters("average", None) if is_averaged else {}
@@ -145,13 +158,14 @@ class Optimizer:
             if parameter.dtype != tf.float32:
                 raise ShapeError(f"Parameter '{path}' must be float32. Received {parameter.dtype.name}.")
 
-    def _beside_parameters(self, name: str, start: float | None) -> dict[str, tf.Variable]:
-        """Makes a variable for each parameter, by path and on its device, filled with `start`; None: with its value."""
+    def _beside_parameters(self, name: str, start: Start) -> dict[str, tf.Variable]:
+        """Makes a variable for each parameter that has one, by path and on its device; see `slots` for its start."""
         made = {}
         for path, parameter in zip(self.paths, self.parameters, strict=True):
-            value = parameter if start is None else tf.fill(parameter.shape, start)
-            with tf.distribute.get_strategy().extended.colocate_vars_with(parameter):
-                made[path] = tf.Variable(value, trainable=False, name=f"{name}.{path}")
+            value = _started(start, parameter)
+            if value is not None:
+                with tf.distribute.get_strategy().extended.colocate_vars_with(parameter):
+                    made[path] = tf.Variable(value, trainable=False, name=f"{name}.{path}")
         return made
 
     def learning_rate(self, step: tf.Tensor) -> tf.Tensor:
@@ -217,10 +231,21 @@ class Optimizer:
         self, path: str, parameter: tf.Variable, gradient: tf.Tensor, *, scalars: Any, decay: tf.Tensor | None
     ) -> None:
         """Applies rule, decoupled weight decay and constraint to one parameter."""
-        slots = {slot: values[path] for slot, values in self.slots.items()}
+        slots = {slot: values[path] for slot, values in self.slots.items() if path in values}
         constraint = self._constraints.get(path)
-        update = Update(self._rule, self.settings, constraint, self._reads_weights, self._in_kernel)
+        update = Update(self._rule, self._settings_of(path), constraint, self._reads_weights, self._in_kernel)
         update.assign(parameter, gradient, slots, scalars, decay)
+
+    def _settings_of(self, path: str) -> Any:  # noqa: ARG002 - some methods need the path
+        """Returns what the rule gets as settings for one parameter."""
+        return self.settings
+
+    def at_gradient_point(self) -> AbstractContextManager[None]:
+        """Moves the weights, inside the context, to where the method takes its gradients; most leave them in place.
+
+        `with optimizer.at_gradient_point(): gradients = ...`, then `apply` outside of it. Eagerly or in a graph.
+        """
+        return nullcontext()
 
     def averaged_weights(self) -> AbstractContextManager[None]:
         """Swaps weights and averages inside the context: `with optimizer.averaged_weights(): evaluate()`.
@@ -239,11 +264,11 @@ class Optimizer:
         return exchanged(self._averaged())
 
     def restart_from_weights(self) -> None:
-        """Sets averages and slow weights to the parameters, as at construction: for weights that were loaded since."""
-        for copies in (self.averages, self._slow):
-            if copies:
-                for parameter, copy in zip(self.parameters, copies.values(), strict=True):
-                    copy.assign(parameter)
+        """Sets all copies of the weights to the parameters, as at construction: for weights that were loaded since."""
+        parameters = dict(zip(self.paths, self.parameters, strict=True))
+        for copies in (self.averages, self._slow, *(self.slots[slot] for slot in self._slots_of_weights)):
+            for path, copy in copies.items():
+                copy.assign(parameters[path])
 
     def _averaged(self) -> Iterable[tuple[tf.Variable, tf.Variable]]:
         """Pairs each parameter with its average."""

@@ -1,7 +1,8 @@
 """Several methods in one optimizer, each for a share of the parameters."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Unpack
 
@@ -113,6 +114,18 @@ class Combined(Optimizer):
     def _update_all(self, step: tf.Tensor, learning_rate: tf.Tensor, gradients: Mapping[str, tf.Tensor]) -> None:
         for part in self._parts:
             part._update_all(step, learning_rate, gradients)
+
+    @contextmanager
+    def at_gradient_point(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for part in self._parts:
+                stack.enter_context(part.at_gradient_point())
+            yield
+
+    def restart_from_weights(self) -> None:
+        super().restart_from_weights()
+        for part in self._parts:
+            part.restart_from_weights()
 
 
 def _shares(parts: Sequence[Part], parameters: Mapping[str, tf.Variable]) -> list[dict[str, tf.Variable]]:

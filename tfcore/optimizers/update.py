@@ -41,7 +41,7 @@ class Update:
 
         Args:
             weights, gradient: float32, of one shape.
-            slots: of this parameter.
+            slots: of this parameter, of any shape and type.
             scalars: the rule's values for the step.
             decay: learning rate times weight decay, or weight decay alone for a rule that reads the weights; None for
                 none.
@@ -66,10 +66,11 @@ class Update:
     ) -> None:
         """Updates the variables; large ones by a kernel that reads and writes each element once."""
         if self.in_kernel and ops.enabled() and parameter.shape.num_elements() >= _LARGE:
-            handles = tuple(variable.handle for variable in (parameter, *slots.values()))
-            given = (handles, gradient, scalars, decay)
+            variables = (parameter, *slots.values())
+            given = (tuple(variable.handle for variable in variables), gradient, scalars, decay)
             specs = tf.nest.map_structure(_spec, given)
-            _kernel(self, tuple(slots), specs)(*given)
+            kinds = tuple(tf.TensorSpec(variable.shape, variable.dtype) for variable in variables)
+            _kernel(self, tuple(slots), kinds, specs)(*given)
             return
         values = {slot: tf.convert_to_tensor(variable) for slot, variable in slots.items()}
         change, values = self.change(parameter, gradient, values, scalars, decay)
@@ -86,14 +87,16 @@ def _spec(tensor: tf.Tensor | None) -> tf.TensorSpec | None:
 
 
 @functools.cache
-def _kernel(update: Update, slot_names: tuple[str, ...], specs: tuple[Any, ...]) -> Callable[..., None]:
+def _kernel(
+    update: Update, slot_names: tuple[str, ...], kinds: tuple[tf.TensorSpec, ...], specs: tuple[Any, ...]
+) -> Callable[..., None]:
     """Compiles the update with XLA; takes the variables as handles, so one kernel serves all runs of a process."""
 
     def run(handles: tuple[tf.Tensor, ...], gradient: tf.Tensor, scalars: Any, decay: tf.Tensor | None) -> None:
-        def value(handle: tf.Tensor) -> tf.Tensor:
-            return tf.ensure_shape(tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32), gradient.shape)
+        def value(handle: tf.Tensor, kind: tf.TensorSpec) -> tf.Tensor:
+            return tf.ensure_shape(tf.raw_ops.ReadVariableOp(resource=handle, dtype=kind.dtype), kind.shape)
 
-        weights, *values = (value(handle) for handle in handles)
+        weights, *values = (value(handle, kind) for handle, kind in zip(handles, kinds, strict=True))
         change, slots = update.change(weights, gradient, dict(zip(slot_names, values, strict=True)), scalars, decay)
         for handle, new in zip(
             handles, (update.weights(weights, change), *(slots[slot] for slot in slot_names)), strict=True

@@ -36,6 +36,11 @@ def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
             f"teacher: {parts.teacher.architecture.model} of {config.teacher}, share {config.teacher_share:g}, "
             f"temperature {config.teacher_temperature:g}"
         )
+    if parts.step.optimizer.averages_by_itself and config.schedule != "constant":
+        yield (
+            f"warning: {config.optimizer} averages its weights instead of lowering the learning rate: its schedule is "
+            f"constant, best with --warmup_steps. Received --schedule={config.schedule}."
+        )
     yield f"run folder: {folder}"
     yield tables.model_table(parts.layers)
     yield tables.model_totals(parts.layers)

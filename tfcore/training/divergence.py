@@ -128,6 +128,12 @@ def _where(run: Run, bad: Point, changed: list[str]) -> str:
     to the first.
     """
     batch = [block[0] for block in next(run.batches.from_step(bad.step - 1))]
+    with run.step.optimizer.at_gradient_point():
+        return _place(run, bad, changed, batch)
+
+
+def _place(run: Run, bad: Point, changed: list[str], batch: list[tf.Tensor]) -> str:
+    """Locates the bad number of the next step with the weights at which it takes its gradients."""
     images = batch[0]
     position = run.step.optimizer.step * run.batches.batch_size
     key = Key(run.batches.seed, run.step.optimizer.step, position)

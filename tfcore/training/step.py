@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import tensorflow as tf
 
 from tfcore import checks, patterns
 from tfcore.errors import ConfigError
 from tfcore.seeds import Key
+from tfcore.training.sharpness import Sharpness
 
 Loss = Callable[..., tf.Tensor]
 
@@ -20,10 +22,13 @@ class Optimizer(Protocol):
     frozen: tuple[bool, ...]  # whether each parameter keeps its value
     step: tf.Variable
     variables: dict[str, tf.Variable]
+    averages_by_itself: ClassVar[bool]  # in place of a falling learning rate
 
     def apply(self, gradients: Any) -> None: ...
 
     def learning_rate(self, step: tf.Tensor) -> tf.Tensor: ...
+
+    def at_gradient_point(self) -> AbstractContextManager[None]: ...
 
     def averaged_weights(self) -> AbstractContextManager[None]: ...
 
@@ -81,6 +86,7 @@ class TrainingStep:
         microbatches: into how many equal parts a batch is split to save memory. The gradient is the same mean.
         teacher: gives logits `[N, classes]` for the pictures that the model gets; no gradient flows to it. None for
             none.
+        sharpness: takes the gradient of the loss at other weights; None for the weights themselves.
 
     Raises:
         ConfigError: `microbatches` that do not divide the batch size.
@@ -97,6 +103,7 @@ class TrainingStep:
         penalty: Callable[[], tf.Tensor] | None = None,
         microbatches: int = 1,
         teacher: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        sharpness: Sharpness | None = None,
     ) -> None:
         checks.positive("microbatches", microbatches)
         if batch_size % microbatches:
@@ -105,7 +112,7 @@ class TrainingStep:
         self.batch_size = batch_size
         self.sums = tf.Variable(tf.zeros([4], tf.float64), trainable=False, name="sums")  # see TrainingSums
         self._model, self._loss, self._penalty, self._teacher = model, loss, penalty, teacher
-        self._seed, self._microbatches = seed, microbatches
+        self._seed, self._microbatches, self._sharpness = seed, microbatches, sharpness
         self._watched = [p for p, frozen in zip(optimizer.parameters, optimizer.frozen, strict=True) if not frozen]
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None) -> StepResult:
@@ -116,8 +123,9 @@ class TrainingStep:
             labels: `[B]` or `[B, classes]`.
             weights: float32 `[B]`, by which the losses are multiplied; None for none. The mean still divides by B.
         """
-        loss_sum, hits, gradients = self.gradients(images, labels, weights)
-        penalty, gradients = self._with_penalty(gradients)
+        with self.optimizer.at_gradient_point():
+            loss_sum, hits, gradients = self.gradients(images, labels, weights)
+            penalty, gradients = self._with_penalty(gradients)
         self.optimizer.apply(gradients)
         examples = tf.constant(self.batch_size, tf.float64)
         penalty_sum = tf.cast(penalty, tf.float64) * examples
@@ -132,6 +140,13 @@ class TrainingStep:
 
     def gradients(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None) -> Any:
         """Computes loss sum and hits of a batch (float64), and the gradient of its mean loss without penalty."""
+        compute = partial(self._batch_gradients, images, labels, weights)
+        if self._sharpness is None:
+            return compute()
+        return self._sharpness.gradients(self.optimizer.parameters, self.optimizer.frozen, compute)
+
+    def _batch_gradients(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None) -> Any:
+        """Computes the same at the present weights, part by part."""
         position = self.optimizer.step * self.batch_size
         batch = (images, labels) if weights is None else (images, labels, weights)
         if self._microbatches == 1:
