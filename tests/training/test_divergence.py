@@ -15,6 +15,7 @@ from tfcore.optimizers import GradientDescent
 from tfcore.training import divergence
 from tfcore.training.events import Event
 from tfcore.training.loop import Loop
+from tfcore.training.phases import Phase
 from tfcore.training.step import TrainingStep
 
 FEATURES = 4
@@ -132,9 +133,10 @@ class Run:
         optimizer = GradientDescent(named_parameters(model), learning_rate=learning_rate)
         self.step = TrainingStep(model, optimizer, cross_entropy, seed=0, batch_size=BATCH)
         self.batches = TrainingBatches(Examples(Split(IMAGES, LABELS).batch_reader()), batch_size=BATCH, seed=4)
+        self.phases = (Phase(0, self.step, self.batches),)
 
     def loop(self, events: list[Event]) -> Loop:
-        return Loop(self.step, self.batches, events)
+        return Loop(self.phases, events)
 
     def go_back(self) -> int:
         return 0

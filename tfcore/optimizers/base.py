@@ -1,8 +1,9 @@
 """The base class of optimizers: fixed parameters and slots, checks, and the chain of one update."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import tensorflow as tf
 
@@ -110,9 +111,7 @@ class Optimizer:
         self.paths = tuple(parameters)
         self.parameters = tuple(parameters.values())
         self._check_parameters()
-        self._terms = terms_by_path(groups, self.paths, self.weight_decay)
-        check_not_all_frozen(self._terms)
-        self.frozen = tuple(not self._terms[path].learning_rate_factor for path in self.paths)  # in that order
+        self._set_terms(terms_by_path(groups, self.paths, self.weight_decay))
         self._constraints = dict(constraints or {})
         check_constraints(self._constraints, self.paths)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
@@ -120,6 +119,29 @@ class Optimizer:
         self._slow = self._beside_parameters("slow", None) if self._lookahead else {}
         self.averages = {} if average_decay is None else self._beside_parameters("average", None)
         self.variables = self._kept()
+
+    def _set_terms(self, terms: dict[str, Terms]) -> None:
+        """Sets the settings of each parameter by path, and `frozen`, in the order of the parameters."""
+        check_not_all_frozen(terms)
+        self._terms = terms
+        self.frozen = tuple(not terms[path].learning_rate_factor for path in self.paths)
+
+    def freezing(self, paths: Collection[str]) -> Self:
+        """Returns this optimizer with more parameters frozen, for the rest of a run: a copy that shares all variables.
+
+        From then on these parameters keep their values, and their slots and slow weights stay as they are. An average
+        of the weights moves on, towards the value that its parameter keeps.
+
+        Args:
+            paths: of the parameters.
+
+        Raises:
+            ConfigError: no parameter would be left to train.
+        """
+        frozen = {path: self._terms[path]._replace(learning_rate_factor=0.0) for path in paths}
+        found = copy.copy(self)
+        found._set_terms(self._terms | frozen)
+        return found
 
     def _kept(self) -> dict[str, tf.Variable]:
         """Collects the variables that a checkpoint keeps, by name."""
@@ -168,9 +190,9 @@ class Optimizer:
         clipped = clip(list(moving.values()), self.clip_value, self.clip_norm)
         self._update_all(step, self.learning_rate(step), dict(zip(moving, clipped, strict=True)))
         if self._lookahead:
-            rows = zip(self.paths, self.frozen, strict=True)
-            constraints = [None if is_frozen else self._constraints.get(path) for path, is_frozen in rows]
-            look_ahead(zip(self.parameters, self._slow.values(), constraints, strict=True), self._lookahead, step)
+            rows = zip(self.paths, self.parameters, self._slow.values(), strict=True)
+            trained = [(w, slow, self._constraints.get(path)) for path, w, slow in rows if path in moving]
+            look_ahead(trained, self._lookahead, step)
         if self.average_decay is not None:
             update_averages(self._averaged(), self.average_decay, step)
         self.step.assign_add(1)

@@ -12,15 +12,17 @@ from tfcore.build.configuration import AUTOMATIC
 from tfcore.build.data import load_dataset, make_splits, pixel_statistics
 from tfcore.build.model import build_model, plan_model
 from tfcore.build.optimizer import build_loss, build_step, check_targets, training_loss
+from tfcore.build.phases import PhasePlan, plan_phases
 from tfcore.build.tables import AUGMENTATIONS, MODELS
 from tfcore.config import RunConfig
 from tfcore.data.augmentation.chain import Augmentation
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches
 from tfcore.data.dataset import Dataset
 from tfcore.graphs import Product
-from tfcore.modules import BrokenModelError, LayerRow, Outline, named_variables, outline
+from tfcore.modules import BrokenModelError, LayerRow, Outline, named_parameters, named_variables, outline
 from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.evaluation import Evaluation
+from tfcore.training.phases import Phase
 from tfcore.training.step import TrainingStep
 from tfcore.training.sums import TrainingSums
 from tfcore.views import averaged
@@ -45,6 +47,7 @@ class Parts:
         sums: the running means of training.
         early_stopping: the best validation so far, and the number of validations since then.
         total_steps: completed steps at the end of the run.
+        phase_plans: what is frozen in each phase.
     """
 
     config: RunConfig
@@ -61,6 +64,7 @@ class Parts:
     sums: TrainingSums
     early_stopping: EarlyStopping
     total_steps: int
+    phase_plans: tuple[PhasePlan, ...]
 
     @property
     def completed_steps(self) -> int:
@@ -76,6 +80,14 @@ class Parts:
             "early_stopping": self.early_stopping.variables,
         }
         return {f"{part}.{name}": variable for part, variables in parts.items() for name, variable in variables.items()}
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Returns the phases of training, for a loop."""
+        batches = self.training_batches()
+        return tuple(
+            Phase(each.first_step, self.step.freezing(each.frozen) if each.frozen else self.step, batches)
+            for each in self.phase_plans
+        )
 
     def training_batches(self) -> TrainingBatches:
         """Returns the batches of every step."""
@@ -112,6 +124,7 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         check_targets(config, data.classes)
     loss = training_loss(config, splits["train"], data.classes)
     step = build_step(config, net, total_steps, loss=loss)
+    phase_plans = plan_phases(config, tuple(named_parameters(net)), examples=len(splits["train"]))
     traced = _outline(config, data, net)
     return Parts(
         config=config,
@@ -128,6 +141,7 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         sums=TrainingSums(step.sums),
         early_stopping=EarlyStopping(monitor=config.monitor, patience=config.patience),
         total_steps=total_steps,
+        phase_plans=phase_plans,
     )
 
 

@@ -18,6 +18,7 @@ from tfcore.modules import named_parameters, named_variables, outputs, variables
 from tfcore.seeds import Key
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.loop import Loop
+from tfcore.training.phases import Phase, phase_at
 from tfcore.training.step import TrainingStep
 
 _HISTORY_STEPS = 6
@@ -40,8 +41,9 @@ class Run(Protocol):
     """A run that can be replayed."""
 
     model: tf.Module
-    step: TrainingStep
-    batches: TrainingBatches
+    step: TrainingStep  # of the first phase
+    batches: TrainingBatches  # of the same examples in every phase
+    phases: tuple[Phase, ...]
 
     def loop(self, events: list[Event]) -> Loop: ...
 
@@ -127,7 +129,8 @@ def _where(run: Run, bad: Point, changed: list[str]) -> str:
     Layers are ordered by their calls, as `tf.Module` sorts by name. The backward pass runs from the last layer called
     to the first.
     """
-    images, labels = (block[0] for block in next(run.batches.from_step(bad.step - 1)))
+    phase = phase_at(run.phases, bad.step - 1)
+    images, labels = (block[0] for block in next(phase.batches.from_step(bad.step - 1)))
     position = run.step.optimizer.step * run.batches.batch_size
     key = Key(run.batches.seed, run.step.optimizer.step, position)
     if not math.isfinite(bad.loss):
@@ -136,7 +139,7 @@ def _where(run: Run, bad: Point, changed: list[str]) -> str:
         return f"in the output of {layers[0]}" if layers else "in the loss"
     ordered = variables_by_call(run.model, images, training=True, key=key)
     if not math.isfinite(bad.gradient_norm):
-        *_, gradients = run.step.gradients(images, labels)
+        *_, gradients = phase.step.gradients(images, labels)
         pairs = zip(named_parameters(run.model), gradients, strict=True)
         wrong = [name for name, gradient in pairs if not _all_finite(gradient)]
         if not wrong:
