@@ -13,7 +13,7 @@ from tfcore.data.dataset import Split
 from tfcore.losses import cross_entropy
 from tfcore.optimizers import Adam
 from tfcore.training.events import Event, Moment, Schedule
-from tfcore.training.loop import Loop
+from tfcore.training.loop import Loop, _Ran, _Seen
 from tfcore.training.phases import Phase
 from tfcore.training.step import TrainingStep
 
@@ -57,6 +57,23 @@ class Training:
     @property
     def done(self) -> int:
         return int(self.step.optimizer.step)
+
+
+class SlowMachine:
+    """A clock advanced only by training."""
+
+    def __init__(self, secs_per_step: float, tracing_secs: float = 0.0) -> None:
+        self.now, self._secs_per_step, self._tracing_secs = 0.0, secs_per_step, tracing_secs
+        self.calls: list[int] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def run(self, feed: Any, points: tf.Tensor) -> _Ran:
+        steps = int(points[-1])
+        self.now += steps * self._secs_per_step + (0 if self.calls else self._tracing_secs)
+        self.calls.append(steps)
+        return _Ran(feed.block, _Seen(tf.zeros([len(points), 5]), tf.zeros([len(points), 4])), ())
 
 
 def event(name: str, every: float, action: Callable[[Moment], None], *, last: bool = False, **more: Any) -> Event:

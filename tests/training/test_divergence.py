@@ -126,14 +126,15 @@ class Nested(Breakable):
 
 
 class Run:
-    """A run of a small model without checkpoints."""
+    """A run of a small model without checkpoints; `frozen` are the paths of parameters in a first phase of 2 steps."""
 
-    def __init__(self, model: tf.Module, learning_rate: float) -> None:
+    def __init__(self, model: tf.Module, learning_rate: float, frozen: tuple[str, ...] = ()) -> None:
         self.model = model
         optimizer = GradientDescent(named_parameters(model), learning_rate=learning_rate)
-        self.step = TrainingStep(model, optimizer, cross_entropy, seed=0, batch_size=BATCH)
+        whole = TrainingStep(model, optimizer, cross_entropy, seed=0, batch_size=BATCH)
+        self.step = whole.freezing(frozen)
         self.batches = TrainingBatches(Examples(Split(IMAGES, LABELS).batch_reader()), batch_size=BATCH, seed=4)
-        self.phases = (Phase(0, self.step, self.batches),)
+        self.phases = (Phase(0, self.step, self.batches), Phase(2, whole, self.batches))
 
     def loop(self, events: list[Event]) -> Loop:
         return Loop(self.phases, events)
@@ -180,3 +181,9 @@ def test_the_first_bad_update_is_that_of_the_first_layer_called(model: type[Brea
         return 1e3 * x - tf.stop_gradient(999 * x)
 
     assert place(model, steep, learning_rate=3e38) == f"in the update of {variable}"
+
+
+def test_the_step_is_that_of_its_phase() -> None:
+    found = divergence.find(lambda: Run(Reversed(bad_gradient), 0.1, ("b.weights", "c.weights")), 5)
+    assert found is not None
+    assert (found.step, found.where) == (3, "in the gradient of b.weights")

@@ -3,24 +3,25 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.small_loop import Training, event, nothing, recorded
-from training.test_loop_calls import SlowMachine
+from support.small_loop import BATCH, CLASSES, IMAGES, LABELS, SlowMachine, Training, event, nothing, recorded
 
+from tfcore.data.augmentation.geometry import resized
+from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.data.dataset import Split
+from tfcore.losses import cross_entropy
+from tfcore.optimizers import Adam
 from tfcore.training.events import Moment
 from tfcore.training.loop import Loop
 from tfcore.training.phases import Phase
+from tfcore.training.step import TrainingStep
 
-FROZEN = {7: "weights", 23: "biases"}  # from steps on; the biases alone from step 23 on
+FROZEN = {7: "weights", 23: "biases"}  # the weights in steps 7 to 22, then the biases
 END = 31
 
 
 def variables(training: Training) -> list[tf.Variable]:
-    return [
-        training.model.weights,
-        training.model.biases,
-        training.step.sums,
-        *training.step.optimizer.variables.values(),
-    ]
+    model, step = training.model, training.step
+    return [model.weights, model.biases, step.sums, *step.optimizer.variables.values()]
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +106,40 @@ def test_each_phase_begins_with_a_call_of_one_step() -> None:
     training.loop._run_traced = counted  # type: ignore[method-assign, assignment]
     training.loop.run(400)
     assert machine.calls == [1, 4, 16, 64, 65, 1, 4, 16, 64, 128, 37]
+
+
+class Mean:
+    """Linear in the mean pixel, for pictures of any size; counts how often Python runs it."""
+
+    def __init__(self) -> None:
+        self.python_calls = 0
+        self.weights = tf.Variable(tf.zeros([1, CLASSES]))
+
+    def __call__(self, images: tf.Tensor, **_: object) -> tf.Tensor:
+        self.python_calls += 1
+        return tf.matmul(tf.reduce_mean(tf.cast(images, tf.float32), axis=[1, 2]) / 255, self.weights)
+
+
+def growing(model: Mean) -> tuple[Loop, TrainingStep]:
+    """A loop over pictures of 1x2 for 6 steps, then of 2x2, with the step."""
+    step = TrainingStep(model, Adam({"weights": model.weights}, 0.01), cross_entropy, seed=0, batch_size=BATCH)
+    examples = Examples(Split(IMAGES, LABELS).batch_reader())
+    small, whole = (TrainingBatches(examples, batch_size=BATCH, seed=4, image_size=size) for size in ((1, 2), None))
+    return Loop([Phase(0, step, small), Phase(6, step, whole)]), step
+
+
+@pytest.mark.parametrize("stop", [5, 6, 7])
+def test_pictures_can_grow(stop: int) -> None:
+    models = [Mean(), Mean()]
+    (whole, one), (cut, other) = map(growing, models)
+    whole.run(15)
+    cut.run(15, pause_step=stop)
+    images, labels = cut.next_batch()
+    places = TrainingBatches(Examples(Split(IMAGES, LABELS).batch_reader()), batch_size=BATCH, seed=4).numbers(stop)
+    expected = tf.constant(IMAGES[places])
+    np.testing.assert_array_equal(images, expected if stop >= 6 else resized(expected, (1, 2)))
+    np.testing.assert_array_equal(labels, LABELS[places])
+    cut.run(15)
+    np.testing.assert_array_equal(models[0].weights, models[1].weights)
+    np.testing.assert_array_equal(one.sums, other.sums)
+    assert [model.python_calls for model in models] == [2, 2]

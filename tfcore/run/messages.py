@@ -36,8 +36,16 @@ def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
     yield tables.model_totals(parts.layers)
     if frozen := _frozen(parts.step.optimizer):
         yield f"frozen: {frozen}"
-    for phase in parts.phases()[1:]:
-        yield f"frozen from step {phase.first_step:,} on: {_frozen(phase.step.optimizer)}"
+    yield from _phases(parts)
+
+
+def _phases(parts: Parts) -> Iterator[str]:
+    """Yields a line for each phase, if there are several."""
+    for plan, phase in zip(parts.phase_plans, parts.phases(), strict=True):
+        if len(parts.phase_plans) > 1:
+            height, width = plan.image_size or parts.data.image_shape[:2]
+            frozen = _frozen(phase.step.optimizer)
+            yield f"from step {plan.first_step:,}: pictures of {height}x{width}{frozen and f', frozen {frozen}'}"
 
 
 def _frozen(optimizer: Optimizer) -> str:

@@ -18,6 +18,7 @@ from tfcore.config import RunConfig
 from tfcore.data.augmentation.chain import Augmentation
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches
 from tfcore.data.dataset import Dataset
+from tfcore.errors import ConfigError
 from tfcore.graphs import Product
 from tfcore.modules import BrokenModelError, LayerRow, Outline, named_parameters, named_variables, outline
 from tfcore.training.early_stopping import EarlyStopping
@@ -47,7 +48,7 @@ class Parts:
         sums: the running means of training.
         early_stopping: the best validation so far, and the number of validations since then.
         total_steps: completed steps at the end of the run.
-        phase_plans: what is frozen in each phase.
+        phase_plans: what is frozen in each phase, and the size of its pictures.
     """
 
     config: RunConfig
@@ -83,17 +84,20 @@ class Parts:
 
     def phases(self) -> tuple[Phase, ...]:
         """Returns the phases of training, for a loop."""
-        batches = self.training_batches()
         return tuple(
-            Phase(each.first_step, self.step.freezing(each.frozen) if each.frozen else self.step, batches)
-            for each in self.phase_plans
+            Phase(
+                plan.first_step,
+                self.step.freezing(plan.frozen) if plan.frozen else self.step,
+                self.training_batches(plan.image_size),
+            )
+            for plan in self.phase_plans
         )
 
-    def training_batches(self) -> TrainingBatches:
-        """Returns the batches of every step."""
+    def training_batches(self, image_size: tuple[int, int] | None = None) -> TrainingBatches:
+        """Returns the batches of every step; `image_size` is (H, W) that the pictures are resized to."""
         return TrainingBatches(
             self.splits["train"], batch_size=self.config.batch_size, seed=self.config.seed,
-            augmentation=self.augmentation,
+            augmentation=self.augmentation, image_size=image_size,
         )  # fmt: skip
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
@@ -124,8 +128,12 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         check_targets(config, data.classes)
     loss = training_loss(config, splits["train"], data.classes)
     step = build_step(config, net, total_steps, loss=loss)
-    phase_plans = plan_phases(config, tuple(named_parameters(net)), examples=len(splits["train"]))
+    phase_plans = plan_phases(
+        config, tuple(named_parameters(net)), examples=len(splits["train"]), image_shape=data.image_shape
+    )
     traced = _outline(config, data, net)
+    for size in {plan.image_size for plan in phase_plans if plan.image_size is not None}:
+        _check_size(config, data, net, *size)
     return Parts(
         config=config,
         data=data,
@@ -155,6 +163,18 @@ def _chosen(config: RunConfig, data: Dataset, model: type | None) -> tuple[RunCo
     load = workload.of_model(plan_model(config, data), config.batch_size, model) if is_open else None
     chosen, why_precision = runtime.chosen(config, load)
     return runtime.set_threads(chosen), why_precision
+
+
+def _check_size(config: RunConfig, data: Dataset, net: tf.Module, height: int, width: int) -> None:
+    """Raises ConfigError, with the layer, unless the model trains on pictures of another size than those it is for."""
+    shape = (height, width, data.image_shape[2])
+    try:  # a whole batch: a model's own reshape may turn N pictures into fewer rows
+        outline(net, shape, classes=data.classes, batch_size=config.batch_size, training=True)
+    except BrokenModelError as error:
+        raise ConfigError(
+            f"--progressive_resizing={config.progressive_resizing} needs a model for pictures of any size, with global "
+            f"pooling, such as resnet20. At {height}x{width}: {error}"
+        ) from error
 
 
 def _outline(config: RunConfig, data: Dataset, net: tf.Module) -> Outline:
