@@ -31,12 +31,14 @@ def whole() -> Training:
     return training
 
 
-def test_each_phase_is_a_run_of_its_step(whole: Training) -> None:
-    other = Training()
+@pytest.mark.parametrize("xla", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["plain", "xla"])
+def test_each_phase_is_a_run_of_its_step(xla: bool) -> None:
+    whole, other = Training(frozen=FROZEN, xla=xla), Training()
+    whole.loop.run(END)
     weights, biases = list[np.ndarray](), list[np.ndarray]()
     steps = [other.step, *(other.step.freezing([path]) for path in FROZEN.values())]
     for step, end in zip(steps, (7, 23, END), strict=True):
-        Loop([Phase(0, step, other.batches)]).run(end)
+        Loop([Phase(0, step, other.batches)], xla=xla).run(end)
         weights.append(other.model.weights.numpy())
         biases.append(other.model.biases.numpy())
     assert other.state() == whole.state()
@@ -46,7 +48,8 @@ def test_each_phase_is_a_run_of_its_step(whole: Training) -> None:
     assert np.any(biases[0] != biases[1])
 
 
-@pytest.mark.parametrize("max_call_steps", [1, 5, 40])
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("max_call_steps", [5, 1, 40])
 def test_the_cut_into_calls_changes_no_bit(whole: Training, max_call_steps: int) -> None:
     completed: list[int] = []
     cut = Training(frozen=FROZEN, max_call_steps=max_call_steps, after_call=completed.append)
@@ -55,7 +58,8 @@ def test_the_cut_into_calls_changes_no_bit(whole: Training, max_call_steps: int)
     assert {7, 23} < set(completed)  # no call reaches past the end of a phase
 
 
-@pytest.mark.parametrize("stop", [6, 7, 8, 23])
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize("stop", [7, 6, 8, 23])
 def test_a_run_resumed_near_the_end_of_a_phase_is_the_same(whole: Training, stop: int) -> None:
     first, second = Training(frozen=FROZEN), Training(frozen=FROZEN)
     first.loop.run(END, pause_step=stop)
@@ -128,7 +132,8 @@ def growing(model: Mean) -> tuple[Loop, TrainingStep]:
     return Loop([Phase(0, step, small), Phase(6, step, whole)]), step
 
 
-@pytest.mark.parametrize("stop", [5, 6, 7])
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("stop", [5, 7, 6])
 def test_pictures_can_grow(stop: int) -> None:
     models = [Mean(), Mean()]
     (whole, one), (cut, other) = map(growing, models)
