@@ -31,7 +31,7 @@ class Reshaping(Net):
 """
 FLAGS = (
     "--model=net.py:Net", "--train_examples=80", "--test_examples=20", "--validation=0", "--batch_size=10",
-    "--steps=24", "--xla=off", "--intra_op_threads=1", "--inter_op_threads=1", "--augment=flip,mixup",
+    "--steps=24", "--xla=off", "--intra_op_threads=1", "--inter_op_threads=1", "--augment=flip",
     "--optimizer=adamw", "--weight_decay=0.5", "--decayed_variables=.", "--lookahead_steps=5",
 )  # fmt: skip
 PHASES = ("--progressive_resizing=8:0.3", "--freeze_after=^conv|^norm:2")  # up to step 8; from step 16 on
