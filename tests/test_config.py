@@ -120,6 +120,10 @@ def test_a_choice_that_does_not_exist_is_refused_with_the_nearest(name: str) -> 
             {"average_decay": 0.9, "average_from_epochs": 3},
             "Give --average_decay or --average_from_epochs, not both: a run keeps one average. Received 0.9 and 3.",
         ),
+        (
+            {"teacher": "runs/large", "progressive_resizing": "16:0.5"},
+            "A teacher takes pictures of one size, those of the run: leave out --progressive_resizing or --teacher.",
+        ),
         ({"batch_size": 10, "microbatches": 3}, "--microbatches must divide the batch of 10. Received 3"),
         (
             {"schedule": "cosine_restarts"},

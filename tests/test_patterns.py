@@ -52,19 +52,19 @@ def test_a_pattern_that_chooses_nothing_is_refused(pattern: str, message: str) -
         ("(?:a|b){1,2}:.5,c:0", [("(?:a|b){1,2}", 0.5), ("c", 0.0)]),
     ],
 )
-def test_factors_stand_behind_a_colon(text: str, expected: list[tuple[str, float]]) -> None:
-    assert patterns.with_factors("factors", text) == expected
+def test_numbers_stand_behind_a_colon(text: str, expected: list[tuple[str, float]]) -> None:
+    assert patterns.with_numbers("factors", text) == expected
 
 
 @given(pairs=st.lists(st.tuples(st.from_regex(r"\^?[a-z_]{1,5}(\{1,2\})?\$?", fullmatch=True), st.floats(0, 1e9))))
 def test_what_is_joined_comes_back(pairs: list[tuple[str, float]]) -> None:
-    assert patterns.with_factors("factors", ",".join(f"{pattern}:{factor!r}" for pattern, factor in pairs)) == pairs
+    assert patterns.with_numbers("factors", ",".join(f"{pattern}:{factor!r}" for pattern, factor in pairs)) == pairs
 
 
 @given(pieces)
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        found = patterns.with_factors("factors", text)
+        found = patterns.with_numbers("factors", text)
     except ConfigError:
         return
     assert all(factor >= 0 for _, factor in found)
@@ -83,5 +83,5 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 )
 def test_what_is_no_pair_is_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        patterns.with_factors("factors", text)
+        patterns.with_numbers("factors", text)
     assert message in str(caught.value)

@@ -23,6 +23,10 @@ def check(config: Any) -> None:
             "Give --average_decay or --average_from_epochs, not both: a run keeps one average. Received "
             f"{config.average_decay:g} and {config.average_from_epochs:g}."
         )
+    if config.teacher and config.progressive_resizing:
+        raise ConfigError(
+            "A teacher takes pictures of one size, those of the run: leave out --progressive_resizing or --teacher."
+        )
     if config.batch_size % config.microbatches:
         raise ConfigError(
             f"--microbatches must divide the batch of {config.batch_size}. Received {config.microbatches}."

@@ -96,7 +96,12 @@ class Outline:
 
 
 def outline(
-    model: tf.Module, image_shape: tuple[int, int, int], *, classes: int | None = None, training: bool = False
+    model: tf.Module,
+    image_shape: tuple[int, int, int],
+    *,
+    classes: int | None = None,
+    batch_size: int | None = None,
+    training: bool = False,
 ) -> Outline:
     """Lists the products and the layers: modules without submodules, or with variables of their own.
 
@@ -106,6 +111,7 @@ def outline(
         model: is called with `training`, and in training with `key`.
         image_shape: (H, W, C) of the pictures.
         classes: the required number of logits; None for any number.
+        batch_size: of the symbolic batch; None for any.
         training: whether to call the model as in training.
 
     Raises:
@@ -113,7 +119,7 @@ def outline(
     """
     paths = named_modules(model)
     key = {"key": Key(0, tf.constant(0, tf.int64), tf.constant(0, tf.int64))} if training else {}
-    images = tf.TensorSpec([None, *image_shape], tf.uint8)
+    images = tf.TensorSpec([batch_size, *image_shape], tf.uint8)
     with recorded_calls(paths) as calls:
         try:
             run = tf.function(lambda x: model(x, training=training, **key), autograph=False)
@@ -123,7 +129,9 @@ def outline(
             where = f"{paths[id(module)][1]} ({type(module).__name__}), which was given {_shown(given)}"
             raise BrokenModelError(f"The model breaks in {where}: {checks.told(error)}", _rows(calls)) from error
     rows, logits = _rows(calls), traced.structured_outputs
-    if classes is not None and not tf.TensorShape([None, classes]).is_compatible_with(getattr(logits, "shape", [])):
+    if classes is not None and not tf.TensorShape([batch_size, classes]).is_compatible_with(
+        getattr(logits, "shape", [])
+    ):
         raise BrokenModelError(
             f"The model must return logits [N, {classes}], one for each class. Received {_shown(logits)}.", rows
         )

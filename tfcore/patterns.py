@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from tfcore import checks
 from tfcore.errors import ConfigError
 
-_PAIR = re.compile(r"(?P<pattern>.+?):(?P<factor>[\d.]+(?:e[+-]?\d+)?)(?:,|\Z)", re.ASCII)
+_PAIR = re.compile(r"(?P<pattern>.+?):(?P<number>[\d.]+(?:e[+-]?\d+)?)(?:,|\Z)", re.ASCII)
 
 
 def check(name: str, pattern: str) -> None:
@@ -31,11 +31,11 @@ def matching(name: str, pattern: str, paths: Iterable[str]) -> list[str]:
     return found
 
 
-def with_factors(name: str, text: str) -> list[tuple[str, float]]:
-    """Splits `PATTERN:FACTOR,PATTERN:FACTOR` into its pairs; a pattern may contain commas and colons.
+def with_numbers(name: str, text: str) -> list[tuple[str, float]]:
+    """Splits `PATTERN:NUMBER,PATTERN:NUMBER` into its pairs; a pattern may contain commas and colons.
 
     Raises:
-        ConfigError: a part that is no such pair, a pattern that is no regular expression, or a factor out of range.
+        ConfigError: a part that is no such pair, a pattern that is no regular expression, or a number out of range.
     """
     pairs, place = [], 0
     while place < len(text):
@@ -44,15 +44,15 @@ def with_factors(name: str, text: str) -> list[tuple[str, float]]:
             raise ConfigError(f"`{name}` must be pairs such as ^conv:0.1,logits:2. Received '{text[place:]}'.")
         pattern, place = pair["pattern"].strip(), pair.end()
         check(name, pattern)
-        pairs.append((pattern, _factor(name, pair["factor"])))
+        pairs.append((pattern, _number(name, pair["number"])))
     return pairs
 
 
-def _factor(name: str, text: str) -> float:
-    """Reads a factor, of at least 0."""
+def _number(name: str, text: str) -> float:
+    """Reads a number of at least 0."""
     try:
-        factor = float(text)
+        number = float(text)
     except ValueError:
         raise ConfigError(f"`{name}` takes numbers such as 0.1 behind each colon. Received '{text}'.") from None
-    checks.not_negative(name, factor)
-    return factor
+    checks.not_negative(name, number)
+    return number

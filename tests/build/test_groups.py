@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from tfcore.build.groups import parameter_groups
+from tfcore.build.groups import frozen_after, parameter_groups
 from tfcore.build.optimizer import build_optimizer
 from tfcore.config import RunConfig
 from tfcore.errors import ConfigError
@@ -92,6 +92,42 @@ def test_a_group_is_of_one_path_and_not_of_those_that_contain_it() -> None:
 def test_a_pattern_without_effect_is_refused(given: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         terms(**given)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "epochs"),
+    [
+        ({}, {}),
+        ({"freeze": SCALE}, {}),
+        ({"freeze_after": "^conv:3"}, {CONV: 3, SCALE: 3}),
+        ({"freeze_after": "weights:2.5,^conv:4"}, {CONV: 2.5, HEAD: 2.5, SCALE: 4}),
+        ({"freeze": SCALE, "learning_rate_factors": "biases:0", "freeze_after": "conv|biases:1"}, {CONV: 1}),
+    ],
+    ids=str,
+)
+def test_every_parameter_is_frozen_after_its_epochs(given: dict[str, str], epochs: dict[str, float]) -> None:
+    assert frozen_after(RunConfig(**given), PATHS) == epochs  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"freeze_after": "kernel:1"},
+            "`freeze_after` must match a parameter. 'kernel' matches none of conv_1.weights",
+        ),
+        ({"freeze_after": ".:1"}, "`freeze_after` must leave a parameter to train. All are frozen: conv_1.weights"),
+        ({"freeze_after": "^conv:1,scale:2"}, "All that 'scale' matches is set by an earlier pattern: conv_1_norm.sc"),
+        ({"freeze": "^conv", "freeze_after": "scale:1"}, "`freeze_after` must not repeat what comes before."),
+        ({"freeze_after": "conv:0"}, "`freeze_after` must be above 0. Received 0.0."),
+        ({"freeze_after": "conv"}, "`freeze_after` must be pairs such as ^conv:0.1,logits:2. Received 'conv'."),
+    ],
+    ids=str,
+)
+def test_freezing_later_without_effect_is_refused(given: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        frozen_after(RunConfig(**given), PATHS)  # type: ignore[arg-type]
     assert message in str(caught.value)
 
 

@@ -273,6 +273,31 @@ def test_a_frozen_parameter_has_slow_weights_that_stay() -> None:
     np.testing.assert_array_equal(optimizer.variables[f"slow.{HEAD}"], START[HEAD])
 
 
+@pytest.mark.sampled(3)
+@cases
+def test_parameters_frozen_later_stay_as_they_are_from_then_on(case: Case) -> None:
+    decay = {"weight_decay": 0.1} if "weight_decay" in case.settings else {}
+    chain = {"lookahead_steps": 3, "average_decay": 0.6, "constraints": {WEIGHTS: MaxNorm(0.1)}, **decay}
+    optimizer, whole = build(case, **chain), build(case, **chain)
+    before = train(optimizer, GRADIENTS[:7])
+    held = {name: variable.numpy() for name, variable in optimizer.variables.items() if name.endswith(WEIGHTS)}
+    later = optimizer.freezing([WEIGHTS])
+    assert (later.frozen, optimizer.frozen) == ((True, False, False), (False, False, False))
+    after = train(later, [[np.full_like(weights, np.nan), *others] for weights, *others in GRADIENTS[7:]])
+    for step in after:
+        np.testing.assert_array_equal(step[WEIGHTS], before[-1][WEIGHTS])
+    for name, value in held.items():
+        if not name.startswith("average."):
+            np.testing.assert_array_equal(optimizer.variables[name], value)
+    expected_average = moving_average([step[WEIGHTS] for step in [*before, *after[1:]]], 0.6)
+    np.testing.assert_allclose(optimizer.averages[WEIGHTS], expected_average, rtol=2e-6, atol=2e-7)
+    path = train(whole)
+    for name in (BIASES, HEAD):  # which go on as if nothing had happened
+        np.testing.assert_array_equal(after[-1][name], path[-1][name])
+    with pytest.raises(ConfigError, match=r"a parameter to train\. All are frozen"):
+        later.freezing([BIASES, HEAD])
+
+
 def branches(types: list[str]) -> int:
     return sum(kind in ("If", "StatelessIf") for kind in types)
 

@@ -141,6 +141,19 @@ def test_clipping_is_of_all_gradients_together() -> None:
         np.testing.assert_allclose(parameter, alone(path, clipped).parameters[0], rtol=1e-5, atol=1e-6)
 
 
+def test_a_parameter_of_a_part_can_be_frozen_later() -> None:
+    whole, optimizer = build(lookahead_steps=2), build(lookahead_steps=2)
+    train(whole)
+    train(optimizer, GRADIENTS[:5])
+    kept = {name: variable.numpy() for name, variable in optimizer.variables.items() if name.endswith(WEIGHTS)}
+    weights = optimizer.parameters[list(START).index(WEIGHTS)].numpy()
+    train(optimizer.freezing([WEIGHTS]), GRADIENTS[5:])
+    for path, ours, theirs in zip(START, optimizer.parameters, whole.parameters, strict=True):
+        np.testing.assert_array_equal(ours, weights if path == WEIGHTS else theirs)
+    for name, value in kept.items():
+        np.testing.assert_array_equal(optimizer.variables[name], value)
+
+
 def test_groups_constraints_and_averages_are_of_all_parts() -> None:
     groups = [Group(WEIGHTS, learning_rate_factor=0), Group(HEAD, learning_rate_factor=0.5, weight_decay=0.7)]
     optimizer = build(groups=groups, constraints={HEAD: MaxNorm(0.5)}, average_decay=0.5)

@@ -26,6 +26,17 @@ def covered(picture: Picture, top: int, bottom: int, left: int, right: int) -> P
     return found
 
 
+def resized(picture: Picture, height: int, width: int) -> Picture:
+    """Each pixel as the mean over a triangle around its centre, as wide as the shrinking demands."""
+    found = picture
+    for axis, count in ((0, height), (1, width)):
+        ratio = picture.shape[axis] / count
+        centres, places = (np.arange(count) + 0.5) * ratio, np.arange(picture.shape[axis]) + 0.5
+        weights = np.maximum(0, 1 - np.abs(places - centres[:, None]) / max(1, ratio))
+        found = np.moveaxis(np.tensordot(weights / weights.sum(1, keepdims=True), found, (1, axis)), 0, axis)
+    return found
+
+
 def warped(picture: Picture, across: Row, down: Row, fill: str) -> Picture:
     """Each pixel from the place (x', y') = A (x, y, 1), bilinearly; the origin is the picture's centre."""
     height, width, _ = picture.shape

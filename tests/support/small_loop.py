@@ -1,7 +1,8 @@
 """Training loop over a small model, for tests of the loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from tfcore.data.dataset import Split
 from tfcore.losses import cross_entropy
 from tfcore.optimizers import Adam
 from tfcore.training.events import Event, Moment, Schedule
-from tfcore.training.loop import Loop
+from tfcore.training.loop import Loop, _Ran, _Seen
+from tfcore.training.phases import Phase
 from tfcore.training.step import TrainingStep
 
 BATCH, CLASSES, EXAMPLES = 8, 3, 50
@@ -34,16 +36,19 @@ class Model:
 
 
 class Training:
-    """Training loop over a small model, with its state exposed."""
+    """Training loop over a small model, with its state exposed; `frozen` is the path of a parameter from steps on."""
 
-    def __init__(self, events: list[Event] | None = None, **arguments: Any) -> None:
+    def __init__(
+        self, events: list[Event] | None = None, frozen: Mapping[int, str] = MappingProxyType({}), **arguments: Any
+    ) -> None:
         self.model = Model()
         parameters = {"weights": self.model.weights, "biases": self.model.biases}
         optimizer = Adam(parameters, learning_rate=0.01)
         self.step = TrainingStep(self.model, optimizer, cross_entropy, seed=0, batch_size=BATCH)
         examples = Examples(Split(IMAGES, LABELS).batch_reader())
         self.batches = TrainingBatches(examples, batch_size=BATCH, seed=4)
-        self.loop = Loop(self.step, self.batches, events or [], **arguments)
+        later = [Phase(step, self.step.freezing([path]), self.batches) for step, path in frozen.items()]
+        self.loop = Loop([Phase(0, self.step, self.batches), *later], events or [], **arguments)
 
     def state(self) -> bytes:
         variables = [self.model.weights, self.model.biases, self.step.sums, *self.step.optimizer.variables.values()]
@@ -52,6 +57,23 @@ class Training:
     @property
     def done(self) -> int:
         return int(self.step.optimizer.step)
+
+
+class SlowMachine:
+    """A clock advanced only by training."""
+
+    def __init__(self, secs_per_step: float, tracing_secs: float = 0.0) -> None:
+        self.now, self._secs_per_step, self._tracing_secs = 0.0, secs_per_step, tracing_secs
+        self.calls: list[int] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def run(self, feed: Any, points: tf.Tensor) -> _Ran:
+        steps = int(points[-1])
+        self.now += steps * self._secs_per_step + (0 if self.calls else self._tracing_secs)
+        self.calls.append(steps)
+        return _Ran(feed.block, _Seen(tf.zeros([len(points), 5]), tf.zeros([len(points), 4])), ())
 
 
 def event(name: str, every: float, action: Callable[[Moment], None], *, last: bool = False, **more: Any) -> Event:

@@ -17,6 +17,7 @@ from tfcore.optimizers import GradientDescent, Optimizer, ScheduleFreeAdamW
 from tfcore.training import divergence
 from tfcore.training.events import Event
 from tfcore.training.loop import Loop
+from tfcore.training.phases import Phase
 from tfcore.training.step import TrainingStep
 
 FEATURES = 4
@@ -127,18 +128,25 @@ class Nested(Breakable):
 
 
 class Run:
-    """A run of a small model without checkpoints."""
+    """A run of a small model without checkpoints; `frozen` are the paths of parameters in a first phase of 2 steps."""
 
     def __init__(
-        self, model: tf.Module, learning_rate: float, make: Callable[..., Optimizer] = GradientDescent
+        self,
+        model: tf.Module,
+        learning_rate: float,
+        make: Callable[..., Optimizer] = GradientDescent,
+        *,
+        frozen: tuple[str, ...] = (),
     ) -> None:
         self.model = model
         optimizer = make(named_parameters(model), learning_rate=learning_rate)
-        self.step = TrainingStep(model, optimizer, cross_entropy, seed=0, batch_size=BATCH)
+        whole = TrainingStep(model, optimizer, cross_entropy, seed=0, batch_size=BATCH)
+        self.step = whole.freezing(frozen)
         self.batches = TrainingBatches(Examples(Split(IMAGES, LABELS).batch_reader()), batch_size=BATCH, seed=4)
+        self.phases = (Phase(0, self.step, self.batches), Phase(2, whole, self.batches))
 
     def loop(self, events: list[Event]) -> Loop:
-        return Loop(self.step, self.batches, events)
+        return Loop(self.phases, events)
 
     def go_back(self) -> int:
         return 0
@@ -202,3 +210,9 @@ def test_the_place_is_that_of_the_weights_at_which_gradients_are_taken() -> None
     found = divergence.find(new_run, 3)
     assert found is not None
     assert (found.step, found.where) == (3, "in the output of a")
+
+
+def test_the_step_is_that_of_its_phase() -> None:
+    found = divergence.find(lambda: Run(Reversed(bad_gradient), 0.1, frozen=("b.weights", "c.weights")), 5)
+    assert found is not None
+    assert (found.step, found.where) == (3, "in the gradient of b.weights")

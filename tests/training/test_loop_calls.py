@@ -1,14 +1,11 @@
 """Division of steps into calls: passive events, which do not divide them, and the pace."""
 
 from fractions import Fraction
-from typing import Any
 
 import pytest
-import tensorflow as tf
-from support.small_loop import Training, event, nothing, recorded, stop_at
+from support.small_loop import SlowMachine, Training, event, nothing, recorded, stop_at
 
 from tfcore.training.events import Event, Moment, Schedule
-from tfcore.training.loop import _Ran, _Seen
 
 each_way = pytest.mark.parametrize("xla", [False, True], ids=["plain", "xla"])
 
@@ -73,23 +70,6 @@ def test_a_moment_knows_its_place_in_the_time_of_its_call() -> None:
     training.loop._run_traced = machine.run
     training.loop.run(12)
     assert [(moment.step, moment.train_secs) for moment in moments] == [(3, 1.5), (6, 3.0), (9, 4.5), (12, 6.0)]
-
-
-class SlowMachine:
-    """A clock advanced only by training."""
-
-    def __init__(self, secs_per_step: float, tracing_secs: float = 0.0) -> None:
-        self.now, self._secs_per_step, self._tracing_secs = 0.0, secs_per_step, tracing_secs
-        self.calls: list[int] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def run(self, feed: Any, points: tf.Tensor) -> _Ran:
-        steps = int(points[-1])
-        self.now += steps * self._secs_per_step + (0 if self.calls else self._tracing_secs)
-        self.calls.append(steps)
-        return _Ran(feed.block, _Seen(tf.zeros([len(points), 5]), tf.zeros([len(points), 4])), ())
 
 
 def paced(machine: SlowMachine, last_step: int, events: list[Event] | None = None) -> list[int]:

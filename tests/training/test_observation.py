@@ -40,7 +40,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
 
 def trained(session: Session, steps: int) -> Loop:
     """Runs more steps with the compiled loop."""
-    loop = Loop(session.parts.step, session.parts.training_batches())
+    loop = Loop(session.parts.phases())
     loop.run(session.parts.total_steps, pause_step=int(session.parts.step.optimizer.step) + steps)
     return loop
 

@@ -194,6 +194,21 @@ def test_no_gradient_of_a_frozen_parameter_is_computed(parts: int) -> None:
     assert products == [1, 2]
 
 
+def test_parameters_can_be_frozen_later() -> None:
+    model = Model()
+    step = build(model, Adam, penalty=penalty(model))
+    compiled(step)(IMAGES, LABELS)
+    weights, slot = model.weights.numpy(), step.optimizer.variables["m.logits.weights"].numpy()
+    run = compiled(step.freezing(["logits.weights"]))
+    result = run(IMAGES, LABELS)
+    np.testing.assert_array_equal(result.gradients[0], np.zeros_like(WEIGHTS))
+    np.testing.assert_array_equal(model.weights, weights)
+    np.testing.assert_array_equal(step.optimizer.variables["m.logits.weights"], slot)
+    assert np.all(result.gradients[1])
+    assert (int(step.optimizer.step), float(step.sums[3])) == (2, 2 * BATCH)
+    assert str(run.get_concrete_function(IMAGES, LABELS).graph.as_graph_def()).count('op: "MatMul"') == 1
+
+
 def test_the_sums_add_up_over_steps() -> None:
     model = Model()
     step = build(model, penalty=penalty(model))

@@ -18,6 +18,7 @@ from tfcore.run.parts import Parts
 from tfcore.run.session import Session
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.loop import Loop
+from tfcore.training.phases import Phase
 from tfcore.training.run_log import RunLog
 
 _REPEATS = 5
@@ -99,7 +100,7 @@ class Measurement:
 
     def parts(self) -> Figures:
         """Measures examples per second of the computation alone and of the input pipeline alone."""
-        one_batch = Loop(self._parts.step, _OneElement(self._batches), xla=self._parts.config.xla == "on")
+        one_batch = Loop([Phase(0, self._parts.step, _OneElement(self._batches))], xla=self._parts.config.xla == "on")
         compute = _rate(lambda steps: self._run(one_batch, steps), self._secs)
         inputs = _rate(_reading(self._batches), self._secs)
         element_examples = next(self._batches.from_step(0))[1].shape.num_elements()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tfcore import checks, files
 from tfcore.bench import figures
-from tfcore.build import importing, runtime
+from tfcore.build import importing, phases, runtime
 from tfcore.build.configuration import resolve, with_given
 from tfcore.build.tables import check_names
 from tfcore.cli import flags
@@ -35,6 +35,7 @@ def run(parsed: flags.Parsed) -> int:
     _check(options)
     config = resolve(with_given({**parsed.given, "steps": _ENDLESS_STEPS, "epochs": None}))
     check_names(config)
+    phases.refuse(config, "benchmark")
     if options["try_all"]:
         return _try_all(config, options)
     start = time.monotonic()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfcore.build import importing, runtime
+from tfcore.build import importing, phases, runtime
 from tfcore.build.configuration import resolve, with_given
 from tfcore.build.tables import check_names
 from tfcore.cli import flags
@@ -51,6 +51,7 @@ def run(parsed: flags.Parsed) -> int:
     rise = settings.rising(options["lowest"], options["highest"], options["steps"])
     config = resolve(with_given({**parsed.given, **rise}))
     check_names(config)
+    phases.refuse(config, "lr_find")
     importing.import_tensorflow_for_good()
     runtime.set_up(config)
     from tfcore.lr_find import figure

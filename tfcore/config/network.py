@@ -1,11 +1,33 @@
 """Settings of the network and its data."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from tfcore import checks, model_args
 from tfcore.config_fields import Settings, flag
+from tfcore.errors import ConfigError
+
+_HEIGHT = re.compile(r"(\d{1,6}):(\d*\.?\d{1,20})", re.ASCII)
+
+
+def picture_heights(name: str, text: str) -> tuple[tuple[int, Fraction], ...]:
+    """Reads heights of pictures, each with the share of a run at which it ends, such as 16:0.4,24:0.7.
+
+    Raises:
+        ConfigError: another text, a height of 0, or shares that do not rise or are not between 0 and 1.
+    """
+    parts = [_HEIGHT.fullmatch(part.strip()) for part in text.split(",")] if text else []
+    found = tuple((int(part[1]), Fraction(part[2])) for part in parts if part)
+    shares = [Fraction(0), *(share for _, share in found), Fraction(1)]
+    if len(found) < len(parts) or not all(height for height, _ in found) or shares != sorted(set(shares)):
+        raise ConfigError(
+            f"`{name}` takes heights of pictures, each up to a share of the run between 0 and 1, in order, such as "
+            f"16:0.4,24:0.7. Received '{text}'."
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -47,6 +69,12 @@ class NetworkSettings(Settings):
         "Augmentation of the training pictures, in the given order, such as flip,crop:4,cutout:8: flip, "
         "alternating_flip, crop, resized_crop, translate, rotate, jitter, cutout, erase, randaugment, trivialaugment, "
         "mixup, cutmix, or a function of yours: path/to/file.py:name. Default: none.",
+    )
+    progressive_resizing: str = flag(
+        "",
+        "Heights that the training pictures are resized to, each up to a share of the run, such as 16:0.4,24:0.7: "
+        "16 rows for the first 40 % of the steps, 24 up to 70 %, then their full size. Default: none.",
+        picture_heights,
     )
     seed: int = flag(0, "Seed of the initial weights, the order of the examples and all other random numbers.")
 

@@ -32,6 +32,12 @@ def class_weights(name: str, text: str) -> tuple[float, ...]:
     return weights
 
 
+def epochs_by_pattern(name: str, text: str) -> None:
+    """Raises ConfigError unless the text is pairs `PATTERN:EPOCHS` of epochs above 0."""
+    for _, epochs in patterns.with_numbers(name, text):
+        checks.positive(name, epochs)
+
+
 @dataclass(frozen=True)
 class TrainingSettings(Settings):
     """How the network is trained."""
@@ -145,11 +151,17 @@ class TrainingSettings(Settings):
         "Of a batch norm it freezes scale and offset; its moving mean and variance are no parameters and still move.",
         patterns.check,
     )
+    freeze_after: str = flag(
+        "",
+        "Epochs after which parameters are frozen for the rest of the run, by regular expressions for their paths: "
+        "^conv_1:3,^conv:5.5. The first that matches counts; --freeze comes before all.",
+        epochs_by_pattern,
+    )
     learning_rate_factors: str = flag(
         "",
         "Factors of the learning rate by regular expressions for the paths of parameters: ^conv_1:0.1,^conv:0.5. The "
         "first that matches counts; --freeze comes before all.",
-        patterns.with_factors,
+        patterns.with_numbers,
     )
     lookahead_steps: int | None = flag(
         None, "Steps between returns to Lookahead's slow weights. Default: none.", checks.positive_integer

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfcore import checks
 from tfcore.data import order
 from tfcore.data.augmentation.chain import Augmentation
+from tfcore.data.augmentation.geometry import resized
 from tfcore.data.source import BatchReader
 from tfcore.errors import DataError
 from tfcore.seeds import Key
@@ -104,6 +105,7 @@ class TrainingBatches:
         batch_size: B.
         seed: the run's seed.
         augmentation: applied to every batch; None for none.
+        image_size: (H, W) that the pictures are resized to after it; None for their own.
 
     Attributes:
         block_steps: K, chosen by the size of a batch. The contents of batches do not depend on it.
@@ -113,10 +115,17 @@ class TrainingBatches:
     """
 
     def __init__(
-        self, examples: Examples, *, batch_size: int, seed: int, augmentation: Augmentation | None = None
+        self,
+        examples: Examples,
+        *,
+        batch_size: int,
+        seed: int,
+        augmentation: Augmentation | None = None,
+        image_size: tuple[int, int] | None = None,
     ) -> None:
         checks.positive("batch_size", batch_size)
         self.examples, self.batch_size, self.seed, self._augmentation = examples, batch_size, seed, augmentation
+        self._image_size = image_size
         self.block_steps = examples.block_steps(batch_size)
 
     def from_step(self, step: int) -> Iterator[Any]:
@@ -148,6 +157,8 @@ class TrainingBatches:
                 )
             else:
                 images, labels = augment(images, labels)
+        if self._image_size is not None:
+            images = resized(images, self._image_size)
         wholes = (images, labels) if weights is None else (images, labels, weights)
         return tuple(tf.reshape(whole, [steps, size, *whole.shape[1:]]) for whole in wholes)
 

@@ -38,9 +38,7 @@ class Recording:
         """Trains to the highest rate, or until training has diverged; `after_call` gets the completed steps."""
         parts = self._parts
         every_step = Event("losses", Schedule(1), self._record, passive=True)
-        loop = Loop(
-            parts.step, parts.training_batches(), [every_step], xla=parts.config.xla == "on", after_call=after_call
-        )
+        loop = Loop(parts.phases(), [every_step], xla=parts.config.xla == "on", after_call=after_call)
         with data_errors(parts.splits.values()):
             loop.run(parts.total_steps, should_stop=lambda: self.has_diverged)
 

@@ -1,8 +1,9 @@
 """The base class of optimizers: fixed parameters and slots, checks, and the chain of one update."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import tensorflow as tf
 
@@ -131,9 +132,7 @@ class Optimizer:
         self.paths = tuple(parameters)
         self.parameters = tuple(parameters.values())
         self._check_parameters()
-        self._terms = terms_by_path(groups, self.paths, self.weight_decay)
-        check_not_all_frozen(self._terms)
-        self.frozen = tuple(not self._terms[path].learning_rate_factor for path in self.paths)  # in that order
+        self._set_terms(terms_by_path(groups, self.paths, self.weight_decay))
         self._constraints = dict(constraints or {})
         check_constraints(self._constraints, self.paths)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
@@ -143,6 +142,29 @@ class Optimizer:
         is_averaged = self._equal_average is not None or average_decay is not None
         self.averages = self._beside_parameters("average", None) if is_averaged else {}
         self.variables = self._kept()
+
+    def _set_terms(self, terms: dict[str, Terms]) -> None:
+        """Sets the settings of each parameter by path, and `frozen`, in the order of the parameters."""
+        check_not_all_frozen(terms)
+        self._terms = terms
+        self.frozen = tuple(not terms[path].learning_rate_factor for path in self.paths)
+
+    def freezing(self, paths: Collection[str]) -> Self:
+        """Returns this optimizer with more parameters frozen, for the rest of a run: a copy that shares all variables.
+
+        From then on these parameters keep their values, and their slots and slow weights stay as they are. An average
+        of the weights moves on, towards the value that its parameter keeps.
+
+        Args:
+            paths: of the parameters.
+
+        Raises:
+            ConfigError: no parameter would be left to train.
+        """
+        frozen = {path: self._terms[path]._replace(learning_rate_factor=0.0) for path in paths}
+        found = copy.copy(self)
+        found._set_terms(self._terms | frozen)
+        return found
 
     def _kept(self) -> dict[str, tf.Variable]:
         """Collects the variables that a checkpoint keeps, by name."""
@@ -192,9 +214,9 @@ class Optimizer:
         clipped = clip(list(moving.values()), self.clip_value, self.clip_norm)
         self._update_all(step, self.learning_rate(step), dict(zip(moving, clipped, strict=True)))
         if self._lookahead:
-            rows = zip(self.paths, self.frozen, strict=True)
-            constraints = [None if is_frozen else self._constraints.get(path) for path, is_frozen in rows]
-            look_ahead(zip(self.parameters, self._slow.values(), constraints, strict=True), self._lookahead, step)
+            rows = zip(self.paths, self.parameters, self._slow.values(), strict=True)
+            trained = [(w, slow, self._constraints.get(path)) for path, w, slow in rows if path in moving]
+            look_ahead(trained, self._lookahead, step)
         if self.average_decay is not None:
             update_averages(self._averaged(), self.average_decay, step)
         if self._equal_average is not None:
@@ -258,8 +280,7 @@ class Optimizer:
         """
         if not self.averages:
             raise ConfigError(
-                "There is no average of the weights. Construct the optimizer with `average_decay` or "
-                "`average_from_steps`."
+                "There is no average of the weights: construct with `average_decay` or `average_from_steps`."
             )
         return exchanged(self._averaged())
 
@@ -267,8 +288,8 @@ class Optimizer:
         """Sets all copies of the weights to the parameters, as at construction: for weights that were loaded since."""
         parameters = dict(zip(self.paths, self.parameters, strict=True))
         for copies in (self.averages, self._slow, *(self.slots[slot] for slot in self._slots_of_weights)):
-            for path, copy in copies.items():
-                copy.assign(parameters[path])
+            for path, held in copies.items():
+                held.assign(parameters[path])
 
     def _averaged(self) -> Iterable[tuple[tf.Variable, tf.Variable]]:
         """Pairs each parameter with its average."""

@@ -38,10 +38,11 @@ class Replay:
     def __init__(self, parts: Parts, go_back: Callable[[], int]) -> None:
         self._parts, self.go_back = parts, go_back
         self.model, self.step, self.batches = parts.model, parts.step, parts.training_batches()
+        self.phases = parts.phases()
 
     def loop(self, events: list[Event]) -> Loop:
         """Returns a loop with the run's settings and other events."""
-        return Loop(self.step, self.batches, events, xla=self._parts.config.xla == "on")
+        return Loop(self.phases, events, xla=self._parts.config.xla == "on")
 
 
 def diagnose(error: DivergedError, new_replay: Callable[[], Replay], newest_step: int) -> Diagnosis:

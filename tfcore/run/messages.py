@@ -13,6 +13,7 @@ from tfcore.run.parts import Parts
 from tfcore.run.restore import Restored
 from tfcore.terminal import tables
 from tfcore.training.run_time import Elapsed
+from tfcore.training.step import Optimizer
 
 
 def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
@@ -44,16 +45,25 @@ def introduction(parts: Parts, folder: Path) -> Iterator[Any]:
     yield f"run folder: {folder}"
     yield tables.model_table(parts.layers)
     yield tables.model_totals(parts.layers)
-    yield from _frozen(parts)
+    if frozen := _frozen(parts.step.optimizer):
+        yield f"frozen: {frozen}"
+    yield from _phases(parts)
 
 
-def _frozen(parts: Parts) -> Iterator[str]:
-    """Yields a line about the parameters that keep their values, if there are any."""
-    optimizer = parts.step.optimizer
+def _phases(parts: Parts) -> Iterator[str]:
+    """Yields a line for each phase, if there are several."""
+    for plan, phase in zip(parts.phase_plans, parts.phases(), strict=True):
+        if len(parts.phase_plans) > 1:
+            height, width = plan.image_size or parts.data.image_shape[:2]
+            frozen = _frozen(phase.step.optimizer)
+            yield f"from step {plan.first_step:,}: pictures of {height}x{width}{frozen and f', frozen {frozen}'}"
+
+
+def _frozen(optimizer: Optimizer) -> str:
+    """Counts the parameters that keep their values; "" for none."""
     frozen = [p for p, is_frozen in zip(optimizer.parameters, optimizer.frozen, strict=True) if is_frozen]
-    if frozen:
-        values = sum(parameter.shape.num_elements() for parameter in frozen)
-        yield f"frozen: {len(frozen)} of {len(optimizer.parameters)} trainable variables, {values:,} values"
+    values = sum(parameter.shape.num_elements() for parameter in frozen)
+    return f"{len(frozen)} of {len(optimizer.parameters)} trainable variables, {values:,} values" if frozen else ""
 
 
 def _products(parts: Parts) -> str:

@@ -15,16 +15,19 @@ from tfcore.build.configuration import AUTOMATIC
 from tfcore.build.data import load_dataset, make_splits, pixel_statistics, with_example_weights
 from tfcore.build.model import build_model, plan_model
 from tfcore.build.optimizer import build_loss, build_step, check_targets, training_loss
+from tfcore.build.phases import PhasePlan, plan_phases
 from tfcore.build.tables import AUGMENTATIONS, MODELS
 from tfcore.config import RunConfig
 from tfcore.data.augmentation.chain import Augmentation
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset
+from tfcore.errors import ConfigError
 from tfcore.graphs import Product
-from tfcore.modules import BrokenModelError, LayerRow, Outline, named_variables, outline
+from tfcore.modules import BrokenModelError, LayerRow, Outline, named_parameters, named_variables, outline
 from tfcore.training.averaged_statistics import AveragedStatistics
 from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.evaluation import Evaluation
+from tfcore.training.phases import Phase
 from tfcore.training.step import TrainingStep
 from tfcore.training.sums import TrainingSums
 from tfcore.use.teacher import Teacher, load_teacher
@@ -55,6 +58,7 @@ class Parts:
         sums: the running means of training.
         early_stopping: the best validation so far, and the number of validations since then.
         total_steps: completed steps at the end of the run.
+        phase_plans: what is frozen in each phase, and the size of its pictures.
     """
 
     config: RunConfig
@@ -73,6 +77,7 @@ class Parts:
     sums: TrainingSums
     early_stopping: EarlyStopping
     total_steps: int
+    phase_plans: tuple[PhasePlan, ...]
 
     @property
     def completed_steps(self) -> int:
@@ -108,9 +113,20 @@ class Parts:
         else:
             self.averaged_statistics.copy_from_model()
 
-    def training_batches(self) -> TrainingBatches:
-        """Returns the batches of every step."""
-        return _training_batches(self.config, self.splits["train"], self.augmentation)
+    def phases(self) -> tuple[Phase, ...]:
+        """Returns the phases of training, for a loop."""
+        return tuple(
+            Phase(
+                plan.first_step,
+                self.step.freezing(plan.frozen) if plan.frozen else self.step,
+                self.training_batches(plan.image_size),
+            )
+            for plan in self.phase_plans
+        )
+
+    def training_batches(self, image_size: tuple[int, int] | None = None) -> TrainingBatches:
+        """Returns the batches of every step; `image_size` is (H, W) that the pictures are resized to."""
+        return _training_batches(self.config, self.splits["train"], self.augmentation, image_size)
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
         """Returns the batches of a whole split, padded to the evaluation's batch size."""
@@ -149,6 +165,11 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
     if config.average_from_epochs is not None:
         batches = _training_batches(config, splits["train"], augmentation)
         statistics = AveragedStatistics(net, step.optimizer, batches, math.ceil(epoch_steps))
+    phase_plans = plan_phases(
+        config, tuple(named_parameters(net)), examples=len(splits["train"]), image_shape=data.image_shape
+    )
+    for size in {plan.image_size for plan in phase_plans if plan.image_size is not None}:
+        _check_size(config, data, net, *size)
     return Parts(
         config=config,
         data=data,
@@ -166,11 +187,19 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
         sums=TrainingSums(step.sums),
         early_stopping=EarlyStopping(monitor=config.monitor, patience=config.patience),
         total_steps=total_steps,
+        phase_plans=phase_plans,
     )
 
 
-def _training_batches(config: RunConfig, examples: Examples, augmentation: Augmentation | None) -> TrainingBatches:
-    return TrainingBatches(examples, batch_size=config.batch_size, seed=config.seed, augmentation=augmentation)
+def _training_batches(
+    config: RunConfig,
+    examples: Examples,
+    augmentation: Augmentation | None,
+    image_size: tuple[int, int] | None = None,
+) -> TrainingBatches:
+    return TrainingBatches(
+        examples, batch_size=config.batch_size, seed=config.seed, augmentation=augmentation, image_size=image_size
+    )
 
 
 def _chosen(config: RunConfig, data: Dataset, model: type | None) -> tuple[RunConfig, str]:
@@ -194,6 +223,18 @@ def _adapt(net: tf.Module, data: Dataset, examples: Examples) -> None:
     with data_errors([examples]):
         images, *_ = examples.gather(tf.range(count, dtype=tf.int64) * len(examples) // count)
         adapt(net, images)
+
+
+def _check_size(config: RunConfig, data: Dataset, net: tf.Module, height: int, width: int) -> None:
+    """Raises ConfigError, with the layer, unless the model trains on pictures of another size than those it is for."""
+    shape = (height, width, data.image_shape[2])
+    try:  # a whole batch: a model's own reshape may turn N pictures into fewer rows
+        outline(net, shape, classes=data.classes, batch_size=config.batch_size, training=True)
+    except BrokenModelError as error:
+        raise ConfigError(
+            f"--progressive_resizing={config.progressive_resizing} needs a model for pictures of any size, with global "
+            f"pooling, such as resnet20. At {height}x{width}: {error}"
+        ) from error
 
 
 def _outline(config: RunConfig, data: Dataset, net: tf.Module) -> Outline:

@@ -247,8 +247,8 @@ class Session:
             is_among_best=self.checkpoints.is_among_best, say=self.details.print, custom=self._custom_events(parts),
         )  # fmt: skip
         loop = Loop(
-            parts.step, parts.training_batches(), events, xla=self.config.xla == "on",
-            max_call_steps=self._max_call_steps, after_call=show_progress,
+            parts.phases(), events, xla=self.config.xla == "on", max_call_steps=self._max_call_steps,
+            after_call=show_progress,
         )  # fmt: skip
         return loop
 

@@ -39,7 +39,7 @@ def _resumed(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
     """Returns the run's configuration with the flags given now, which must not change what is trained.
 
     Raises:
-        ConfigError: they would. Another length is allowed if no learning rate depends on it.
+        ConfigError: they would. Another length is allowed if no learning rate and no picture's size depends on it.
     """
     own = of_run(folder.path)
     config = resolve(with_given(given, base=own))
@@ -48,13 +48,24 @@ def _resumed(folder: RunFolder, given: dict[str, Any]) -> RunConfig:
     if len(changed) > len(length):
         other = {name: pair for name, pair in changed.items() if name not in _LENGTH}
         raise ConfigError(f"{folder.path} belongs to another configuration: {describe(other)}. Name another --run_dir.")
-    if length and config.depends_on_length:
-        name = "epochs" if config.epochs is not None else "steps"
-        raise ConfigError(
-            f"--{name}={spelled(getattr(config, name))} would change every learning rate of the run in {folder.path}: "
-            f"--schedule={config.schedule} ends with the run. Name another --run_dir."
-        )
+    if length:
+        _refuse_length(config, folder)
     return config
+
+
+def _refuse_length(config: RunConfig, folder: RunFolder) -> None:
+    """Raises ConfigError if a step of the run in the folder depends on the run's length, which is another one now."""
+    if config.depends_on_length:
+        what, why = "every learning rate", f"--schedule={config.schedule} ends with the run"
+    elif config.progressive_resizing:
+        what, why = "the picture sizes", f"--progressive_resizing={config.progressive_resizing} has shares of the run"
+    else:
+        return
+    name = "epochs" if config.epochs is not None else "steps"
+    raise ConfigError(
+        f"--{name}={spelled(getattr(config, name))} would change {what} of the run in {folder.path}: {why}. Name "
+        "another --run_dir."
+    )
 
 
 def has_ended(folder: RunFolder, config: RunConfig) -> bool:

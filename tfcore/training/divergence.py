@@ -18,6 +18,7 @@ from tfcore.modules import named_parameters, named_variables, outputs, variables
 from tfcore.seeds import Key
 from tfcore.training.events import Event, Moment, Schedule
 from tfcore.training.loop import Loop
+from tfcore.training.phases import Phase, phase_at
 from tfcore.training.step import TrainingStep
 
 _HISTORY_STEPS = 6
@@ -40,8 +41,9 @@ class Run(Protocol):
     """A run that can be replayed."""
 
     model: tf.Module
-    step: TrainingStep
-    batches: TrainingBatches
+    step: TrainingStep  # of the first phase
+    batches: TrainingBatches  # of the same examples in every phase
+    phases: tuple[Phase, ...]
 
     def loop(self, events: list[Event]) -> Loop: ...
 
@@ -127,12 +129,13 @@ def _where(run: Run, bad: Point, changed: list[str]) -> str:
     Layers are ordered by their calls, as `tf.Module` sorts by name. The backward pass runs from the last layer called
     to the first.
     """
-    batch = [block[0] for block in next(run.batches.from_step(bad.step - 1))]
+    phase = phase_at(run.phases, bad.step - 1)
+    batch = [block[0] for block in next(phase.batches.from_step(bad.step - 1))]
     with run.step.optimizer.at_gradient_point():
-        return _place(run, bad, changed, batch)
+        return _place(run, phase.step, bad, changed, batch)
 
 
-def _place(run: Run, bad: Point, changed: list[str], batch: list[tf.Tensor]) -> str:
+def _place(run: Run, step: TrainingStep, bad: Point, changed: list[str], batch: list[tf.Tensor]) -> str:
     """Locates the bad number of the next step with the weights at which it takes its gradients."""
     images = batch[0]
     position = run.step.optimizer.step * run.batches.batch_size
@@ -143,7 +146,7 @@ def _place(run: Run, bad: Point, changed: list[str], batch: list[tf.Tensor]) -> 
         return f"in the output of {layers[0]}" if layers else "in the loss"
     ordered = variables_by_call(run.model, images, training=True, key=key)
     if not math.isfinite(bad.gradient_norm):
-        *_, gradients = run.step.gradients(*batch)
+        *_, gradients = step.gradients(*batch)
         pairs = zip(named_parameters(run.model), gradients, strict=True)
         wrong = [name for name, gradient in pairs if not _all_finite(gradient)]
         if not wrong:

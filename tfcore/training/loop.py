@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfcore.training.events import Event, Moment
 from tfcore.training.feed import Block, Feed, whole_block
+from tfcore.training.phases import Phase, end_of_phase, phase_at
 from tfcore.training.step import Optimizer, StepResult, TrainingStep
 
 _CALL_SECS = 1.0  # the time of a call: Python runs signal handlers and updates the progress line only after it
@@ -23,20 +24,14 @@ _OBSERVED: dict[str, Callable[[StepResult, Optimizer], tf.Tensor]] = {
 }
 
 
-class Batches(Protocol):
-    """Training data as blocks of the batches of K steps: `(images [K, B, …], labels [K, B, …])`, and maybe weights."""
-
-    def from_step(self, step: int) -> Iterator[Any]: ...
-
-
 class Loop:
     """Runs steps up to the next event that is not passive, calls all due events in order, and continues.
 
     The numbers for passive events are collected inside the compiled call, so a point of a curve costs almost nothing.
+    No call reaches from one phase into the next. The first call of a phase traces its step.
 
     Args:
-        step: trains on one batch.
-        batches: yields the batches from any step on, in blocks.
+        phases: of the run, the first from step 0 on; one for a run that trains in the same way throughout.
         events: in the order of their calls at a step; passive ones are called before all others.
         xla: compile the steps with XLA. It pays for small matrix products, and never for convolutions on a CPU.
         max_call_steps: the most steps in one compiled call; None for about a second of them. Results do not depend, to
@@ -47,8 +42,7 @@ class Loop:
 
     def __init__(
         self,
-        step: TrainingStep,
-        batches: Batches,
+        phases: Sequence[Phase],
         events: Sequence[Event] = (),
         *,
         xla: bool = False,
@@ -57,13 +51,33 @@ class Loop:
         after_call: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.events = tuple(events)
-        self._step, self._batches = step, batches
+        self._phases, self._xla = tuple(phases), xla
         self._max_call_steps, self._clock, self._after_call = max_call_steps, clock, after_call
-        self._call_steps = 1
         self.train_secs = 0.0  # in compiled calls so far, tracing included
+        self._begin(self._phases[0])
+
+    def _begin(self, phase: Phase) -> None:
+        """Begins a phase: with a trace and batches of its own, and a call of one step, as at the start of a run."""
+        self._phase = phase
+        self._call_steps = 1
         self._feed: Feed | None = None
         self._trace: Callable[..., Any] | None = None
-        self._run_part = tf.function(self._part, autograph=False, jit_compile=xla or None)
+        self._run_part = tf.function(self._part, autograph=False, jit_compile=self._xla or None)
+
+    def _enter(self, done: int) -> None:
+        """Begins the phase of the step that follows `done` completed ones, unless it is the current one."""
+        phase = phase_at(self._phases, done)
+        if phase is not self._phase:
+            self._begin(phase)
+
+    @property
+    def _step(self) -> TrainingStep:
+        return self._phase.step
+
+    @property
+    def _done(self) -> int:
+        """The completed steps."""
+        return int(self._step.optimizer.step.numpy())
 
     def run(
         self, last_step: int, *, pause_step: int | None = None, should_stop: Callable[[], bool] = lambda: False
@@ -78,12 +92,14 @@ class Loop:
         Returns:
             None at `last_step`, "interrupted" if paused or stopped, or the status set by an event.
         """
-        done = int(self._step.optimizer.step.numpy())
+        done = self._done
         end = last_step if pause_step is None else min(last_step, pause_step)
         self._feed = None
         stopping = [event for event in self.events if not event.passive]
         while done < end:
-            target = min([end, *(event.schedule.next_after(done, last_step) for event in stopping)])
+            self._enter(done)
+            next_due = (event.schedule.next_after(done, last_step) for event in stopping)
+            target = min([end_of_phase(self._phases, done, end), *next_due])
             moment = self._advance(Moment(done, last_step), target, should_stop)
             done = moment.step
             if done < target:
@@ -106,6 +122,7 @@ class Loop:
 
     def next_batch(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Images `[B, …]` and labels, `[B]` or `[B, classes]`, of the next step."""
+        self._enter(self._done)
         block = self._fed().unused()
         place = int(block.used)
         return block.images[place], block.labels[place]
@@ -113,7 +130,7 @@ class Loop:
     def _fed(self) -> Feed:
         """The feed, positioned at the batch of the next step."""
         if self._feed is None:
-            self._feed = Feed(self._batches.from_step(int(self._step.optimizer.step.numpy())))
+            self._feed = Feed(self._phase.batches.from_step(self._done))
         return self._feed
 
     def _advance(self, moment: Moment, target: int, should_stop: Callable[[], bool]) -> Moment:
@@ -163,7 +180,7 @@ class Loop:
         return seen, secs
 
     def _run_traced(self, feed: Feed, points: tf.Tensor) -> "_Ran":
-        """Calls `_run_steps`, traced once: counts are tensors, and all iterators have the same element spec."""
+        """Calls `_run_steps`, traced once in a phase: counts are tensors, and iterators have one element spec."""
         if self._trace is None:
             # AutoGraph would take longer to rewrite the sources than tracing takes.
             traced = tf.function(self._run_steps, autograph=False)

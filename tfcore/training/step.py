@@ -1,9 +1,10 @@
 """One training step: loss, gradients, update, sums."""
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import tensorflow as tf
 
@@ -33,6 +34,8 @@ class Optimizer(Protocol):
     def averaged_weights(self) -> AbstractContextManager[None]: ...
 
     def restart_from_weights(self) -> None: ...
+
+    def freezing(self, paths: Collection[str]) -> Self: ...
 
 
 class StepResult(NamedTuple):
@@ -113,7 +116,6 @@ class TrainingStep:
         self.sums = tf.Variable(tf.zeros([4], tf.float64), trainable=False, name="sums")  # see TrainingSums
         self._model, self._loss, self._penalty, self._teacher = model, loss, penalty, teacher
         self._seed, self._microbatches, self._sharpness = seed, microbatches, sharpness
-        self._watched = [p for p, frozen in zip(optimizer.parameters, optimizer.frozen, strict=True) if not frozen]
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None) -> StepResult:
         """Trains on one batch. Python runs this only during tracing.
@@ -132,6 +134,26 @@ class TrainingStep:
         self.sums.assign_add(tf.stack([loss_sum, loss_sum + penalty_sum, hits, examples]))
         loss = loss_sum / examples
         return StepResult(loss, loss + tf.cast(penalty, tf.float64), hits / examples, gradients)
+
+    def freezing(self, paths: Collection[str]) -> Self:
+        """Returns this step with more parameters frozen: a copy that shares all variables.
+
+        It does not compute their gradients. Where they are those of the first layers, the backward pass ends earlier.
+
+        Args:
+            paths: of the parameters.
+
+        Source: Brock, Lim, Ritchie & Weston 2017, arXiv 1706.04983, section 2; without its annealed learning rates.
+        """
+        found = copy.copy(self)
+        found.optimizer = self.optimizer.freezing(paths)
+        return found
+
+    @property
+    def _watched(self) -> list[tf.Variable]:
+        """The parameters that are not frozen."""
+        pairs = zip(self.optimizer.parameters, self.optimizer.frozen, strict=True)
+        return [parameter for parameter, frozen in pairs if not frozen]
 
     def nothing(self) -> StepResult:
         """The initial value of a loop over steps: a result of zeros."""

@@ -100,6 +100,20 @@ def test_warped_is_what_tensorflow_computes(fill: str) -> None:
     np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=0.01)
 
 
+@pytest.mark.parametrize("size", [(12, 16), (9, 11), (24, 20)])
+def test_resized_is_antialiased_as_by_pillow(size: tuple[int, int]) -> None:
+    images = pictures(4, 24, 32)
+    found = geometry.resized(tf.constant(images), size)
+    floats = geometry.resized(tf.cast(images, tf.float32), size)
+    assert (found.dtype, floats.dtype) == (tf.uint8, tf.float32)
+    for image, ours, exact in zip(images, found.numpy(), floats.numpy(), strict=True):
+        expected = reference.resized(image.astype(np.float64), *size)
+        np.testing.assert_allclose(exact, expected, atol=1e-3)
+        np.testing.assert_allclose(ours, expected, atol=0.501)
+        theirs = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+        np.testing.assert_allclose(ours, theirs.astype(int), atol=1)  # it rounds twice
+
+
 def test_rotate_turns_as_pillow_does() -> None:
     smooth = np.asarray(Image.fromarray(pictures(1, 4, 4)[0]).resize((24, 24), Image.Resampling.BICUBIC))
     drawn = draws(COUNT)
