@@ -141,3 +141,12 @@ def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("error: --require_gpu: TensorFlow sees no GPU.")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("alone", "threads", "xla"), [(True, 1, "on"), (False, 0, "off")])
+def test_beside_a_teacher_threads_and_xla_are_as_for_an_unknown_model(
+    monkeypatch: pytest.MonkeyPatch, alone: bool, threads: int, xla: str
+) -> None:
+    Machine(monkeypatch, AMX, None)
+    config, _ = runtime.chosen(RunConfig(), MLP, alone=alone)
+    assert (config.intra_op_threads, config.inter_op_threads, config.xla) == (threads, threads, xla)

@@ -11,13 +11,13 @@ from tools.reliability.run_differences import differences
 
 # 450 training examples in batches of 40: 11.25 steps an epoch; the average holds the weights of steps 17, 22, 28, 34.
 AVERAGED = (
-    "--model=cifar_cnn", "--filters=4,6", "--hidden=8", "--train_examples=500", "--test_examples=100",
+    "--model=cifar_cnn", "--filters=4", "--hidden=8", "--train_examples=500", "--test_examples=100",
     "--batch_size=40", "--schedule=constant", "--epochs=3", "--average_from_epochs=1.5", "--average_every_epochs=0.5",
     "--intra_op_threads=1", "--inter_op_threads=1",
 )  # fmt: skip
 
 
-def test_it_is_scored_and_saved_with_its_statistics(call: Any, tmp_path: Path) -> None:
+def test_it_is_scored_and_saved_with_its_statistics_and_resumed_exactly(call: Any, tmp_path: Path) -> None:
     done = call("train", *AVERAGED, "--run_dir=run", "--json")
     first, second = (line for line in done.stderr.splitlines() if line.startswith(("epoch 1:", "epoch 2:")))
     assert "averaged" not in first
@@ -29,18 +29,14 @@ def test_it_is_scored_and_saved_with_its_statistics(call: Any, tmp_path: Path) -
     }
     checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", {})
     names = [name for name in checkpoints.names(34) if name.endswith(("moving_mean", "moving_variance"))]
-    assert len(names) == 12  # of three batch norms, in the model and for the average
+    assert len(names) == 8  # of two batch norms, in the model and for the average
     before, after = (checkpoints.read(12, f"{part}.norm_1.moving_mean") for part in ("model", "optimizer.average"))
     assert (before == after).all()  # the average has not begun
     before, after = (checkpoints.read(34, f"{part}.norm_1.moving_mean") for part in ("model", "optimizer.average"))
     assert (before != after).all()
-
-
-def test_a_resumed_run_equals_an_uninterrupted_one(call: Any, tmp_path: Path) -> None:
-    call("train", *AVERAGED, "--run_dir=whole")
     call("train", *AVERAGED, "--run_dir=cut", "--stop_after_steps=19")
     call("train", "--run_dir=cut")
-    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+    assert differences(tmp_path / "run", tmp_path / "cut") == []
 
 
 def test_an_average_after_the_end_is_refused(call: Any, tmp_path: Path) -> None:
