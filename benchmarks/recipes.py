@@ -34,12 +34,15 @@ ABOUT = {  # a description of each recipe, with published results
     "softmax_cifar10_tuned": "Softmax regression with tuned settings: standardized pixels, Adam, cosine decay and L2.",
     "mlp_cifar10": "One hidden layer of 120 by gradient descent with L2. As first published: 46.0 % test accuracy.",
     "mlp_cifar10_tuned": "Two hidden layers of 1,024 and 512 by AdamW, with flips, crops and label smoothing.",
+    "airbench_cifar10_fast": "A narrow airbench in three epochs, the first half of them on pictures of 24×24.",
+    "airbench_mnist": "A narrow airbench on MNIST in four epochs, with moved and turned digits.",
     "mlp_mnist": "Two hidden layers of 50 by Adam, with early stopping on a held-out tenth.",
     "mnist_cnn": "Three convolutions on all of MNIST by Adam, with warm-up and cosine decay to zero.",
     "mnist_cnn_1000": "Two convolutions on 1,000 digits by Adadelta, tested on 100. As first published: 98 of 100.",
     "cifar_cnn": "Convolutions, dropout, batch norm by Adam. As first published, on the original pictures: 83.0 %.",
 }
 SEEDS = {
+    "airbench_cifar10_fast": 3,
     "mlp_cifar10_tuned": 3,
     "mnist_cnn": 3,
     "mnist_cnn_1000": 10,

@@ -146,7 +146,7 @@ def test_averages_start_again_at_weights_that_were_loaded() -> None:
 
 
 def test_averaged_weights_need_an_average() -> None:
-    with pytest.raises(ConfigError, match="Construct the optimizer with `average_decay`"):
+    with pytest.raises(ConfigError, match="construct with `average_decay`"):
         build(None).averaged_weights()
 
 

@@ -25,7 +25,7 @@ class Airbench(Sequential):
 
         whitening        patches of 2×2 pixels, uncorrelated → gelu
         group g          3×3 convolution → 2×2 max pool → norm → gelu → 3×3 convolution → norm → gelu
-        logits           maximum over the picture → linear, times logit_factor
+        logits           maximum over the picture → linear, divided by logit_divisor
 
     The whitening is computed from training pictures before training begins. Convolutions start as a copy of their
     input in the first channels (`partial_identity`). A norm has no scale, and its offset learns at 64 times the
@@ -41,7 +41,7 @@ class Airbench(Sequential):
         seed: the run's seed.
         filters: of each group, at least one; every group halves the pictures.
         activation: a name in `layers.activation.ACTIVATIONS`.
-        logit_factor: factor of the logits, above 0.
+        logit_divisor: the logits are divided by it, above 0.
         initializer: of all weights but those of the whitening, a name accepted by `initializers.find`.
 
     Raises:
@@ -59,11 +59,11 @@ class Airbench(Sequential):
         seed: int,
         filters: tuple[int, ...] = (64, 256, 256),
         activation: str = "gelu",
-        logit_factor: float = 1 / 9,
+        logit_divisor: float = 9.0,
         initializer: str = "partial_identity",
     ) -> None:
         sizes.some_filters(filters)
-        checks.positive("logit_factor", logit_factor)
+        checks.positive("logit_divisor", logit_divisor)
         height, width, channels = image_shape
         sizes.large_enough((height - 1, width - 1, channels), 2 ** len(filters), "Take fewer --filters.")
         whitening = Whitening(channels, name="whitening")
@@ -78,10 +78,10 @@ class Airbench(Sequential):
         layers["pool"] = GlobalMaxPool()
         layers["logits"] = Linear(channels, classes, name="logits", **shared)
         super().__init__(layers, name=type(self).__name__.lower())
-        self.logit_factor = logit_factor
+        self.logit_divisor = logit_divisor
 
     def __call__(self, x: tf.Tensor, *, training: bool, key: Key | None = None) -> tf.Tensor:
-        return super().__call__(x, training=training, key=key) * self.logit_factor
+        return super().__call__(x, training=training, key=key) / self.logit_divisor
 
 
 def _group(name: str, channels: int, filters: int, activation: str, shared: dict[str, Any]) -> Sequential:
