@@ -124,6 +124,14 @@ def test_a_choice_that_does_not_exist_is_refused_with_the_nearest(name: str) -> 
             {"teacher": "runs/large", "progressive_resizing": "16:0.5"},
             "A teacher takes pictures of one size, those of the run: leave out --progressive_resizing or --teacher.",
         ),
+        (
+            {"teacher": "runs/large", "teacher_share": 1.0, "label_smoothing": 0.1},
+            "--label_smoothing has no effect with --teacher_share=1, which leaves out the labels.",
+        ),
+        (
+            {"pixels": "centered", "progressive_resizing": "16:0.5"},
+            "--pixels=centered subtracts a mean picture of one size: with --progressive_resizing take standardized.",
+        ),
         ({"batch_size": 10, "microbatches": 3}, "--microbatches must divide the batch of 10. Received 3"),
         (
             {"schedule": "cosine_restarts"},

@@ -38,8 +38,8 @@ def adapt(model: tf.Module, images: tf.Tensor) -> None:
     def arriving(module: tf.Module, x: Any) -> None:
         if waiting.pop(id(module), None) is not None:
             module.adapt(x)
-        elif not waiting:
-            raise _AllAdaptedError
+            if not waiting:
+                raise _AllAdaptedError
 
     was_eager = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)

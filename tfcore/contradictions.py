@@ -27,6 +27,12 @@ def check(config: Any) -> None:
         raise ConfigError(
             "A teacher takes pictures of one size, those of the run: leave out --progressive_resizing or --teacher."
         )
+    if config.teacher and config.teacher_share == 1 and config.label_smoothing:
+        raise ConfigError("--label_smoothing has no effect with --teacher_share=1, which leaves out the labels.")
+    if config.progressive_resizing and config.pixels == "centered":
+        raise ConfigError(
+            "--pixels=centered subtracts a mean picture of one size: with --progressive_resizing take standardized."
+        )
     if config.batch_size % config.microbatches:
         raise ConfigError(
             f"--microbatches must divide the batch of {config.batch_size}. Received {config.microbatches}."

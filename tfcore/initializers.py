@@ -149,7 +149,7 @@ def partial_identity(shape: Sequence[int], words: Words) -> tf.Tensor:
     Raises:
         ShapeError: the shape has neither form.
 
-    Source: Jordan 2024, arXiv 2404.00498, section 3.2.
+    Source: Jordan 2024, arXiv 2404.00498, section 3.
     """
     drawn = fan_in_uniform(shape, words)
     if len(shape) == 2:

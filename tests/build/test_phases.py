@@ -38,6 +38,11 @@ def test_sizes_end_at_shares_of_the_run() -> None:
     assert plan(progressive_resizing="24:0.1,16:0.15", steps=3) == (PhasePlan(0, image_size=(24, 24)), PhasePlan(1))
 
 
+def test_the_full_size_must_have_steps() -> None:
+    with pytest.raises(ConfigError, match=r"leave steps for the full size\. 16:0\.95 ends at step 10 of 10\."):
+        plan(progressive_resizing="16:0.95", steps=10)
+
+
 def test_the_width_follows_from_the_height() -> None:
     assert plan((32, 48, 1), progressive_resizing="15:0.5")[0].image_size == (15, 22)
     assert plan((32, 1, 1), progressive_resizing="8:0.5")[0].image_size == (8, 1)

@@ -88,3 +88,10 @@ def test_what_does_not_fit_is_one_line(call: Any, tmp_path: Path, weights: np.nd
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("data")
+def test_a_run_that_diverges_is_replayed_with_its_weights(call: Any) -> None:
+    flags = ("--train_examples=250", "--learning_rate=1e38", "--optimizer=gradient_descent", "--pixels=raw")
+    done = call("train", *SMALL, *flags, "--run_dir=run", status=1)
+    assert "in step 1, in the " in done.stderr + done.stdout

@@ -154,6 +154,17 @@ def test_a_parameter_of_a_part_can_be_frozen_later() -> None:
         np.testing.assert_array_equal(optimizer.variables[name], value)
 
 
+def test_a_parameter_that_is_frozen_later_is_not_moved_for_its_gradient() -> None:
+    parts = [Part("^hidden", Adafactor), Part("", ScheduleFreeAdamW, settings={"beta1": 0.5})]
+    optimizer = Combined(variables(), RATE, parts=parts)
+    train(optimizer)
+    before = state(optimizer)
+    with optimizer.freezing([HEAD]).at_gradient_point():
+        assert_same(state(optimizer), before)
+    with optimizer.at_gradient_point():
+        assert np.any(state(optimizer)[HEAD] != before[HEAD])
+
+
 def test_groups_constraints_and_averages_are_of_all_parts() -> None:
     groups = [Group(WEIGHTS, learning_rate_factor=0), Group(HEAD, learning_rate_factor=0.5, weight_decay=0.7)]
     optimizer = build(groups=groups, constraints={HEAD: MaxNorm(0.5)}, average_decay=0.5)

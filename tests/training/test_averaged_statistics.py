@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfcore.data.batches import Examples, TrainingBatches
 from tfcore.data.dataset import Split
+from tfcore.errors import RunError
 from tfcore.layers import BatchNorm
 from tfcore.modules import named_parameters, named_variables
 from tfcore.optimizers import GradientDescent
@@ -65,3 +66,12 @@ def test_a_hundred_batches_are_enough() -> None:
     hundred.renew()
     for one, other in zip(large.variables.values(), hundred.variables.values(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_statistics_that_are_not_finite_are_an_error() -> None:
+    model = Model()
+    optimizer = GradientDescent(named_parameters(model), 0.5, average_from_steps=1)
+    optimizer.averages["weights"].assign(tf.fill([4, 3], 3e38))
+    batches = TrainingBatches(Examples(SPLIT.batch_reader()), batch_size=BATCH, seed=SEED)
+    with pytest.raises(RunError, match=r"The statistics of norm\.moving_mean for the averaged weights are not finite"):
+        AveragedStatistics(model, optimizer, batches, 3).renew()

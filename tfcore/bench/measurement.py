@@ -1,5 +1,6 @@
 """Measures one built session with its own training loop."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from tfcore import graphs, machine
 from tfcore.bench import machine_limits
-from tfcore.build.optimizer import build_step
+from tfcore.build.optimizer import build_step, training_loss
 from tfcore.data.batches import TrainingBatches
 from tfcore.run.parts import Parts
 from tfcore.run.session import Session
@@ -103,7 +104,7 @@ class Measurement:
         one_batch = Loop([Phase(0, self._parts.step, _OneElement(self._batches))], xla=self._parts.config.xla == "on")
         compute = _rate(lambda steps: self._run(one_batch, steps), self._secs)
         inputs = _rate(_reading(self._batches), self._secs)
-        element_examples = next(self._batches.from_step(0))[1].shape.num_elements()
+        element_examples = math.prod(next(self._batches.from_step(0))[1].shape[:2])  # labels may be rows
         return {"compute_only": compute.median * self._batch_size, "input_only": inputs.median * element_examples}
 
     def evaluation(self) -> Figures:
@@ -192,7 +193,11 @@ def _flops(parts: Parts) -> int:
     labels = tf.TensorSpec([parts.config.batch_size], tf.int32)
     # Micro-batches do the same work in a loop, whose iterations cannot be counted in the graph.
     epoch_steps = parts.config.steps_per_epoch(len(parts.splits["train"]))
-    step = build_step(replace(parts.config, microbatches=1), parts.model, parts.total_steps, epoch_steps=epoch_steps)
+    loss = training_loss(parts.config, parts.splits["train"], parts.data.classes)
+    step = build_step(
+        replace(parts.config, microbatches=1), parts.model, parts.total_steps, loss=loss, teacher=parts.teacher,
+        epoch_steps=epoch_steps,
+    )  # fmt: skip
     return graphs.flops(tf.function(step.__call__, autograph=False).get_concrete_function(images, labels))
 
 

@@ -145,6 +145,16 @@ def build_optimizer(
         return cls(parameters, learning_rate=build_schedule(config, total_steps), **given)
 
 
+def first_averaged(config: RunConfig, epoch_steps: Fraction) -> Fraction:
+    """Returns s of `EqualAverage`: the steps at which the equal-weight average begins."""
+    return _short(config.average_from_epochs) * epoch_steps
+
+
+def _short(epochs: float | None) -> Fraction:
+    """Reads epochs as a fraction of a small denominator, such as 10/3 for 3.333333: products of it stay in 64 bits."""
+    return max(Fraction(str(epochs)).limit_denominator(1000), Fraction(1, 1000))
+
+
 def _equal_average(config: RunConfig, total_steps: int, epoch_steps: Fraction) -> dict[str, Any]:
     """Returns the settings of the equal-weight average in steps; none without it.
 
@@ -153,7 +163,7 @@ def _equal_average(config: RunConfig, total_steps: int, epoch_steps: Fraction) -
     """
     if config.average_from_epochs is None:
         return {}
-    first = Fraction(str(config.average_from_epochs)) * epoch_steps
+    first = first_averaged(config, epoch_steps)
     if first >= total_steps:
         raise ConfigError(
             f"--average_from_epochs={config.average_from_epochs:g} must be before the end of the run. It is step "
@@ -161,7 +171,7 @@ def _equal_average(config: RunConfig, total_steps: int, epoch_steps: Fraction) -
         )
     return {
         "average_from_steps": first,
-        "average_every_steps": Fraction(str(config.average_every_epochs)) * epoch_steps,
+        "average_every_steps": _short(config.average_every_epochs) * epoch_steps,
     }
 
 

@@ -87,5 +87,10 @@ def _sizes(config: RunConfig, total: int, image_shape: tuple[int, int, int]) -> 
                 f"`progressive_resizing` takes heights below that of the pictures, {height}, at which every run ends. "
                 f"Received {rows}."
             )
-        found.append((math.ceil(share * total), (rows, max(1, round(Fraction(rows * width, height))))))
+        if (end := math.ceil(share * total)) >= total:
+            raise ConfigError(
+                f"`progressive_resizing` must leave steps for the full size. {rows}:{float(share):g} ends at step "
+                f"{end:,} of {total:,}."
+            )
+        found.append((end, (rows, max(1, round(Fraction(rows * width, height))))))
     return tuple(found)

@@ -61,7 +61,7 @@ TRY_ALL = Option(
 )
 PROFILE_STEPS = Option("profile_steps", 0, "Number of steps to profile after the measurements. 0: none.")
 PROFILE_DIR = Option("profile_dir", "", "Folder to write the profile to; must not exist yet.")
-AVERAGE = Option("average", False, "Use the moving average of the weights instead of the last weights.")
+AVERAGE = Option("average", False, "Use the averaged weights instead of the last weights.")
 OUT = Option("out", "", "Path to write to; must not exist yet.")
 MODEL_PATH = Option("model_path", "", "Path of an exported model, instead of a run.")
 EXPORT_FORMAT = Option(

@@ -15,7 +15,7 @@ def read(folder: Path, step: int, *, average: bool = False) -> Weights:
     Args:
         folder: the run's checkpoints.
         step: the checkpoint's step.
-        average: read the moving average of each variable that has one.
+        average: read the average of each variable that has one, in place of its own value.
 
     Raises:
         RunError: there is no such checkpoint, it is damaged, or it holds no averages.

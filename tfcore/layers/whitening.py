@@ -8,7 +8,7 @@ from tfcore.errors import ShapeError
 from tfcore.layers.inputs import floating
 from tfcore.seeds import Key
 
-_AT_ONCE = 256  # pictures whose patches are in memory at a time
+_AT_ONCE_BYTES = 32 * 2**20  # of patches that are in memory at a time
 
 
 class Whitening(tf.Module):
@@ -33,8 +33,8 @@ class Whitening(tf.Module):
         ConfigError: an argument is out of range.
         ShapeError: at the call, when `x` is not floating-point `[N, H, W, C]`, or smaller than a patch.
 
-    Source: Jordan 2024, arXiv 2404.00498, section 3.1; tysam-code 2023, "hlb-CIFAR10"; Page 2019, "How to train your
-    ResNet 8".
+    Source: Page 2019, "How to train your ResNet 8: bag of tricks"; in this form, with both signs, Jordan 2024, arXiv
+    2404.00498, section 3.
     """
 
     def __init__(self, channels: int, size: int = 2, *, name: str, epsilon: float = 5e-4) -> None:
@@ -72,8 +72,10 @@ class Whitening(tf.Module):
     def _moments(self, x: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Computes mean [P] and covariance [P, P] of all patches, in float64; P = size²·C."""
         count, total, products = 0, 0.0, 0.0
-        for start in range(0, x.shape[0], _AT_ONCE):
-            patches = self._patches(tf.cast(x[start : start + _AT_ONCE], tf.float64).numpy())
+        picture_bytes = 8 * x.shape[1] * x.shape[2] * self.features // 2
+        at_once = max(1, _AT_ONCE_BYTES // picture_bytes)
+        for start in range(0, x.shape[0], at_once):
+            patches = self._patches(tf.cast(x[start : start + at_once], tf.float64).numpy())
             count += len(patches)
             total = total + patches.sum(axis=0)
             products = products + patches.T @ patches

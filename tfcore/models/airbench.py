@@ -47,7 +47,7 @@ class Airbench(Sequential):
     Raises:
         ConfigError: an argument is out of range, or the pictures are too small for so many groups.
 
-    Source: Jordan 2024, "94 % on CIFAR-10 in 3.29 seconds on a single GPU", arXiv 2404.00498, sections 3.1 to 3.3.
+    Source: Jordan 2024, "94 % on CIFAR-10 in 3.29 seconds on a single GPU", arXiv 2404.00498, section 3.
     """
 
     def __init__(

@@ -1,10 +1,11 @@
 """Several methods in one optimizer, each for a share of the parameters."""
 
+import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import tensorflow as tf
 
@@ -114,6 +115,16 @@ class Combined(Optimizer):
     def _update_all(self, step: tf.Tensor, learning_rate: tf.Tensor, gradients: Mapping[str, tf.Tensor]) -> None:
         for part in self._parts:
             part._update_all(step, learning_rate, gradients)
+
+    def freezing(self, paths: Collection[str]) -> Self:
+        found = super().freezing(paths)
+        found._parts = tuple(copy.copy(part) for part in self._parts)
+        for part in found._parts:  # of one part, all parameters may be frozen
+            frozen = {
+                path: part._terms[path]._replace(learning_rate_factor=0.0) for path in part.paths if path in paths
+            }
+            part._terms = part._terms | frozen
+        return found
 
     @contextmanager
     def at_gradient_point(self) -> Iterator[None]:

@@ -76,9 +76,9 @@ def steps_per_epoch(parts: Parts) -> Fraction:
     return parts.config.steps_per_epoch(len(parts.splits["train"]))
 
 
-def score_averages(parts: Parts, batches: EvaluationBatches) -> Scores | None:
-    """Scores a split with the averaged weights, whose statistics are up to date; None if there are no averages yet."""
-    if not parts.has_averages:
+def score_averages(parts: Parts, batches: EvaluationBatches, step: int) -> Scores | None:
+    """Scores a split with the averaged weights of `step`, whose statistics are up to date; None if there are none."""
+    if not parts.has_averages(step):
         return None
     statistics = parts.averaged_statistics
     with parts.step.optimizer.averaged_weights(), statistics.in_use() if statistics else nullcontext():
@@ -93,7 +93,7 @@ def _evaluate(parts: Parts, log: RunLog, newest: NewestValidation, observer: Obs
 
     def validate_average() -> Scores | None:
         parts.renew_statistics()
-        return score_averages(parts, batches)
+        return score_averages(parts, batches, parts.completed_steps)
 
     return Evaluate(
         log, newest, parts.early_stopping, validate=lambda: observer.validate(batches),

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 
 import tensorflow as tf
 
@@ -12,9 +11,9 @@ from tfcore.architecture import Architecture
 from tfcore.build import runtime, user_code, workload
 from tfcore.build.augmentation import build_augmentation
 from tfcore.build.configuration import AUTOMATIC
-from tfcore.build.data import load_dataset, make_splits, pixel_statistics, with_example_weights
+from tfcore.build.data import load_dataset, make_splits, pixel_statistics
 from tfcore.build.model import build_model, plan_model
-from tfcore.build.optimizer import build_loss, build_step, check_targets, training_loss
+from tfcore.build.optimizer import build_loss, build_step, check_targets, first_averaged, training_loss
 from tfcore.build.phases import PhasePlan, plan_phases
 from tfcore.build.tables import AUGMENTATIONS, MODELS
 from tfcore.config import RunConfig
@@ -96,19 +95,17 @@ class Parts:
         }
         return {f"{part}.{name}": variable for part, variables in parts.items() for name, variable in variables.items()}
 
-    @property
-    def has_averages(self) -> bool:
-        """Whether there are averages of the weights by now."""
+    def has_averages(self, step: int) -> bool:
+        """Tells whether there are averages of the weights after that many steps."""
         if self.config.average_from_epochs is None:
             return self.config.keeps_averages
-        first = Fraction(str(self.config.average_from_epochs)) * self.config.steps_per_epoch(len(self.splits["train"]))
-        return self.completed_steps >= first
+        return step >= first_averaged(self.config, self.config.steps_per_epoch(len(self.splits["train"])))
 
     def renew_statistics(self) -> None:
         """Brings `averaged_statistics` up to date, before they are used or saved."""
         if self.averaged_statistics is None:
             return
-        if self.has_averages:
+        if self.has_averages(self.completed_steps):
             self.averaged_statistics.renew()
         else:
             self.averaged_statistics.copy_from_model()
@@ -133,19 +130,22 @@ class Parts:
         return EvaluationBatches(self.splits[split], batch_size=self.config.eval_batch_size)
 
 
-def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type | None = None) -> Parts:
+def build_parts(
+    config: RunConfig, *, data: Dataset | None = None, model: type | None = None, teacher: Teacher | None = None
+) -> Parts:
     """Builds the parts of the run of `config`, with initial weights.
 
     Args:
         config: resolved.
         data: the data set to train on; None for the one that the configuration names.
         model: the model's class; None for the one that the configuration names.
+        teacher: of the run; None to load the one that the configuration names, if it does.
 
     Raises:
         BrokenModelError: the model does not run on a batch.
         TfcoreError: an error in the configuration or the data.
     """
-    data = load_dataset(config, for_training=True) if data is None else with_example_weights(config, data)
+    data = load_dataset(config, for_training=True) if data is None else data
     config, why_precision = _chosen(config, data, model)
     splits = make_splits(config, data)
     plan = plan_model(config, data)
@@ -158,7 +158,8 @@ def build_parts(config: RunConfig, *, data: Dataset | None = None, model: type |
     if augmentation is not None and augmentation.mixes:
         check_targets(config, data.classes)
     loss = training_loss(config, splits["train"], data.classes)
-    teacher = load_teacher(config.teacher, data, average=config.teacher_average) if config.teacher else None
+    if config.teacher and teacher is None:
+        teacher = load_teacher(config.teacher, data, average=config.teacher_average)
     epoch_steps = config.steps_per_epoch(len(splits["train"]))
     step = build_step(config, net, total_steps, loss=loss, teacher=teacher, epoch_steps=epoch_steps)
     statistics = None

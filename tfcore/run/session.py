@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tfcore.build.data import check_validation
+from tfcore.build.data import check_validation, with_example_weights
 from tfcore.config import RunConfig
 from tfcore.data.batches import data_errors
 from tfcore.data.dataset import Dataset
@@ -72,7 +72,7 @@ class Session:
         self._run_time = RunTime(folder.path)
         self._max_call_steps, self._custom_events = max_call_steps, events
         self._model = model
-        self.parts = self._built(config, data)
+        self.parts = self._built(config, None if data is None else with_example_weights(config, data))
         self.config = self.parts.config
         if not folder.is_started:
             check_validation(self.config, self.parts.data)
@@ -178,7 +178,7 @@ class Session:
 
     def new_replay(self) -> Replay:
         """Builds the run again with separate variables; it writes nothing."""
-        parts = build_parts(self.config, data=self.parts.data, model=self._model)
+        parts = build_parts(self.config, data=self.parts.data, model=self._model, teacher=self.parts.teacher)
         checkpoints = self._checkpoints_of(parts)
         return Replay(parts, lambda: restore(parts, self.folder, checkpoints, self._provenance).step)
 
@@ -263,15 +263,16 @@ class Session:
 
     def _test(self, log: run_log.RunLog, loop: Loop, step: int) -> dict[str, dict[str, float]]:
         """Scores the test split with the best weights if `patience` is set, else the last ones; also with averages."""
-        best = self.parts.early_stopping.best_step
+        best, tested = self.parts.early_stopping.best_step, step
         if self.config.patience is not None and best is not None and best != step:
+            tested = best
             for part in ("model.", "optimizer.average."):
                 self.checkpoints.restore(best, only=part)
         observer = self._observer(log)
         scores, predictions = observer.test(self.parts.evaluation_batches("test"))
         found = {"test": tables.headline(scores)}
         observer.conclude(step, scores, predictions, *loop.next_batch())
-        averaged = score_averages(self.parts, self.parts.evaluation_batches("test"))
+        averaged = score_averages(self.parts, self.parts.evaluation_batches("test"), tested)
         if averaged is not None:
             found["test_average"] = tables.headline(averaged)
         averages = {f"average_{name}": value for name, value in found.get("test_average", {}).items()}

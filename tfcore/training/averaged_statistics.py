@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfcore.data.batches import TrainingBatches
+from tfcore.errors import RunError
 from tfcore.modules import named_variables
 from tfcore.seeds import Key
 from tfcore.training.step import Optimizer
@@ -69,6 +71,12 @@ class AveragedStatistics:
         for variable, value in zip(self._others, kept, strict=True):
             variable.assign(value)
         self._renewed_step = step
+        for path, variable in self.variables.items():
+            if not np.isfinite(variable.numpy()).all():
+                raise RunError(
+                    f"The statistics of {path} for the averaged weights are not finite after {step:,} steps: the "
+                    "average is of weights too far apart. Lower --learning_rate, or average from a later epoch on."
+                )
 
     def copy_from_model(self) -> None:
         """Sets them to the model's, which fit while the average is the weights."""

@@ -131,7 +131,7 @@ def _where(run: Run, bad: Point, changed: list[str]) -> str:
     """
     phase = phase_at(run.phases, bad.step - 1)
     batch = [block[0] for block in next(phase.batches.from_step(bad.step - 1))]
-    with run.step.optimizer.at_gradient_point():
+    with phase.step.optimizer.at_gradient_point():
         return _place(run, phase.step, bad, changed, batch)
 
 

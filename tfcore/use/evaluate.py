@@ -43,7 +43,7 @@ def evaluate(
         run_dir: the run's folder.
         split: test, validation or train.
         checkpoint: best, last or a step; "" for the one that the run's test score is of.
-        average: use the moving averages of the weights.
+        average: use the averaged weights.
         data: the data set to score on; None for the one that the run names.
         model: the model's class, if it was passed to `tfcore.train`.
 

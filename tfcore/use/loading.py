@@ -45,7 +45,7 @@ def load(
         path: a run's folder; a SavedModel of `tfcore export`; an .npz, .h5 or .safetensors file; or a .json of an
             architecture alone, which gives a model with the initial weights of seed 0.
         checkpoint: of a run: best, last or a step; "" for the one that the run's test score is of.
-        average: of a run: use the moving averages of the weights.
+        average: of a run: use the averaged weights.
         architecture: the .json file of the architecture, for weights that were exported without it.
         model: the model's class, for an exported model that is not built into tfcore.
 
