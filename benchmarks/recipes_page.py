@@ -37,7 +37,10 @@ def total_secs(measured: Mapping[str, Any]) -> float:
 
 def table(results: Results) -> str:
     """Returns a row for each recipe, by data set and accuracy."""
-    lines = ["| recipe | data | test accuracy | seeds | steps | whole command | machine |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| recipe | data | test accuracy | seeds | steps | whole command | machine |",
+        "|---|---|---|---|---|---|---|",
+    ]
     order = sorted(results, key=lambda name: (dataset(results[name]), results[name]["test_accuracy"]["mean"]))
     lines += [_row(name, results[name]) for name in order]
     return "\n".join(lines) + "\n"
@@ -71,7 +74,9 @@ def draw(results: Results) -> Figure:
         axes.scatter(*zip(*points.values(), strict=True), label=f"tfcore, {machine}")
         _name(axes, points.items())
     peers = {peer.name: (peer.secs, peer.accuracy) for peer in PEERS}
-    axes.scatter(*zip(*peers.values(), strict=True), marker="^", color="grey", label="others, 2 cores, Intel Xeon with AMX")
+    axes.scatter(
+        *zip(*peers.values(), strict=True), marker="^", color="grey", label="others, 2 cores, Intel Xeon with AMX"
+    )
     _name(axes, peers.items())
     axes.set(xscale="log", xlabel="seconds from the command to the test score", ylabel="test accuracy on CIFAR-10")
     axes.set_xlim(1, 8000)

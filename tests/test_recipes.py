@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from benchmarks import recipes
+from benchmarks import recipes, recipes_page
 from tfcore.build.configuration import resolve, with_given
 from tfcore.build.tables import check_names
 from tfcore.cli import flags
@@ -19,6 +19,8 @@ AT_LEAST = {
     "mnist_cnn": 0.993,
     "mnist_cnn_1000": 0.97,
     "cifar_cnn": 0.77,
+    "airbench_cifar10_fast": 0.79,
+    "airbench_mnist": 0.996,
 }
 
 
@@ -67,3 +69,15 @@ def test_the_readme_shows_the_result(name: str) -> None:
         line for line in (recipes.ROOT / "README.md").read_text(encoding="utf-8").splitlines() if f"[{name}]" in line
     ]
     assert row.endswith(f"| {recipes.spread(accuracy)} | {secs:.1f} s |")
+
+
+def test_the_page_of_the_recipes_is_made_from_the_result_files() -> None:
+    text = recipes_page.PAGE.read_text(encoding="utf-8")
+    made = recipes_page.table({name: recipes.result(name) for name in AT_LEAST})
+    assert recipes_page.BEGIN + made + recipes_page.END in text
+
+
+def test_the_picture_names_the_recipes_of_cifar10_and_the_peers() -> None:
+    (axes,) = recipes_page.draw({name: recipes.result(name) for name in AT_LEAST}).axes
+    expected = {name for name in AT_LEAST if recipes_page.dataset(recipes.result(name)) == "cifar10"}
+    assert {text.get_text() for text in axes.texts} == expected | {peer.name for peer in recipes_page.PEERS}

@@ -19,7 +19,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", ["mixed", pytest.param("xla", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("case", ["mixed", "xla"])
 def test_a_run_resumes_exactly_with_the_same_teacher_only(call: Any, tmp_path: Path, case: str) -> None:
     call("train", *SMALL, *CNN, "--steps=5", "--run_dir=teacher")
     flags = (*TAUGHT, *CASES[case])

@@ -48,6 +48,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(call: Any, tmp_path: Path) ->
     call("eval", "--run_dir=other")
 
 
+@pytest.mark.thorough
 def test_the_file_the_array_of_an_npz_and_those_of_python_are_the_same(
     call: Any, tmp_path: Path, data: Dataset
 ) -> None:
@@ -90,6 +91,7 @@ def test_what_does_not_fit_is_one_line(call: Any, tmp_path: Path, weights: np.nd
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("data")
 def test_a_run_that_diverges_is_replayed_with_its_weights(call: Any) -> None:
     flags = ("--train_examples=250", "--learning_rate=1e38", "--optimizer=gradient_descent", "--pixels=raw")

@@ -49,6 +49,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, name: str) -> 
     assert differences(tmp_path / "whole", tmp_path / "stopped") == []
 
 
+@pytest.mark.thorough
 def test_the_average_is_scored_saved_and_loaded(tmp_path: Path) -> None:
     run = tmp_path / "run"
     given: dict[str, Any] = CONFIGS["schedule_free_adamw"] | {"patience": None, "learning_rate": 0.01}

@@ -42,7 +42,8 @@ def model(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(MODEL)
 
 
-@pytest.mark.parametrize("summaries", ["none", pytest.param("norms,images", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("summaries", ["none", "norms,images"])
 def test_a_run_cut_at_its_phases_is_the_same(call: Any, tmp_path: Path, summaries: str) -> None:
     watching = (f"--summaries={summaries}", "--observe_every_steps=8", "--keep_checkpoints=0")
     done = call("train", *FLAGS, *PHASES, *watching, "--run_dir=whole")

@@ -17,6 +17,7 @@ AVERAGED = (
 )  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_it_is_scored_and_saved_with_its_statistics_and_resumed_exactly(call: Any, tmp_path: Path) -> None:
     done = call("train", *AVERAGED, "--run_dir=run", "--json")
     first, second = (line for line in done.stderr.splitlines() if line.startswith(("epoch 1:", "epoch 2:")))
