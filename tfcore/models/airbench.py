@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfcore import checks
+from tfcore.errors import ConfigError
 from tfcore.layers import (
     Activation,
     BatchNorm,
@@ -65,7 +66,11 @@ class Airbench(Sequential):
         sizes.some_filters(filters)
         checks.positive("logit_divisor", logit_divisor)
         height, width, channels = image_shape
-        sizes.large_enough((height - 1, width - 1, channels), 2 ** len(filters), "Take fewer --filters.")
+        if min(height, width) <= 2 ** len(filters):
+            raise ConfigError(
+                f"Pictures of {height}×{width} are too small for a whitening and {len(filters)} pools that halve them. "
+                "Take fewer --filters."
+            )
         whitening = Whitening(channels, name="whitening")
         layers: dict[str, tf.Module] = {
             "pixels": pixels, "whitening": whitening, activation: Activation(activation)

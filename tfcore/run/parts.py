@@ -162,10 +162,8 @@ def build_parts(
         teacher = load_teacher(config.teacher, data, average=config.teacher_average)
     epoch_steps = config.steps_per_epoch(len(splits["train"]))
     step = build_step(config, net, total_steps, loss=loss, teacher=teacher, epoch_steps=epoch_steps)
-    statistics = None
-    if config.average_from_epochs is not None:
-        batches = _training_batches(config, splits["train"], augmentation)
-        statistics = AveragedStatistics(net, step.optimizer, batches, math.ceil(epoch_steps))
+    batches = _training_batches(config, splits["train"], augmentation)
+    is_averaged = config.average_from_epochs is not None
     phase_plans = plan_phases(
         config, tuple(named_parameters(net)), examples=len(splits["train"]), image_shape=data.image_shape
     )
@@ -183,7 +181,9 @@ def build_parts(
         products=tuple(traced.products),
         why_precision=why_precision,
         step=step,
-        averaged_statistics=statistics,
+        averaged_statistics=AveragedStatistics(net, step.optimizer, batches, math.ceil(epoch_steps))
+        if is_averaged
+        else None,
         evaluation=Evaluation(averaged(net, plan.views, plan.image_shape), build_loss(config), classes=data.classes),
         sums=TrainingSums(step.sums),
         early_stopping=EarlyStopping(monitor=config.monitor, patience=config.patience),
