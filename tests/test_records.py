@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import compare, precisions, recipes
+from benchmarks import compare, precisions, recipes, recipes_page
 from tools.reliability import disks, hostile_files, kills, long_lives, small_disk, write_page
 from tools.reliability.mutated_files.supervisor import Tally
 
@@ -163,12 +163,16 @@ def test_with_record_a_recipe_gets_its_result_and_its_header(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     monkeypatch.setattr(recipes, "FOLDER", shutil.copytree(recipes.FOLDER, tmp_path / "recipes"))
+    monkeypatch.setattr(recipes_page, "PAGE", pathlib.Path(shutil.copy(recipes_page.PAGE, tmp_path)))
+    monkeypatch.setattr(recipes_page, "PICTURE", tmp_path / "recipes.png")
     flags = recipes.flags("mlp_mnist")
     call(monkeypatch, recipes, "mlp_mnist", "--record")
     assert recipes.result("mlp_mnist")["test_accuracy"]["mean"] == 0.5
     text = (recipes.FOLDER / "mlp_mnist.flags").read_text(encoding="utf-8")
     assert text.startswith(recipes.header("mlp_mnist", recipes.result("mlp_mnist")))
     assert recipes.flags("mlp_mnist") == flags
+    assert "| mnist | 0.5000 ± 0.0000 | 5 | 3 | 2 s |" in recipes_page.PAGE.read_text(encoding="utf-8")
+    assert recipes_page.PICTURE.stat().st_size > 0
     call(monkeypatch, recipes, "--headers_only", "--record")
     assert (recipes.FOLDER / "mlp_mnist.flags").read_text(encoding="utf-8") == text
 

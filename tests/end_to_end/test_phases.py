@@ -73,9 +73,8 @@ def test_a_run_cut_at_its_phases_is_the_same(call: Any, tmp_path: Path, summarie
             "At 8x8: The model breaks in hidden_1 (Linear), which was given (10, 192): Layer 'hidden_1'",
         ),
         (("--model=net.py:Reshaping",), "At 8x8: "),
-        (("--pixels=centered",), "At 8x8: The model breaks in pixels (Pixels), which was given (10, 8, 8, 3)"),
     ],
-    ids=["mlp", "reshape", "mean picture"],
+    ids=["mlp", "reshape"],
 )
 def test_a_model_for_one_size_is_refused_in_a_line(
     call: Any, tmp_path: Path, flags: tuple[str, ...], message: str
