@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # Python puts only the folder of a script on the path
 
 from benchmarks import recipes_page  # noqa: E402
+from benchmarks.recipes_page import fastest, spread  # noqa: E402
 from tfcore.machine import processor  # noqa: E402
 from tools import records  # noqa: E402
 
@@ -102,17 +103,6 @@ def summary(values: list[float]) -> dict[str, float | None]:
         "mean": statistics.fmean(values),
         "standard_deviation": statistics.stdev(values) if len(values) > 1 else None,
     }
-
-
-def fastest(measured: dict[str, Any], secs: str) -> float:
-    """The least `train_secs` or `total_secs` of the runs; on a shared machine other processes only add time."""
-    return min(float(run[secs]) for run in measured["runs"])
-
-
-def spread(summed: dict[str, Any]) -> str:
-    """A text such as `0.9716 ± 0.0008`, or the only value."""
-    deviation = summed["standard_deviation"]
-    return f"{summed['mean']:.4f}" + ("" if deviation is None else f" ± {deviation:.4f}")
 
 
 def measure(name: str) -> dict[str, Any]:

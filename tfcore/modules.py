@@ -48,6 +48,24 @@ def kept(variables: Iterable[tf.Variable]) -> Iterator[None]:
             variable.assign(value)
 
 
+@contextmanager
+def exchanged(pairs: Iterable[tuple[tf.Variable, tf.Variable]]) -> Iterator[None]:
+    """Swaps the values of each pair of variables inside the context, pair by pair to save memory."""
+    pairs = list(pairs)
+    _exchange(pairs)
+    try:
+        yield
+    finally:
+        _exchange(pairs)
+
+
+def _exchange(pairs: Iterable[tuple[tf.Variable, tf.Variable]]) -> None:
+    for one, other in pairs:
+        value = tf.identity(one)
+        one.assign(other)
+        other.assign(value)
+
+
 def max_norms(module: tf.Module) -> dict[str, float]:
     """Collects the max-norms that layers declare for their `weights`, by path."""
     declared = {

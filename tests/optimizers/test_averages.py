@@ -33,6 +33,14 @@ def train(optimizer: Optimizer, all_gradients: list[list[np.ndarray]] = GRADIENT
     return path
 
 
+def restore(saved: Optimizer, target: Optimizer) -> None:
+    """Gives an optimizer's parameters and variables the values of another's."""
+    for source, parameter in zip(saved.parameters, target.parameters, strict=True):
+        parameter.assign(source)
+    for key, variable in target.variables.items():
+        variable.assign(saved.variables[key])
+
+
 def values(variables: Iterable[tf.Variable]) -> list[np.ndarray]:
     return [variable.numpy().copy() for variable in variables]
 
@@ -100,10 +108,7 @@ def test_a_resumed_average_equals_an_uninterrupted_one() -> None:
     whole, first, second = (build(0.5) for _ in range(3))
     train(whole)
     train(first, GRADIENTS[:7])
-    for source, target in zip(first.parameters, second.parameters, strict=True):
-        target.assign(source)
-    for key, variable in second.variables.items():
-        variable.assign(first.variables[key])
+    restore(first, second)
     train(second, GRADIENTS[7:])
     assert_equal(values(whole.parameters), values(second.parameters))
     assert_equal(values(whole.averages.values()), values(second.averages.values()))
@@ -195,10 +200,7 @@ def test_an_equal_average_resumes_between_its_weights() -> None:
     whole, first, second = make(), make(), make()
     train(whole)
     train(first, GRADIENTS[:7])
-    for source, target in zip(first.parameters, second.parameters, strict=True):
-        target.assign(source)
-    for key, variable in second.variables.items():
-        variable.assign(first.variables[key])
+    restore(first, second)
     train(second, GRADIENTS[7:])
     assert_equal(values(whole.averages.values()), values(second.averages.values()))
 

@@ -1,8 +1,7 @@
-"""Averages of the weights: their updates, and swapping them with the weights for evaluation."""
+"""Averages of the weights: their updates."""
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import NamedTuple, Self
 
@@ -92,21 +91,3 @@ def update_equal_averages(pairs: Pairs, settings: EqualAverage, step: tf.Tensor)
         return tf.constant(True)
 
     tf.cond((now > before) | tf.equal(now, 0), take_in, lambda: tf.constant(False))
-
-
-@contextmanager
-def exchanged(pairs: Pairs) -> Iterator[None]:
-    """Swaps parameters and averages inside the context, pair by pair to save memory."""
-    pairs = list(pairs)
-    _exchange(pairs)
-    try:
-        yield
-    finally:
-        _exchange(pairs)
-
-
-def _exchange(pairs: Pairs) -> None:
-    for parameter, average in pairs:
-        weights = tf.identity(parameter)
-        parameter.assign(average)
-        average.assign(weights)

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.errors import ConfigError, ShapeError
-from tfcore.optimizers.averages import EqualAverage, Steps, exchanged, update_averages, update_equal_averages
+from tfcore.modules import exchanged
+from tfcore.optimizers.averages import EqualAverage, Steps, update_averages, update_equal_averages
 from tfcore.optimizers.chain import (
     Constraint,
     Group,
@@ -278,11 +279,9 @@ class Optimizer:
         Raises:
             ConfigError: the optimizer has no average.
         """
-        if not self.averages:
-            raise ConfigError(
-                "There is no average of the weights: construct with `average_decay` or `average_from_steps`."
-            )
-        return exchanged(self._averaged())
+        if self.averages:
+            return exchanged(self._averaged())
+        raise ConfigError("There is no average of the weights: construct with `average_decay` or `average_from_steps`.")
 
     def restart_from_weights(self) -> None:
         """Sets all copies of the weights to the parameters, as at construction: for weights that were loaded since."""

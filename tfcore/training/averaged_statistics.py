@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfcore.data.batches import TrainingBatches
 from tfcore.errors import RunError
-from tfcore.modules import named_variables
+from tfcore.modules import exchanged, kept, named_variables
 from tfcore.seeds import Key
 from tfcore.training.step import Optimizer
 
@@ -65,11 +65,8 @@ class AveragedStatistics:
         step = int(self._optimizer.step.numpy())
         if not self._moving or step == self._renewed_step:
             return
-        kept = [tf.identity(variable) for variable in self._others]
-        with self._optimizer.averaged_weights(), self.in_use():
+        with kept(self._others), self._optimizer.averaged_weights(), self.in_use():
             self._run(self._batches.from_step(step), tf.constant(step, tf.int64))
-        for variable, value in zip(self._others, kept, strict=True):
-            variable.assign(value)
         self._renewed_step = step
         for path, variable in self.variables.items():
             if not np.isfinite(variable.numpy()).all():
@@ -83,20 +80,10 @@ class AveragedStatistics:
         for each, own in zip(self._moving, self.variables.values(), strict=True):
             own.assign(each.variable)
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
+    def in_use(self) -> AbstractContextManager[None]:
         """Swaps them with the model's inside the context."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    def _swap(self) -> None:
-        for each, own in zip(self._moving, self.variables.values(), strict=True):
-            value = tf.identity(each.variable)
-            each.variable.assign(own)
-            own.assign(value)
+        models = (each.variable for each in self._moving)
+        return exchanged(zip(models, self.variables.values(), strict=True))
 
     def _compute(self, blocks: Iterator[Any], first_step: tf.Tensor) -> None:
         """Sets the model's moving averages to the means over the batches from `first_step` on."""

@@ -1,7 +1,6 @@
 """Records gradients, updates and activations by layer: runs the next step, then restores all variables."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfcore.modules import named_variables, outputs
+from tfcore.modules import kept, named_variables, outputs
 from tfcore.training.loop import NextStep
 from tfcore.training.step import TrainingStep
 
@@ -69,7 +68,7 @@ def observe(model: tf.Module, step: TrainingStep, next_step: Callable[[], NextSt
     """
     variables = named_variables(model)
     paths = [path for path, variable in variables.items() if variable.trainable]
-    with _restored([*variables.values(), *step.optimizer.variables.values(), step.sums]):
+    with kept([*variables.values(), *step.optimizer.variables.values(), step.sums]):
         before = [variable.numpy() for variable in step.optimizer.parameters]
         taken = next_step()
         changes = [new.numpy() - old for new, old in zip(step.optimizer.parameters, before, strict=True)]
@@ -87,14 +86,3 @@ def norms(observed: Observed) -> dict[str, float]:
         for name, arrays in parts.items()
         for path, array in arrays.items()
     }
-
-
-@contextmanager
-def _restored(variables: Sequence[tf.Variable]) -> Iterator[None]:
-    """Restores the values of the variables at the end of the block."""
-    values = [tf.identity(variable) for variable in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
