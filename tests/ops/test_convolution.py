@@ -1,5 +1,6 @@
 """The convolution's gradients: every form against float64, and the rule that chooses among them."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,38 @@ def test_the_form_follows_from_shapes_dtype_and_processor(
     assert convolution.filter_gradient_form(x, weights, padding) is form
     monkeypatch.setattr(convolution.machine, "has_gpu", lambda: True)
     assert convolution.filter_gradient_form(x, weights, padding) is None
+
+
+@pytest.mark.parametrize(("channels", "out"), [(2, 3), (3, 16), (5, 50), (7, 7), (13, 4)])
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("is_plain", [False, True], ids=["fast", "plain"])
+def test_filters_of_one_pixel_with_a_stride_have_the_same_gradient_each_time(
+    channels: int, out: int, stride: int, is_plain: bool
+) -> None:
+    x, weights = (
+        tf.constant(numbers(6, 12, 15, channels), tf.float32),
+        tf.constant(numbers(1, 1, channels, out), tf.float32),
+    )
+
+    @tf.function
+    def gradients(x: tf.Tensor, weights: tf.Tensor) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch([x, weights])
+            y = ops.conv2d(x, weights, stride, "SAME")
+            loss = tf.reduce_sum(y * y)
+        return tape.gradient(loss, [x, weights])
+
+    with ops.plain() if is_plain else contextlib.nullcontext():
+        found = [gradients(x, weights) for _ in range(10)]  # unlike each other where threads race
+    kept = numbers(6, 12, 15, channels)[:, ::stride, ::stride].reshape(-1, channels)
+    upstream = 2 * kept @ numbers(1, 1, channels, out)[0, 0]
+    for from_x, from_weights in found:
+        close(from_weights[0, 0], kept.T @ upstream, 4e-6)
+        close(
+            from_x[:, ::stride, ::stride],
+            (upstream @ numbers(1, 1, channels, out)[0, 0].T).reshape(6, -(-12 // stride), -(-15 // stride), channels),
+            4e-6,
+        )
 
 
 @pytest.mark.parametrize("padding", ["same", "symmetric"])

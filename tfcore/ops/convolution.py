@@ -15,6 +15,7 @@ _SWAPPED_MAP, _SWAPPED_CHANNELS, _SWAPPED_FLOPS = 16 * 16, 64, 1e9  # at most, a
 _PART_PIXELS = 8192  # of the swapped convolution's filters at a time; more of them leave the cache
 _FEWEST_EXAMPLES = 16  # in a part
 _SHIFTED_MAP, _SHIFTED_CHANNELS = 7 * 7, 128
+_VECTOR = 16  # channels: a vector of 512 bits in float32
 _processor_flags = functools.cache(machine.processor_flags)
 
 
@@ -24,12 +25,18 @@ def conv2d(x: tf.Tensor, weights: tf.Tensor, stride: int, padding: str) -> tf.Te
     That gradient sums over all pixels of the batch, for few results. On small maps, oneDNN computes it at a third to
     four fifths of the rate of the forward convolution.
 
+    Filters of one pixel with a stride get every stride-th pixel and the stride 1 where the channels do not fill one of
+    oneDNN's vectors: there, its threads overwrite each other's input (TensorFlow 2.21), and the gradient of the filters
+    is off by as much as its size, differently at each call.
+
     Args:
         x: `[N, H, W, in]`, float32 or bfloat16.
         weights: `[K, L, in, out]`, of the same type.
         stride: both ways.
         padding: `SAME` or `VALID`.
     """
+    if stride > 1 and weights.shape[:2] == (1, 1) and weights.shape[2] < _VECTOR:
+        x, stride = x[:, ::stride, ::stride], 1
     form = filter_gradient_form(x, weights, padding) if enabled() and stride == 1 else None
     return tf.nn.conv2d(x, weights, stride, padding) if form is None else _with_form(x, weights, padding, form)
 
