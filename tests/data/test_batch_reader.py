@@ -43,7 +43,7 @@ def test_rows_are_those_of_the_array(source: Split) -> None:
     np.testing.assert_array_equal(reader.pictures(rows), IMAGES[[3, 19, 3, 0]])
     np.testing.assert_array_equal(reader.labels, LABELS)
     assert reader.pictures(rows).dtype == tf.uint8
-    assert reader.error("") is None
+    assert reader.failure("") is None
 
 
 def numbered(shape: tuple[int, ...], offset_bytes: int = 0) -> np.ndarray:

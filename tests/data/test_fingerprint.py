@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from tfcore.data.dataset import Split
+from tfcore.data.encoded import EncodedSplit
 from tfcore.data.fingerprint import fingerprint
-from tfcore.data.lazy import LazySplit
+from tfcore.data.store import FileStore, Stored
+from tfcore.data.windows import Fit
 
 IMAGES = np.arange(6 * 4 * 4 * 3, dtype=np.uint8).reshape(6, 4, 4, 3)
 LABELS = np.array([0, 1, 2, 0, 1, 2], np.int32)
@@ -45,7 +47,7 @@ def lazy(folder: Path, *, sizes: tuple[int, ...] = (10, 20), names: tuple[str, .
     (folder / "class").mkdir(parents=True)
     for path, size_bytes in zip(paths, sizes, strict=True):
         path.write_bytes(bytes(size_bytes))
-    return fingerprint(LazySplit([str(path) for path in paths], LABELS[:2], (4, 4, 3), lambda _: IMAGES[0]))
+    return fingerprint(EncodedSplit(Stored(FileStore([str(path) for path in paths]), LABELS[:2]), (4, 4, 3), Fit(None)))
 
 
 def test_of_files_names_and_sizes_count_and_not_the_folder(tmp_path: Path) -> None:

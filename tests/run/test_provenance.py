@@ -12,7 +12,9 @@ from tfcore import __version__
 from tfcore.config import RunConfig
 from tfcore.data import order
 from tfcore.data.dataset import Split
-from tfcore.data.lazy import LazySplit
+from tfcore.data.encoded import EncodedSplit
+from tfcore.data.store import FileStore, Stored
+from tfcore.data.windows import Fit
 from tfcore.run.provenance import Provenance
 
 SPLIT = Split(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2, np.int32))
@@ -69,5 +71,5 @@ def test_other_weights_of_the_examples_are_told() -> None:
 
 def test_pictures_that_are_gone_do_not_end_the_run(tmp_path: Path) -> None:
     paths = [str(tmp_path / "gone.png")] * 2
-    split = LazySplit(paths, SPLIT.labels, (4, 4, 1), lambda _: np.zeros((4, 4, 1), np.uint8))
+    split = EncodedSplit(Stored(FileStore(paths), SPLIT.labels), (4, 4, 1), Fit(None))
     assert "No such file" in Provenance(CONFIG, split).facts()["data"]

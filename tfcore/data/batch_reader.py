@@ -16,7 +16,7 @@ from tfcore.data.source import Source
 from tfcore.errors import DataError
 
 _ALIGNMENT = 64  # bytes; TensorFlow aborts the process on a borrowed buffer that is not aligned so
-_KEPT_ERRORS = 8
+_KEPT = 8
 _BLOCK_STEPS, _BLOCK_BYTES = 20, 2**23  # at most
 
 
@@ -47,7 +47,7 @@ class TensorReader:
         batch_bytes = batch_size * math.prod(self._images.shape[1:])
         return max(1, min(_BLOCK_STEPS, _BLOCK_BYTES // batch_bytes))
 
-    def error(self, message: str) -> DataError | None:
+    def failure(self, message: str) -> str | None:
         """None: what is in memory cannot fail."""
         del message
         return None
@@ -70,9 +70,9 @@ class PythonReader:
         del batch_size
         return 1
 
-    def error(self, message: str) -> DataError | None:
+    def failure(self, message: str) -> str | None:
         """See `BatchReader`."""
-        return self._calls.error(message)
+        return self._calls.failure(message)
 
 
 class PythonCalls:
@@ -86,7 +86,7 @@ class PythonCalls:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self.errors: deque[DataError] = deque(maxlen=_KEPT_ERRORS)  # that calls ended with
+        self.failures: deque[str] = deque(maxlen=_KEPT)  # messages; an error would keep alive what its traceback names
         self._number = next(_numbers)
         _alive[self._number] = self
 
@@ -94,9 +94,9 @@ class PythonCalls:
         """Calls the function with the values of the tensors, when the graph runs; returns tensors of these dtypes."""
         return _graph(dtypes, *(tensor.dtype for tensor in tensors))(tf.constant(self._number, tf.int64), *tensors)
 
-    def error(self, message: str) -> DataError | None:
-        """The error of a call, of which TensorFlow reported `message`; None where it has another cause."""
-        return next((error for error in self.errors if str(error) in message), None)
+    def failure(self, message: str) -> str | None:
+        """Describes the failed call of which TensorFlow reported `message`; None where it has another cause."""
+        return next((text for text in self.failures if text in message), None)
 
 
 _numbers = itertools.count()
@@ -108,7 +108,7 @@ def _call(number: NDArray[np.int64], *arrays: NDArray[Any]) -> Any:
     try:
         return calls.function(*arrays)
     except DataError as error:
-        calls.errors.append(error)
+        calls.failures.append(str(error))
         raise
 
 

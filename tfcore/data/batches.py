@@ -98,9 +98,9 @@ class Examples:
         """The number of batches to take at once."""
         return self._reader.block_steps(batch_size)
 
-    def error(self, message: str) -> DataError | None:
-        """The error of a read, of which TensorFlow reported `message`; None where it has another cause."""
-        return self._reader.error(message)
+    def failure(self, message: str) -> str | None:
+        """Describes the failed read of which TensorFlow reported `message`; None where it has another cause."""
+        return self._reader.failure(message)
 
 
 @contextmanager
@@ -115,10 +115,9 @@ def data_errors(parts: Iterable[Examples]) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        for part in parts:
-            found = part.error(error.message)
-            if found is not None:
-                raise found from None
+        failures = [part.failure(error.message) for part in parts]
+        for failure in filter(None, failures):
+            raise DataError(failure) from None
         raise
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tfcore.data import pictures
 from tfcore.data.pictures import Picture
 from tfcore.data.source import BatchReader, check_labels
-from tfcore.data.store import FileStore, Loaded, Store, Stored, pool
+from tfcore.data.store import FileStore, Loaded, Store, Stored, in_threads
 from tfcore.data.windows import Cut, Fit, Window
 from tfcore.errors import DataError
 
@@ -105,7 +105,7 @@ class EncodedSplit:
             return pictures.resized(pixels, Window(*window), size).tobytes(), False
 
         try:
-            found = list(pool("decode").map(placed, range(len(rows)), self.store.read(rows)))
+            found = in_threads("decode", placed, list(enumerate(self.store.read(rows))))
         except MemoryError as error:
             raise DataError("There is not enough memory to decode a batch of pictures. Take a smaller one.") from error
         return Loaded([data for data, _ in found], windows, np.array([is_jpeg for _, is_jpeg in found], bool))

@@ -57,18 +57,18 @@ class EncodedReader:
         data, windows, is_jpeg = self._split.load(rows, self._cut, draws if draws.size else None)
         return np.array(data, object), windows, is_jpeg
 
-    def error(self, message: str) -> DataError | None:
+    def failure(self, message: str) -> str | None:
         """See `BatchReader`."""
-        return self._calls.error(message) or (self._damaged() if "JPEG" in message else None)
+        return self._calls.failure(message) or (self._damaged() if "JPEG" in message else None)
 
-    def _damaged(self) -> DataError | None:
+    def _damaged(self) -> str | None:
         """Finds the first picture of the latest batches that TensorFlow cannot decode."""
         for rows in list(self._recent):  # other threads may go on reading
             for row in rows:
                 try:
                     decode(self._split, np.array([row]))
                 except DataError as error:
-                    return error
+                    return str(error)
         return None
 
 

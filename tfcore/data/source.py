@@ -27,8 +27,8 @@ class BatchReader(Protocol):
     def block_steps(self, batch_size: int) -> int:
         """The number of batches to take at once: what costs the pipeline is each element, not its size."""
 
-    def error(self, message: str) -> DataError | None:
-        """The error of a read, of which TensorFlow reported `message`; None where it has another cause."""
+    def failure(self, message: str) -> str | None:
+        """Describes the failed read of which TensorFlow reported `message`; None where it has another cause."""
 
 
 class Source(Protocol):

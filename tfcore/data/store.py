@@ -1,10 +1,11 @@
 """Encoded pictures that are kept in files or records and read by index: the protocol, and a file for each picture."""
 
+import atexit
 import functools
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.pool import ThreadPool
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,30 @@ from numpy.typing import NDArray
 from tfcore.data.pictures import Header, read_bytes, read_header, shown
 from tfcore.data.windows import Cut
 
+_T = TypeVar("_T")
 THREADS = min(8, os.cpu_count() or 1)  # reading and decoding release Python's lock
 
 
 @functools.cache
-def pool(purpose: str) -> ThreadPoolExecutor:
-    """The threads of the process for one purpose; a thread must not wait for others of the same."""
-    return ThreadPoolExecutor(THREADS, thread_name_prefix=purpose)
+def _pool(purpose: str) -> ThreadPool:
+    del purpose
+    found = ThreadPool(THREADS)
+    atexit.register(found.terminate)
+    return found
+
+
+def in_threads(purpose: str, function: Callable[..., _T], arguments: Sequence[tuple[Any, ...]]) -> list[_T]:
+    """Calls a function with each of the arguments, in threads that the process keeps; returns the results in order.
+
+    A thread must not wait for others of the same purpose. No lock is held while Python may collect garbage, as
+    `ThreadPoolExecutor.submit` does: garbage may be an iterator of tf.data, whose end waits for calls that wait for the
+    lock.
+
+    Raises:
+        Exception: of the first call that failed.
+    """
+    chunk = max(1, len(arguments) // (4 * THREADS))
+    return _pool(purpose).starmap(function, arguments, chunksize=chunk)
 
 
 class Store(Protocol):
@@ -96,7 +114,7 @@ class FileStore:
 
     def read(self, indices: NDArray[np.int64]) -> list[bytes]:
         """The contents of the files."""
-        return list(pool("read").map(read_bytes, (self.paths[index] for index in indices)))
+        return in_threads("read", read_bytes, [(self.paths[index],) for index in indices])
 
     def header(self, index: int) -> Header:
         """The header, without reading the whole file."""

@@ -13,7 +13,7 @@ from tfcore.data.dataset import Dataset
 from tfcore.data.encoded import EncodedSplit
 from tfcore.data.pictures import Header
 from tfcore.data.sources.assemble import check_lengths, held_out_rows, own_dataset
-from tfcore.data.store import Store, Stored, pool
+from tfcore.data.store import Store, Stored, in_threads
 from tfcore.errors import DataError
 
 _LOG = logging.getLogger(__name__)
@@ -123,14 +123,14 @@ def _decoding(store: Store, row: int) -> Header:
 def _looked_at(pictures: Sequence[tuple[Store, int]], look: Callable[[Store, int], Header]) -> Iterator[Header | str]:
     """Yields the header that `look` returns for each picture, or the message of its error."""
 
-    def found(picture: tuple[Store, int]) -> Header | str:
+    def found(store: Store, row: int) -> Header | str:
         try:
-            return look(*picture)
+            return look(store, row)
         except DataError as error:
             return str(error)
 
     for start in range(0, len(pictures), _BLOCK):
-        yield from pool("decode").map(found, pictures[start : start + _BLOCK])
+        yield from in_threads("decode", found, pictures[start : start + _BLOCK])
 
 
 def _complain(name: str, bad: Sequence[tuple[Store, int]], count: int, first: str, skip: bool) -> None:
