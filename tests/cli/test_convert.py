@@ -35,8 +35,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(given: dict[str, Any] | None = None, /, **options: Any) -> int:
     defaults = {
-        **{name: "" for name in ("data_dir", "out", "dataset")},
-        **{name: 0 for name in ("train_examples", "test_examples", "shards", "size")},
+        **dict.fromkeys(("data_dir", "out", "dataset"), ""),
+        **dict.fromkeys(("train_examples", "test_examples", "shards", "size"), 0),
         "format": "text",
     }
     return convert.run(flags.Parsed(given=given or {}, options={**defaults, **options}, wants_help=False))

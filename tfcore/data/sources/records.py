@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data.dataset import Dataset
+from tfcore.data.download import usable
 from tfcore.data.encoded import EncodedSplit
 from tfcore.data.npy import NUMBERS, read_npy
-from tfcore.data.record_manifest import RESTORE, SPLITS, Images, Piece, SplitFiles, read_manifest
+from tfcore.data.record_manifest import ADVICE, RESTORE, SPLITS, Images, Piece, SplitFiles, read_manifest
 from tfcore.data.records import PixelRecords, RecordStore, verify
 from tfcore.data.source import Source
 from tfcore.data.sources.assemble import own_dataset
@@ -45,7 +46,8 @@ def records(path: Path, *, image_size: tuple[int, ...] | None, image_fit: str, s
     weights = _array(path, weights_file, np.dtype(np.float32)) if weights_file else None
     if manifest.images.pixels:
         _refuse_settings(name, image_size=image_size, image_fit=image_fit, skip_bad_pictures=skip_bad_pictures)
-        train, test = _pixels(manifest.images, stores, labels)
+        with usable(path, ADVICE):  # there may be too little memory
+            train, test = _pixels(manifest.images, stores, labels)
         return replace(own_dataset(name, train, test, manifest.class_names), train_weights=weights)
     train_files, test_files = map(Stored, stores, labels)
     dataset = encoded_dataset(
