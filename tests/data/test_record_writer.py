@@ -20,7 +20,7 @@ from support.record_sets import DATA, NAMES, TRAIN, contents, flip, read
 from tfcore.data import record_writer
 from tfcore.data.dataset import Dataset, Split
 from tfcore.data.encoded import EncodedSplit
-from tfcore.data.record_manifest import MANIFEST, STATE, Images
+from tfcore.data.record_manifest import MANIFEST, STATE, Images, read_manifest
 from tfcore.data.record_writer import write
 from tfcore.data.records import verify
 from tfcore.data.sources import records as source
@@ -51,6 +51,11 @@ def test_the_number_of_shards_follows_from_their_size(tmp_path: Path, monkeypatc
     monkeypatch.setattr(record_writer, "SHARD_BYTES", 100)  # and a picture has 24
     splits = write(DATA, tmp_path / "out").splits
     assert [len(splits[name].shards) for name in ("train", "test")] == [6, 2]
+
+
+def test_a_name_that_is_no_text_is_escaped(tmp_path: Path) -> None:
+    manifest = write(replace(DATA, name=os.fsdecode(b"folder:caf\xe9\n")), tmp_path / "out")
+    assert manifest.name == read_manifest(tmp_path / "out").name == r"folder:caf\udce9\n"
 
 
 def test_weights_of_examples_are_kept(tmp_path: Path) -> None:

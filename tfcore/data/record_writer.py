@@ -82,8 +82,8 @@ def write(
         _write_shards(out, state, [(names[name], of) for name, of in pictures.items()], advance)
         found = {name: [state.finished[file] for file in files] for name, files in names.items()}
         files = {name: _split_files(out, name, dataset, [piece for piece, _ in found[name]]) for name in splits}
-        images = common(images for split in found.values() for _, images in split)
-        manifest = Manifest(dataset.name, dataset.class_names, images, files)
+        images = _common(images for split in found.values() for _, images in split)
+        manifest = Manifest(checks.escaped(dataset.name), dataset.class_names, images, files)
         sync(out)
         with replacing(out / MANIFEST) as scratch:
             scratch.write_text(manifest.to_json(), encoding="utf-8")
@@ -201,7 +201,7 @@ def _write_shard(
                 for data, images in pictures.read(indices):
                     add(data)
                     written.update(_framed(data))
-                    kinds = [common([images, *kinds])]
+                    kinds = [_common([images, *kinds])]
                 advance(len(indices))
         _check_written(scratch, path, len(rows), pictures.chunk, written.digest())
         piece = Piece(path.name, len(rows), scratch.stat().st_size, sha256_of(scratch))
@@ -244,7 +244,7 @@ def _framed(data: bytes) -> bytes:
     return len(data).to_bytes(8, "little") + data
 
 
-def common(kinds: Iterable[Images]) -> Images:
+def _common(kinds: Iterable[Images]) -> Images:
     """What pictures have in common: their size or None, and 1 channel only if all have."""
     every = list(kinds)
     sizes = {kind.size for kind in every}

@@ -14,7 +14,8 @@ def shrunk(encoded: bytes, name: str, shorter_side: int | None) -> tuple[bytes, 
     """Resizes a picture file whose shorter side has more than `shorter_side` pixels; returns any other as it is.
 
     Bilinear, with a filter as much wider as the picture shrinks; the longer side is rounded. A JPEG becomes a JPEG of
-    quality 95, any other file a PNG; upright, in 8 bits, grey or RGB, with transparency composited on white.
+    quality 95, any other file a PNG; upright, in 8 bits, grey or RGB, with transparency composited on white, without
+    metadata.
 
     Args:
         encoded: the bytes of the file.
