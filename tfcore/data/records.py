@@ -27,7 +27,7 @@ from tfcore.data.store import THREADS
 from tfcore.errors import DataError
 from tfcore.files import open_file
 
-_OPEN = 128  # shards at a time, each with a file and a few hundred kB
+_OPEN = 256  # shards at a time, each with a file and a few hundred kB; opening one takes a millisecond or more
 _OPTIONS = "readahead_buffer_size:0,max_parallelism:0"  # for random access
 _BUFFER_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 23  # copied at a time
@@ -66,7 +66,7 @@ def verify(folder: Path, pieces: Sequence[Piece]) -> None:
 class RecordStore:
     """The records of a split, by index: a `Store` where they are picture files.
 
-    At most 128 shards are open, those that were used last.
+    At most 256 shards are open, those that were used last.
 
     Args:
         folder: of the data set.
