@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tfcore.build.data import load_dataset
 from tfcore.cli import convert, flags
 from tfcore.config import RunConfig
+from tfcore.data.record_manifest import STATE
 from tfcore.data.sources.npz import npz
 from tfcore.errors import ConfigError, RunError
 
@@ -31,9 +33,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(**options: Any) -> int:
-    defaults = {"data_dir": "", "format": "text", "out": "", "dataset": "", "train_examples": 0, "test_examples": 0}
-    return convert.run(flags.Parsed(given={}, options={**defaults, **options}, wants_help=False))
+def run(given: dict[str, Any] | None = None, /, **options: Any) -> int:
+    defaults = {
+        **dict.fromkeys(("data_dir", "out", "dataset"), ""),
+        **dict.fromkeys(("train_examples", "test_examples", "shards", "size"), 0),
+        "format": "text",
+    }
+    return convert.run(flags.Parsed(given=given or {}, options={**defaults, **options}, wants_help=False))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +51,15 @@ def run(**options: Any) -> int:
             "png",
             {f"out/train/{name}/{number:06d}.png" for number, name in enumerate(["cat", "dog"] * 3)}
             | {f"out/test/{name}/{number:06d}.png" for number, name in enumerate(["cat", "dog"] * 2)},
+        ),
+        (
+            "records",
+            {"out/manifest.json"}
+            | {
+                f"out/{split}-{file}"
+                for split in ("train", "test")
+                for file in ("00000-of-00001.arrayrecord", "labels.npy")
+            },
         ),
     ],
 )
@@ -70,16 +85,49 @@ def test_some_examples_of_a_built_in_data_set(folder: Path, capsys: pytest.Captu
     [
         ({"out": "new"}, "Give --dataset="),
         ({"dataset": "own.py:make"}, "Give --out=PATH"),
-        ({"dataset": "own.py:make", "out": "new", "format": "pgn"}, "must be one of text, npz, png. .* mean 'png'?"),
+        (
+            {"dataset": "own.py:make", "out": "new", "format": "pgn"},
+            "must be one of text, npz, png, records. .* mean 'png'?",
+        ),
         ({"dataset": "mnits", "out": "new"}, "Did you mean 'mnist'?"),
         ({"dataset": "own.py:make", "out": "new", "train_examples": 7}, "at most 6, as many as own has. Received 7"),
         ({"dataset": "own.py:make", "out": "new", "test_examples": -1}, "`test_examples` must be"),
+        ({"dataset": "own.py:make", "out": "new", "shards": 2}, "--shards belongs to --format=records. Leave it out"),
+        ({"dataset": "own.py:make", "out": "new", "size": -1}, "`size` must be at least 0. Received -1"),
+        ({"dataset": "own.py:make", "out": "new", "size": 8, "format": "records"}, "`size` shrinks picture files"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(folder: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         run(**options)
     assert {name for name in os.listdir(folder) if name != "__pycache__"} == {"own.py"}
+
+
+def test_pictures_in_files_are_kept_in_their_sizes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, name in enumerate(["a", "b", "a", "b"]):
+        (folder / "pets" / name).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (5 + number, 8)).save(folder / "pets" / name / f"{number}.png")
+    options = {"dataset": "folder:pets", "format": "records"}
+    given = {"test_share": 0.5}
+    assert run(given, **options, out="out") == 0
+    assert run(given, **options, out="small", size=4) == 0
+    expected = "out: 2 training and 2 test pictures of different sizes in 2 classes\n"
+    assert capsys.readouterr().out == expected + expected.replace("out", "small")
+    with pytest.raises(ConfigError, match=r"--format=records keeps image files .* takes no --image_size. Leave it out"):
+        run({**given, "image_size": (4, 4)}, **options, out="new")
+
+
+def test_an_unfinished_conversion_is_not_in_the_way(folder: Path) -> None:
+    options = {"dataset": "own.py:make", "format": "records", "out": "out", "shards": 2}
+    (folder / "out").mkdir()
+    (folder / "out" / STATE).write_text('{"shards": 3}\n')
+    with pytest.raises(RunError, match=r"out is an unfinished conversion, and this one has --shards=2 \(there: 3\)"):
+        run(**options)
+    (folder / "out" / STATE).unlink()
+    (folder / "out").rmdir()
+    assert run(**options) == 0
+    with pytest.raises(RunError, match="out is there already"):
+        run(**options)
 
 
 @pytest.mark.usefixtures("folder")

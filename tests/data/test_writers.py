@@ -180,5 +180,7 @@ def test_weights_are_written_where_there_is_room_for_them(tmp_path: Path) -> Non
     data = replace(dataset((4, 4, 1)), train_weights=np.arange(300) / 4)
     writers.write(data, "npz", tmp_path / "out.npz")
     np.testing.assert_array_equal(read("npz", tmp_path / "out.npz").train_weights, data.train_weights)
-    with pytest.raises(DataError, match=r"weights of its examples, which only --format=npz can hold"):
+    with pytest.raises(
+        DataError, match=r"weights of its examples, which only --format=npz and --format=records can hold"
+    ):
         writers.write(data, "text", tmp_path / "out")

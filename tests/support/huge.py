@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import h5py
-from support import tensor_bundle
+from support import record_sets, tensor_bundle
 from support.readers import PLAN, READERS
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
@@ -119,6 +119,24 @@ def checkpoint_index(path: Path) -> None:
     path.write_bytes(tensor_bundle.index({"model.a": (GIGABYTES,)}, {"model.a": 4 * GIGABYTES}))
 
 
+def large_pictures(path: Path) -> None:
+    """Claims pictures of gigabytes, in shards that are as large."""
+
+    def change(found: record_sets.Json) -> None:
+        found["images"]["size"] = [10_000, 10_000]
+        for piece in [piece for split in found["splits"].values() for piece in split["shards"]]:
+            piece["bytes"] = 10**12
+            sparse(path.with_name(piece["file"]))
+
+    record_sets.change_manifest(path.parent, change)
+
+
+def records_labels(path: Path) -> None:
+    """Claims a thousand million labels, with the right checksum."""
+    path.write_bytes(npy(f"({10**9},)", "<i4"))
+    record_sets.adopt(path.parent, lambda found: found["splits"]["test"]["labels"])
+
+
 IDX = struct.pack(">4I", 2051, 2**32 - 1, 28, 28)
 HEADER = npy(f"({10**9}, 4, 4)")
 Spoil = Callable[[Path], object]
@@ -149,6 +167,11 @@ CASES: list[tuple[str, str, Spoil]] = [  # the reader, the case, how its file is
     ("archive", "bomb", tar_bomb),
     ("archive", "bomb of a header", lambda path: tar_bomb(path, tarfile.XHDTYPE)),
     ("archive", "bomb of a name", lambda path: tar_bomb(path, tarfile.GNUTYPE_LONGNAME)),
+    ("records' manifest", "sparse", sparse),
+    ("records' manifest", "brackets", lambda path: path.write_bytes(b"[" * (1 << 24))),
+    ("records' manifest", "large pictures", large_pictures),
+    ("records' shard", "sparse", sparse),
+    ("records' labels", "claim", records_labels),
     ("exported npz", "bomb", lambda path: member(path, "a", npy(f"({BOMB_BYTES},)"), BOMB_BYTES)),
     ("exported npz", "claim", lambda path: member(path, "a", HEADER, packing=zipfile.ZIP_STORED)),
     ("exported npz", "sparse", sparse),

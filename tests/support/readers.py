@@ -15,8 +15,9 @@ import tfcore
 from tfcore.architecture import Architecture
 from tfcore.build.configuration import of_run
 from tfcore.config import RunConfig
-from tfcore.data import download, pictures
-from tfcore.data.sources import cifar, folder, idx, npz, text
+from tfcore.data import download, pictures, record_writer
+from tfcore.data.dataset import Dataset, Split
+from tfcore.data.sources import cifar, folder, idx, npz, records, text
 from tfcore.export import checkpoint
 from tfcore.export.weights import FORMATS
 from tfcore.history import History
@@ -75,6 +76,11 @@ def write_folder(path: Path) -> None:
             Image.fromarray(IMAGES[number]).save(path / f"class_{label}" / f"{number}.png")
 
 
+def write_records(path: Path) -> None:
+    split = Split(IMAGES[..., np.newaxis], LABELS.astype(np.int32))
+    record_writer.write(Dataset("made", split, split, ("cat", "dog")), path / "made", shards=2)
+
+
 def write_archive(path: Path) -> None:
     with tarfile.open(path / "cifar-10-binary.tar.gz", "w:gz") as tar:
         for name in download.PUBLISHED["cifar10"].sizes:
@@ -112,7 +118,8 @@ def own(read: Callable[..., Any], name: str = "", **settings: Any) -> Callable[[
 
 
 _STEP = "checkpoints/step-0000000003"
-FOLDER = {"image_size": None, "skip_bad_pictures": False, **SHARE}
+FILES = {"image_size": None, "image_fit": "stretch", "skip_bad_pictures": False}
+FOLDER = {**FILES, **SHARE}
 READERS = {
     "cifar": Reader("cifar-10-batches-bin/data_batch_2.bin", write_cifar, cifar.cifar10),
     "cifar names": Reader("cifar-10-batches-bin/batches.meta.txt", write_cifar, cifar.cifar10),
@@ -127,6 +134,14 @@ READERS = {
     "pictures": Reader(
         "a.npy", lambda p: np.save(p / "a.npy", IMAGES), lambda p: pictures.read_pictures(p / "a.npy", (4, 4, 1))
     ),
+    **{
+        f"records' {kind}": Reader(f"made/{file}", write_records, own(records.records, "made", **FILES))
+        for kind, file in {
+            "manifest": "manifest.json",
+            "shard": "train-00001-of-00002.arrayrecord",
+            "labels": "test-labels.npy",
+        }.items()
+    },
     "archive": Reader("cifar-10-binary.tar.gz", write_archive, cifar.cifar10),
     **{
         f"exported {form}": Reader(f"m.{form}", writes_weights(form), own(tfcore.load, f"m.{form}")) for form in FORMATS

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from tfcore.data.dataset import Dataset
 
 
-def load_dataset(config: RunConfig, *, for_training: bool = False) -> "Dataset":
+def load_dataset(config: RunConfig, *, for_training: bool = False, as_files: bool = False) -> "Dataset":
     """Loads the data set, downloading what is missing.
 
     Args:
         config: the run's.
         for_training: read the weights of the examples, too.
+        as_files: of images in files, the files are wanted and not the pixels, so their sizes may differ.
 
     Raises:
         DataError: it is damaged, can neither be found nor downloaded, or the weights do not fit it.
@@ -32,7 +33,7 @@ def load_dataset(config: RunConfig, *, for_training: bool = False) -> "Dataset":
 
     source = source_of(config.dataset)
     if source:
-        loaded = _from_source(config, *source)
+        loaded = _from_source(config, *source, as_files=as_files)
     else:
         _refuse_settings(config, ())
         make, folder = lookup.find(config.dataset, DATASETS), download.data_dir(config.data_dir)
@@ -63,7 +64,7 @@ def with_example_weights(config: RunConfig, data: "Dataset") -> "Dataset":
     return replace(data, train_weights=weights)
 
 
-def _from_source(config: RunConfig, kind: str, path: Path) -> Any:
+def _from_source(config: RunConfig, kind: str, path: Path, *, as_files: bool) -> Any:
     """Loads a data set from the user's files."""
     read = lookup.load(SOURCES[kind])
     taken = inspect.signature(read).parameters
@@ -71,7 +72,7 @@ def _from_source(config: RunConfig, kind: str, path: Path) -> Any:
     values = {
         "test_share": 0.1,
         "image_shape": None,
-        "image_size": None,
+        "image_size": (1,) if as_files else None,
         "image_fit": "stretch",
         "skip_bad_pictures": False,
     }

@@ -41,6 +41,7 @@ SOURCES = {  # --dataset=NAME:PATH
     "npz": "tfcore.data.sources.npz:npz",
     "idx": "tfcore.data.sources.idx:idx",
     "folder": "tfcore.data.sources.folder:folder",
+    "records": "tfcore.data.sources.records:records",
 }
 OPTIMIZERS = {
     "gradient_descent": "tfcore.optimizers.gradient_descent:GradientDescent",

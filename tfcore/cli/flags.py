@@ -68,7 +68,12 @@ EXPORT_FORMAT = Option(
     "format", "saved_model", "saved_model, h5, npz, safetensors, or json for the architecture alone."
 )
 WEIGHTS_ONLY = Option("weights_only", False, "Leave the architecture out of an h5, npz or safetensors file.")
-CONVERT_FORMAT = Option("format", "text", "text, npz or png.")
+CONVERT_FORMAT = Option("format", "text", "text, npz, png or records.")
+CONVERT_OUT = Option("out", "", "Path to write to; must not exist yet, except for an unfinished conversion to records.")
+SHARDS = Option("shards", 0, "Number of files of records for each split. 0: as many as have about 256 MB each.")
+SHRINK_TO = Option(
+    "size", 0, "Shrink image files in records whose shorter side has more pixels than this. 0: keep them as they are."
+)
 TOP = Option("top", 3, "Number of classes to name for each image.")
 SKIP_BAD = Option("skip_bad_pictures", False, "Skip images that cannot be decoded.")
 EXAMPLE = Option("example", 0, "Number of the example, from 0.")
@@ -103,7 +108,7 @@ OPTIONS = {
     "eval": (FROM_RUN, SPLIT, CHECKPOINT, WATCH, AVERAGE, DATA_DIR, JSON),
     "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),
     "export": (FROM_RUN, EXPORT_FORMAT, OUT, CHECKPOINT, AVERAGE, WEIGHTS_ONLY),
-    "convert": (DATASET, CONVERT_FORMAT, OUT, TRAIN_EXAMPLES, TEST_EXAMPLES, DATA_DIR),
+    "convert": (DATASET, CONVERT_FORMAT, CONVERT_OUT, SHARDS, SHRINK_TO, TRAIN_EXAMPLES, TEST_EXAMPLES, DATA_DIR),
     "show examples": (DATASET, SHOW_SPLIT, PER_CLASS, SEED, SHOW_OUT, DATA_DIR),
     "show example": (DATASET, SHOW_SPLIT, EXAMPLE, HEX, SHOW_OUT, DATA_DIR),
     "show filters": (FROM_RUN, LAYER, SHOW_OUT),

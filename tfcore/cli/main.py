@@ -21,7 +21,7 @@ COMMANDS = {
     "eval": "Score a run's model.",
     "predict": "Classify picture files.",
     "export": "Save a run's model for other programs.",
-    "convert": "Write a data set as text, npz or PNG files.",
+    "convert": "Write a data set as text, npz, PNG files or records.",
     "show": "Draw examples of a data set, or a model's filters and feature maps.",
     "report": "Write a report of a run, or a comparison of several, as one HTML page.",
     "lr_find": "Train with a rising learning rate, and draw the loss against it.",

@@ -40,8 +40,8 @@ class NetworkSettings(Settings):
     )
     dataset: str = flag(
         "shapes",
-        "cifar10, cifar100, mnist, fashion_mnist, kmnist, shapes; files as text:PATH, npz:PATH, idx:PATH or "
-        "folder:PATH; or a function of yours: path/to/file.py:name.",
+        "cifar10, cifar100, mnist, fashion_mnist, kmnist, shapes; files as text:PATH, npz:PATH, idx:PATH, "
+        "folder:PATH or records:PATH; or a function of yours: path/to/file.py:name.",
     )
     train_examples: int | None = flag(
         None, "Use only this many training examples, the first ones. Default: all.", checks.positive_integer

@@ -76,7 +76,7 @@ class Split:
         """The first `count` examples: views, not copies."""
         return Split(self.images[:count], self.labels[:count])
 
-    def identity(self) -> Iterator[memoryview]:
+    def identity(self) -> Iterator[bytes | memoryview]:
         """Every pixel."""
         yield np.ascontiguousarray(self.images).data
 

@@ -30,7 +30,9 @@ def write(dataset: Dataset, form: str, out: Path) -> None:
         DataError: the pictures do not fit the format, or it holds no weights and there are some.
     """
     if dataset.train_weights is not None and form != "npz":
-        raise DataError(f"{dataset.name} has weights of its examples, which only --format=npz can hold.")
+        raise DataError(
+            f"{dataset.name} has weights of its examples, which only --format=npz and --format=records can hold."
+        )
     with appearing(out) as scratch:
         FORMATS[form](dataset, scratch)
 

@@ -1,4 +1,4 @@
-"""The progress line: redrawn in place on a terminal, printed at intervals elsewhere."""
+"""The progress line of training, redrawn in place on a terminal and printed at intervals elsewhere; a plain bar."""
 
 import math
 import time
@@ -10,6 +10,8 @@ from fractions import Fraction
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 _PRINT_SECS = 30.0  # between two printed lines where the line is not redrawn
@@ -103,3 +105,21 @@ def _printing(console: Console, line: ProgressLine, clock: Clock) -> Callable[[i
             console.print(str(line))
 
     return show
+
+
+@contextmanager
+def bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Shows a bar on standard error inside the block, on a terminal only.
+
+    Args:
+        name: of what is being done.
+        total: number of examples.
+
+    Yields:
+        A function to be called with a number of examples that are done, from any thread.
+    """
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(escape(name), total=total)
+        yield lambda count: progress.advance(task, count)

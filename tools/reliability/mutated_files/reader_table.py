@@ -19,6 +19,7 @@ READERS = {
     "npz": Entry("tools.reliability.mutated_files.numpy_files:NPZ", 10),
     "npy": Entry("tools.reliability.mutated_files.numpy_files:NPY", 4),
     "folder": Entry("tools.reliability.mutated_files.picture_folders:FOLDER", 15),
+    "records": Entry("tools.reliability.mutated_files.record_folders:RECORDS", 6),
     "archive": Entry("tools.reliability.mutated_files.archives:ARCHIVE", 10),
     "export npz": Entry("tools.reliability.mutated_files.numpy_files:EXPORT_NPZ", 6),
     "export h5": Entry("tools.reliability.mutated_files.exported_weights:H5", 6),
