@@ -138,7 +138,17 @@ def test_row_groups_stay_in_bounded_memory(
 def test_a_row_group_larger_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_parquet(tmp_path / "a.parquet", table(PAIRS))
     monkeypatch.setattr(parquet, "MEMORY_BYTES", 1000)
-    with pytest.raises(DataError, match=r"Row group 0 of .* in at most 250 bytes, a quarter of this machine's memory"):
+    with pytest.raises(
+        DataError, match=r"Row group 0 of .* must have at most 250 bytes, a quarter of this machine"
+    ):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("image", ["img", "picture of another name"])
+def test_all_files_have_the_same_columns(tmp_path: Path, image: str) -> None:
+    write_parquet(tmp_path / "train-1.parquet", table(PAIRS))
+    write_parquet(tmp_path / "train-2.parquet", table(PAIRS, image=image))
+    with pytest.raises(DataError, match=r"must have the same columns|train-2\.parquet must have a column of pictures"):
         read(tmp_path)
 
 

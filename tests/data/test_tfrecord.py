@@ -117,7 +117,7 @@ def test_impossible_labels_are_refused(tmp_path: Path, label: int, message: str)
     [
         (struct.pack("<QI", 1 << 62, 0), "at record 1, byte {end}: it claims to end at byte 46116860184273"),
         (struct.pack("<QI", 4, 0) + bytes(8), "at record 1, byte {end}: corrupted record"),
-        (b"abc", "at record 1, byte {end}: it claims to end"),
+        (b"abc", "at record 1, byte {end}: its length is cut off"),
     ],
 )
 def test_hostile_lengths_are_refused(tmp_path: Path, data: bytes, message: str) -> None:

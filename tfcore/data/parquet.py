@@ -1,6 +1,7 @@
 """Encoded pictures in a column of Parquet files, read by index through a cache of row groups."""
 
 import logging
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from tfcore.data.pictures import Header, header, shown
 from tfcore.data.shard_index import GET_ANEW, Stamp
 from tfcore.data.shard_store import opened
 from tfcore.errors import DataError
-from tfcore.files import MEMORY_BYTES
+from tfcore.files import MEMORY_BYTES, open_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +39,8 @@ class _Group(NamedTuple):
 
     file: _File
     number: int  # in its file
-    size: int  # of the column of pictures, in bytes, decompressed
+    size: int  # in bytes, decompressed
+    rows: int
 
 
 class ParquetStore:
@@ -63,19 +65,16 @@ class ParquetStore:
         self._picture, self._lock = picture, threading.Lock()
         self._cached: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
         self._groups: list[_Group] = []
-        counts: list[int] = []
         labels = [np.empty(0, np.int64)]
         for path in paths:
             file = _opened(path)
             labels.append(_labels(file, label))
-            for number in range(file.metadata.num_row_groups):
-                group = _Group(file, number, _picture_bytes(file, number, picture))
-                self._groups.append(group)
-                counts.append(file.metadata.row_group(number).num_rows)
+            with intact(path):  # a damaged footer may be found only here
+                for number in range(file.metadata.num_row_groups):
+                    rows = file.metadata.row_group(number).num_rows
+                    self._groups.append(_Group(file, number, _group_bytes(file, number), rows))
         self.labels = np.concatenate(labels)
-        self._ends = np.cumsum(np.array(counts, np.int64))
-        if len(self.labels) != sum(counts):
-            raise DataError(f"{shown(paths[0])} and its like claim {sum(counts)} rows and hold {len(self.labels)}.")
+        self._ends = np.cumsum(np.array([group.rows for group in self._groups], np.int64))
         total = sum(group.size for group in self._groups)
         if total > CACHE_BYTES:
             _LOG.warning(
@@ -157,9 +156,8 @@ def intact(path: Path) -> Iterator[None]:
 def _opened(path: Path) -> _File:
     from pyarrow import parquet
 
-    with intact(path):
-        stamp = Stamp.of(path.stat())
-        return _File(path, stamp, parquet.read_metadata(path))
+    with intact(path), open_file(path) as file:
+        return _File(path, Stamp.of(os.fstat(file.fileno())), parquet.read_metadata(file))
 
 
 def _read(file: _File, group: int | None, column: str) -> "pa.ChunkedArray":
@@ -170,6 +168,10 @@ def _read(file: _File, group: int | None, column: str) -> "pa.ChunkedArray":
         reader = parquet.ParquetFile(source, metadata=file.metadata)
         table = reader.read([column]) if group is None else reader.read_row_group(group, [column])
         table.validate(full=True)
+        groups = range(file.metadata.num_row_groups) if group is None else [group]
+        rows = sum(file.metadata.row_group(number).num_rows for number in groups)
+        if table.num_columns != 1 or len(table) != rows:
+            raise ValueError(f"it has {len(table)} of {rows} rows of the column {column}")
         return table.column(0)
 
 
@@ -196,18 +198,16 @@ def _pictures(group: _Group, column: str) -> "pa.ChunkedArray":
         return pa.chunked_array([chunk.field("bytes") for chunk in found.chunks], found.type.field("bytes").type)
 
 
-def _picture_bytes(file: _File, number: int, column: str) -> int:
-    """The decompressed size of a row group's pictures.
+def _group_bytes(file: _File, number: int) -> int:
+    """The decompressed size of a row group. That of its column alone is not asked for: pyarrow aborts on damaged ones.
 
     Raises:
-        DataError: it is negative or takes more than a quarter of the machine's memory, or there is no such column.
+        DataError: it is negative or more than a quarter of the machine's memory.
     """
-    group = file.metadata.row_group(number)
-    parts = [group.column(place) for place in range(group.num_columns)]
-    sizes = [part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] == column]
-    if not sizes or min(sizes) < 0 or sum(sizes) > MEMORY_BYTES // 4:
+    size_bytes = file.metadata.row_group(number).total_byte_size
+    if not 0 <= size_bytes <= MEMORY_BYTES // 4:
         raise DataError(
-            f"Row group {number} of {shown(file.path)} must hold the column {column} in at most {MEMORY_BYTES // 4} "
-            f"bytes, a quarter of this machine's memory. It has {sum(sizes)}. Write the file with smaller row groups."
+            f"Row group {number} of {shown(file.path)} must have at most {MEMORY_BYTES // 4} bytes, a quarter of this "
+            f"machine's memory. It has {size_bytes}. Write the file with smaller row groups."
         )
-    return sum(sizes)
+    return size_bytes

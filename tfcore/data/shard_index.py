@@ -22,7 +22,7 @@ from tfcore.files import UNFINISHED, open_file, sync
 
 FOLDER = ".tfcore-index"  # beside the shards
 ROW = np.dtype([("offset", "<i8"), ("size", "<i8"), ("label", "<i8")])
-LARGEST_BYTES = 1 << 30  # of a record
+LARGEST_BYTES = 1 << 28  # of a record: more than a picture of the largest size takes
 GET_ANEW = "Get this file anew."
 _VERSION = 1
 _DIGEST_BYTES = 16

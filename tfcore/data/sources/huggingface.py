@@ -1,7 +1,9 @@
 """Reads image data sets of Hugging Face: Parquet files as on its hub, and Arrow files as `save_to_disk` writes them."""
 
 import importlib
+import io
 import json
+import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from tfcore.data.sources.encoded import encoded_dataset
 from tfcore.data.sources.shards import find, numbered, of_shards, stored
 from tfcore.data.store import Stored
 from tfcore.errors import DataError
+from tfcore.files import open_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,8 +84,14 @@ def _require_pyarrow() -> None:
 
 
 def _parquet(paths: list[Path]) -> Stored:
-    with intact(paths[0]):
-        picture, label = _columns(_schema(paths[0]), paths[0])
+    found = {}
+    for path in paths:
+        with intact(path):
+            found[_columns(_schema(path), path)] = path
+    if len(found) > 1:
+        one, other = list(found.values())[:2]
+        raise DataError(f"{shown(one)} and {shown(other)} must have the same columns of pictures and labels.")
+    ((picture, label),) = found
     store = ParquetStore(paths, picture, label)
     return stored(store, store.labels)
 
@@ -93,26 +102,29 @@ def _arrow(paths: list[Path]) -> Stored:
 
 def _schema(path: Path) -> "pa.Schema":
     """The columns of a file, with the description that Hugging Face's library adds."""
-    import pyarrow as pa
     from pyarrow import parquet
 
-    if path.suffix.lower() == ".parquet":
-        return parquet.read_schema(path)
-    with pa.memory_map(str(path)) as source:
-        return _reader(source).schema
+    with open_file(path) as file:  # a regular file: opening a pipe by its name would wait for a writer
+        return parquet.read_schema(file) if path.suffix.lower() == ".parquet" else _reader(_mapped(file)).schema
 
 
-def _reader(source: "pa.MemoryMappedFile") -> Any:
+def _mapped(file: io.BufferedReader) -> "pa.Buffer":
+    """The contents of a file, which are in memory only where they are used."""
+    import pyarrow as pa
+
+    return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _reader(contents: "pa.Buffer") -> Any:
     """A reader of the record batches, of either format."""
     import pyarrow as pa
 
-    if source.read(len(_IS_FILE)) == _IS_FILE:
-        return pa.ipc.open_file(source)
-    source.seek(max(0, source.size() - len(_STREAM_ENDS)))
-    if source.read() != _STREAM_ENDS:  # pyarrow takes a stream that is cut off between two batches
+    if contents.slice(0, len(_IS_FILE)).to_pybytes() == _IS_FILE:
+        return pa.ipc.open_file(contents)
+    ends = max(0, contents.size - len(_STREAM_ENDS))
+    if contents.slice(ends).to_pybytes() != _STREAM_ENDS:  # pyarrow takes a stream that is cut off between two batches
         raise ValueError("it has no end of the stream")
-    source.seek(0)
-    return pa.ipc.open_stream(source)
+    return pa.ipc.open_stream(contents)
 
 
 def _columns(schema: "pa.Schema", path: Path) -> tuple[str, str]:
@@ -167,10 +179,9 @@ def _entries(path: Path, size_bytes: int) -> Index:
     """
     import pyarrow as pa
 
-    with intact(path), pa.memory_map(str(path)) as source:
-        start = source.read_buffer().address if size_bytes else 0
-        source.seek(0)
-        reader = _reader(source)
+    with intact(path), open_file(path) as file:
+        contents = _mapped(file)
+        reader = _reader(contents)
         picture, label = _columns(reader.schema, path)
         batches = (
             (reader.get_batch(number) for number in range(reader.num_record_batches))
@@ -188,7 +199,7 @@ def _entries(path: Path, size_bytes: int) -> Index:
                 if column.null_count:
                     bad = count + column.is_null().to_numpy(zero_copy_only=False).argmax()
                     raise DataError(f"{shown(path)}, record {bad}, has no {what}. Write the data set with all of them.")
-            parts.append(_rows(pictures, labels, start, size_bytes))
+            parts.append(_rows(pictures, labels, contents.address, size_bytes))
             count += len(batch)
     return Index(np.concatenate(parts))
 

@@ -120,7 +120,7 @@ class _ArrayRecords:
         self._path = path
         opened(path, stamp).close()  # a file, and the one that was indexed
         try:
-            self._reader = ArrayRecordReader(os.fspath(path), "readahead_buffer_size:0")
+            self._reader = ArrayRecordReader(os.fsencode(path), "readahead_buffer_size:0")
             self.count = self._reader.num_records()
         except _DAMAGE as error:
             raise self._damaged(error) from error

@@ -96,11 +96,12 @@ def entries(path: Path, size_bytes: int) -> Index:
         reader = tf_record_random_reader(os.fspath(path))
         while offset < size_bytes:
             head = os.pread(file.fileno(), _HEAD.size, offset)
-            # Checked first: the reader would allocate whatever a length claims.
-            length = _HEAD.unpack(head)[0] if len(head) == _HEAD.size else LARGEST_BYTES
-            after = offset + _HEAD.size + length + _TAIL_BYTES
             try:
-                if length > LARGEST_BYTES or after > size_bytes:
+                if len(head) < _HEAD.size:
+                    raise ValueError("its length is cut off")
+                (length,) = _HEAD.unpack(head)
+                after = offset + _HEAD.size + length + _TAIL_BYTES
+                if length > LARGEST_BYTES or after > size_bytes:  # the reader would allocate whatever it claims
                     raise ValueError(f"it claims to end at byte {after}")
                 record, _ = reader.read(offset)
             except (OpError, ValueError, IndexError) as error:
