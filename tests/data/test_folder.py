@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfcore.data import pictures
+from tfcore.data import store
 from tfcore.data.batches import EvaluationBatches, Examples, data_errors
 from tfcore.data.dataset import Dataset
 from tfcore.data.source import Source
@@ -19,7 +19,7 @@ from tfcore.errors import ConfigError, DataError
 
 
 def read(path: Path, **settings: Any) -> Dataset:
-    defaults = {"image_size": None, "test_share": 0.5, "seed": 0, "skip_bad_pictures": False}
+    defaults = {"image_size": None, "image_fit": "stretch", "test_share": 0.5, "seed": 0, "skip_bad_pictures": False}
     return source.folder(path, **{**defaults, **settings})
 
 
@@ -119,14 +119,14 @@ def test_what_is_no_picture_is_ignored_with_a_word(classes: Path, caplog: pytest
     read(classes)
     assert caplog.records == []
     (classes / "readme.md").write_text("x")
-    for name in ("a.txt", "b.tiff", "png"):
+    for name in ("a.txt", "b.tfx", "png"):
         (classes / "dog" / name).write_text("x")
     (classes / "cat" / "more.png").mkdir()
     read(classes)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "5 entries are no picture files and are ignored: " in record.message
-    assert record.message.endswith(f"more.png, {classes}/dog/a.txt, {classes}/dog/b.tiff, …")
+    assert record.message.endswith(f"more.png, {classes}/dog/a.txt, {classes}/dog/b.tfx, …")
     assert "\n" not in record.message
 
 
@@ -189,7 +189,9 @@ def test_bad_headers_are_counted_and_the_first_is_named(split: Path) -> None:
     spoil(split)
     with pytest.raises(DataError) as caught:
         read(split)
-    assert str(caught.value).startswith(f"2 of 10 pictures in {split} are bad. {split}/train/dog/empty.png cannot be ")
+    assert str(caught.value).startswith(
+        f"2 of 10 pictures in folder:{split} are bad. {split}/train/dog/empty.png cannot be "
+    )
     assert "it is empty" in str(caught.value)
     assert str(caught.value).endswith("Mend or remove them or leave them out with --skip_bad_pictures.")
 
@@ -202,7 +204,7 @@ def test_bad_pictures_are_left_out_where_that_is_asked_for(split: Path, caplog: 
     assert len(dataset.test) == 2
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.message == f"{split}: 4 of 10 pictures are bad and are left out: {', '.join(names)}, …"
+    assert record.message == f"folder:{split}: 4 of 10 pictures are bad and are left out: {', '.join(names)}, …"
 
 
 @pytest.mark.parametrize("skip", [True, False])
@@ -227,22 +229,18 @@ def test_a_picture_that_fails_later_is_named(split: Path) -> None:
 
 
 def test_nothing_is_decoded_before_it_is_wanted(split: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded: list[str] = []
-    real = source.read_picture
+    read_files: list[str] = []
+    real = store.read_bytes
 
-    def counted(path: str, image_shape: tuple[int, int, int]) -> pictures.Picture:
-        decoded.append(path)
-        return real(path, image_shape)
+    def counted(path: str) -> bytes:
+        read_files.append(path)
+        return real(path)
 
-    def forbidden(path: str) -> None:
-        raise AssertionError(f"decoded {path}")
-
-    monkeypatch.setattr(source, "read_picture", counted)
-    monkeypatch.setattr(source, "decode", forbidden)
+    monkeypatch.setattr(store, "read_bytes", counted)
     dataset = read(split)
-    assert decoded == []
+    assert read_files == []
     dataset.train.read(np.array([1]))
-    assert decoded == [f"{split}/train/dog/0.png"]
+    assert read_files == [f"{split}/train/dog/0.png"]
 
 
 def test_memory_does_not_grow_with_the_pixels(tmp_path: Path) -> None:
@@ -250,6 +248,7 @@ def test_memory_does_not_grow_with_the_pixels(tmp_path: Path) -> None:
         put(tmp_path / name / "0.png", 0, size=(1000, 1000))
         for link in range(1, 50):
             (tmp_path / name / f"{link}.png").symlink_to("0.png")
+    read(tmp_path).train.read(np.arange(2))  # traces the decoding
     tracemalloc.start()
     dataset = read(tmp_path, skip_bad_pictures=True)
     for start in range(0, 20, 2):
@@ -263,7 +262,9 @@ def test_memory_does_not_grow_with_the_pixels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"image_size": (5,)}, "`image_size` must be H,W, each at least 1. Received 5"),
+        ({"image_size": (5, 6, 7)}, "`image_size` must be H,W, each at least 1. Received 5,6,7"),
+        ({"image_fit": "crop:1.5"}, "`image_fit` must be stretch, crop, or crop:SHARE .* Received 'crop:1.5'"),
+        ({"image_fit": "fill"}, "`image_fit` must be stretch, crop, or crop:SHARE .* Received 'fill'"),
         ({"image_size": (5, 0)}, "`image_size` must be H,W, each at least 1. Received 5,0"),
         ({"test_share": 1.0}, "`test_share` must be above 0 and below 1"),
         ({"test_share": 0.01}, "must leave examples to train on and to test on"),

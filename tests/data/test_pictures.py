@@ -11,12 +11,22 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageOps
 
-from tfcore.data import pictures
+from tfcore.data import encoded, encoded_reader, pictures, windows
+from tfcore.data.store import FileStore
 from tfcore.errors import DataError
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (5, 4), np.uint8)
 COLOUR = RNG.integers(0, 256, (5, 4, 3), np.uint8)
+
+
+def read_picture(path: Path, shape: tuple[int, int, int]) -> pictures.Picture:
+    return encoded.read_picture(path, shape, windows.Fit(None))
+
+
+def checked(path: Path) -> pictures.Header:
+    """Decodes a picture file; returns its header."""
+    return encoded_reader.check(FileStore([str(path)]), 0)
 
 
 def save(path: Path, array: np.ndarray, **options: object) -> Path:
@@ -31,8 +41,8 @@ def test_pixels_come_through(tmp_path: Path, extension: str, array: np.ndarray) 
         array = array // 128 * 255  # eight colours, which a palette holds exactly
     path = save(tmp_path / f"a.{extension}", array)
     shape = (5, 4, 1) if array.ndim == 2 else (5, 4, 3)
-    assert pictures.read_header(path) == pictures.decode(path) == pictures.Header((5, 4), array.ndim == 2)
-    pixels, notes = pictures.read_picture(path, shape)
+    assert pictures.read_header(path) == checked(path) == pictures.Header((5, 4), array.ndim == 2)
+    pixels, notes = read_picture(path, shape)
     assert pixels.dtype == np.uint8
     np.testing.assert_array_equal(pixels, array.reshape(shape))
     assert notes == ()
@@ -45,15 +55,15 @@ def test_a_palette_of_greys_is_grey(tmp_path: Path, extension: str) -> None:
         Image.fromarray(array).quantize(256).save(path)
         with Image.open(path) as image:
             assert image.mode == "P"
-        assert pictures.read_header(path).grey == pictures.decode(path).grey == grey
-    pixels, notes = pictures.read_picture(tmp_path / f"grey.{extension}", (5, 4, 1))
+        assert pictures.read_header(path).grey == checked(path).grey == grey
+    pixels, notes = read_picture(tmp_path / f"grey.{extension}", (5, 4, 1))
     np.testing.assert_array_equal(pixels[..., 0], GREY)
     assert notes == ()
 
 
 def test_a_jpeg_is_recognised_by_content(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", np.full((9, 7, 3), 100, np.uint8), format="JPEG")
-    pixels, notes = pictures.read_picture(path, (9, 7, 3))
+    pixels, notes = read_picture(path, (9, 7, 3))
     assert abs(pixels.astype(int) - 100).max() <= 2
     assert notes == ()
 
@@ -61,25 +71,25 @@ def test_a_jpeg_is_recognised_by_content(tmp_path: Path) -> None:
 def test_the_first_frame_of_a_gif_counts(tmp_path: Path) -> None:
     first, second = (Image.fromarray(np.full((5, 4), value, np.uint8)) for value in (10, 200))
     first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
-    np.testing.assert_array_equal(pictures.read_picture(tmp_path / "a.gif", (5, 4, 1)).pixels, np.full((5, 4, 1), 10))
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.gif", (5, 4, 1)).pixels, np.full((5, 4, 1), 10))
 
 
 def test_colour_becomes_grey_and_grey_colour_with_a_word(tmp_path: Path) -> None:
-    pixels, notes = pictures.read_picture(save(tmp_path / "a.png", COLOUR), (5, 4, 1))
+    pixels, notes = read_picture(save(tmp_path / "a.png", COLOUR), (5, 4, 1))
     np.testing.assert_allclose(pixels[..., 0], COLOUR @ [0.299, 0.587, 0.114], atol=0.6)
     assert notes == ("colour to grey",)
-    pixels, notes = pictures.read_picture(save(tmp_path / "b.png", GREY), (5, 4, 3))
+    pixels, notes = read_picture(save(tmp_path / "b.png", GREY), (5, 4, 3))
     np.testing.assert_array_equal(pixels, np.repeat(GREY[..., None], 3, axis=2))
     assert notes == ("grey to colour",)
 
 
 def test_another_size_is_reached_with_a_word(tmp_path: Path) -> None:
     halves = np.repeat(np.array([[0, 200]], np.uint8), 8, axis=0).repeat(8, axis=1)  # [8, 16]
-    pixels, notes = pictures.read_picture(save(tmp_path / "a.png", halves), (2, 4, 1))
+    pixels, notes = read_picture(save(tmp_path / "a.png", halves), (2, 4, 1))
     np.testing.assert_array_equal(pixels[..., 0], [[0, pixels[0, 1, 0], pixels[0, 2, 0], 200]] * 2)
     assert notes == ("resized from 16x8 to 4x2",)
     checks = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
-    pixels, _ = pictures.read_picture(save(tmp_path / "b.png", checks), (8, 8, 1))
+    pixels, _ = read_picture(save(tmp_path / "b.png", checks), (8, 8, 1))
     assert abs(pixels[1:-1, 1:-1].astype(int) - 127).max() <= 4, "pixels in between were left out"
 
 
@@ -93,14 +103,14 @@ def test_what_is_transparent_is_laid_on_white(tmp_path: Path, mode: str) -> None
         plain.save(tmp_path / "a.png", transparency=0)
     else:
         image.convert(mode).save(tmp_path / "a.png")
-    pixels, notes = pictures.read_picture(tmp_path / "a.png", (5, 4, 3))
+    pixels, notes = read_picture(tmp_path / "a.png", (5, 4, 3))
     np.testing.assert_array_equal(pixels[..., 0], [[255, 0, 255, 0]] * 5)
     assert "transparency laid on white" in notes
 
 
 def test_sixteen_bits_become_the_upper_eight(tmp_path: Path) -> None:
     values = RNG.integers(0, 65536, (5, 4), np.uint16)
-    pixels, notes = pictures.read_picture(save(tmp_path / "a.png", values), (5, 4, 1))
+    pixels, notes = read_picture(save(tmp_path / "a.png", values), (5, 4, 1))
     np.testing.assert_array_equal(pixels[..., 0], values >> 8)
     assert notes == ("16 bits to 8",)
     assert pictures.read_header(tmp_path / "a.png").grey
@@ -108,7 +118,7 @@ def test_sixteen_bits_become_the_upper_eight(tmp_path: Path) -> None:
 
 def test_black_and_white_is_grey(tmp_path: Path) -> None:
     Image.fromarray(GREY > 100).save(tmp_path / "a.png")
-    pixels, notes = pictures.read_picture(tmp_path / "a.png", (5, 4, 1))
+    pixels, notes = read_picture(tmp_path / "a.png", (5, 4, 1))
     np.testing.assert_array_equal(pixels[..., 0], (GREY > 100) * 255)
     assert notes == ()
 
@@ -148,7 +158,7 @@ HEADERS = [
 
 
 @pytest.mark.parametrize(("data", "message"), HEADERS)
-@pytest.mark.parametrize("look", [pictures.read_header, pictures.decode, lambda p: pictures.read_picture(p, (5, 4, 1))])
+@pytest.mark.parametrize("look", [pictures.read_header, checked, lambda p: read_picture(p, (5, 4, 1))])
 def test_a_header_is_refused_before_decoding(
     tmp_path: Path, data: bytes, message: str, look: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,8 +181,12 @@ def test_a_jpeg_is_turned_upright(tmp_path: Path, orientation: int, extension: s
     path = save(tmp_path / f"a.{extension}", RNG.integers(0, 256, (40, 24, 3), np.uint8), exif=exif)
     with Image.open(path) as image:
         upright = np.asarray(ImageOps.exif_transpose(image) if extension == "jpg" else image)
-    assert pictures.read_header(path) == pictures.decode(path) == pictures.Header(upright.shape[:2], False)
-    pixels, notes = pictures.read_picture(path, upright.shape)
+    assert (
+        pictures.read_header(path)
+        == checked(path)
+        == pictures.Header(upright.shape[:2], False, plain=extension == "jpg" and orientation in (0, 1, 9))
+    )
+    pixels, notes = read_picture(path, upright.shape)
     np.testing.assert_array_equal(pixels, upright)
     assert notes == (("turned upright",) if extension == "jpg" and 2 <= orientation <= 8 else ())
 
@@ -183,9 +197,9 @@ def test_a_jpeg_of_endless_scans_is_refused(tmp_path: Path, monkeypatch: pytest.
     scan = whole[whole.rindex(b"\xff\xda") : -2]
     for count, name in ((90, "b.jpg"), (200_000, "c.jpg")):
         (tmp_path / name).write_bytes(whole[:-2] + scan * count + whole[-2:])
-    assert pictures.decode(tmp_path / "b.jpg").size == (64, 64)
+    assert checked(tmp_path / "b.jpg").size == (64, 64)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", forbidden)
-    for look in (pictures.decode, lambda path: pictures.read_picture(path, (64, 64, 1))):
+    for look in (checked, lambda path: read_picture(path, (64, 64, 1))):
         with pytest.raises(DataError, match=r"c\.jpg cannot be used: it has 200006 scans, and may have 100\."):
             look(tmp_path / "c.jpg")
 
@@ -203,7 +217,7 @@ def test_a_file_that_ends_early_cannot_be_decoded(tmp_path: Path, extension: str
     path = save(tmp_path / f"a.{extension}", RNG.integers(0, 256, (40, 40), np.uint8))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     assert pictures.read_header(path).size == (40, 40)
-    for look in (pictures.decode, lambda p: pictures.read_picture(p, (40, 40, 1))):
+    for look in (checked, lambda p: read_picture(p, (40, 40, 1))):
         with pytest.raises(DataError, match=rf"a\.{extension} cannot be used"):
             look(path)
 
@@ -211,9 +225,9 @@ def test_a_file_that_ends_early_cannot_be_decoded(tmp_path: Path, extension: str
 def test_a_header_that_lies_is_found_by_decoding(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(100, 100, bytes(50)))
     with pytest.raises(DataError, match=r"a.png cannot be used"):
-        pictures.decode(tmp_path / "a.png")
+        checked(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(png(16_384, 3_000, bytes(16_385 * 3_000)))
-    assert pictures.decode(tmp_path / "b.png").size == (3_000, 16_384)
+    assert checked(tmp_path / "b.png").size == (3_000, 16_384)
 
 
 @pytest.mark.parametrize("place", range(0, 300, 11))
@@ -225,7 +239,7 @@ def test_one_wrong_byte_is_a_picture_or_an_error_in_one_line(tmp_path: Path, ext
     path.write_bytes(data)
     message = ""
     try:
-        assert pictures.read_picture(path, (5, 4, 3)).pixels.shape == (5, 4, 3)
+        assert read_picture(path, (5, 4, 3)).pixels.shape == (5, 4, 3)
     except DataError as error:
         message = str(error)
     assert "\n" not in message
@@ -256,7 +270,7 @@ def test_lack_of_memory_is_no_fault_of_the_picture(tmp_path: Path, monkeypatch: 
     path = save(tmp_path / "a.png", GREY)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", no_memory)
     with pytest.raises(MemoryError):
-        pictures.decode(path)
+        checked(path)
 
 
 def test_a_chunk_that_claims_gigabytes_takes_no_memory(tmp_path: Path) -> None:
@@ -264,7 +278,7 @@ def test_a_chunk_that_claims_gigabytes_takes_no_memory(tmp_path: Path) -> None:
     place = data.index(b"IDAT")
     (tmp_path / "a.png").write_bytes(data[: place - 4] + b"\xff\xff\xff\xff" + data[place:])
     tracemalloc.start()
-    np.testing.assert_array_equal(pictures.read_picture(tmp_path / "a.png", (5, 4, 1)).pixels[..., 0], GREY)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png", (5, 4, 1)).pixels[..., 0], GREY)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 2**24
@@ -272,7 +286,7 @@ def test_a_chunk_that_claims_gigabytes_takes_no_memory(tmp_path: Path) -> None:
 
 def test_other_channels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gives 1 or 3 channels, not 4"):
-        pictures.read_picture(save(tmp_path / "a.png", GREY), (5, 4, 4))
+        read_picture(save(tmp_path / "a.png", GREY), (5, 4, 4))
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz", "A.NPZ"])

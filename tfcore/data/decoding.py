@@ -47,23 +47,32 @@ def _decoded(data: tf.Tensor, window: tf.Tensor, is_jpeg: tf.Tensor, image_shape
 def _jpeg(data: tf.Tensor, window: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
     *size, channels = image_shape
     decode: dict[str, object] = {"channels": channels, "dct_method": "INTEGER_ACCURATE"}  # as Pillow decodes
+    scale = tf.cast(size, tf.float32) / tf.cast(window[2:], tf.float32)
 
-    def whole() -> tf.Tensor:
-        return tf.io.decode_and_crop_jpeg(data, window, **decode)
+    def cut() -> tf.Tensor:
+        pixels = tf.io.decode_and_crop_jpeg(data, window, **decode)
+        has_size = tf.reduce_all(tf.equal(window[2:], size))
+        return tf.cond(has_size, lambda: pixels, lambda: _scaled(pixels, size, scale, tf.zeros([2])))
 
-    def reduced(ratio: int) -> tf.Tensor:
-        top, left, height, width = tf.unstack(window // ratio)
-        pixels = tf.io.decode_jpeg(data, ratio=ratio, **decode)
-        return pixels[top : top + height, left : left + width]
+    def reduced(fraction: int) -> tf.Tensor:
+        pixels = tf.io.decode_jpeg(data, ratio=fraction, **decode)
+        return _scaled(pixels, size, scale * fraction, -scale * tf.cast(window[:2], tf.float32))
 
     larger = tf.reduce_min(window[2:] // (2 * tf.constant(size)))  # than twice the result
     choices: list[tuple[tf.Tensor, Callable[[], tf.Tensor]]] = [
-        (larger >= ratio, functools.partial(reduced, ratio)) for ratio in _FRACTIONS
+        (larger >= fraction, functools.partial(reduced, fraction)) for fraction in _FRACTIONS
     ]
-    pixels = tf.case(choices, default=whole)
-    has_size = tf.reduce_all(tf.equal(tf.shape(pixels)[:2], size))
-    return tf.cond(has_size, lambda: pixels, lambda: _resized(pixels, size))
+    return tf.case(choices, default=cut)
 
 
-def _resized(pixels: tf.Tensor, size: list[int]) -> tf.Tensor:
-    return tf.cast(tf.round(tf.image.resize(pixels, size, antialias=True)), tf.uint8)
+def _scaled(pixels: tf.Tensor, size: list[int], scale: tf.Tensor, translation: tf.Tensor) -> tf.Tensor:
+    """Resizes as `tf.image.resize(…, antialias=True)` does, from any place."""
+    found = tf.raw_ops.ScaleAndTranslate(
+        images=pixels[tf.newaxis],
+        size=size,
+        scale=scale,
+        translation=translation,
+        kernel_type="triangle",
+        antialias=True,
+    )
+    return tf.cast(tf.round(found[0]), tf.uint8)

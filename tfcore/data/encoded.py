@@ -1,9 +1,7 @@
 """Labelled pictures that stay encoded until a batch needs them; only labels and places are in memory."""
 
-import functools
 import math
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from tfcore.data import pictures
 from tfcore.data.pictures import Picture
 from tfcore.data.source import BatchReader, check_labels
-from tfcore.data.store import THREADS, FileStore, Loaded, Store, Stored
+from tfcore.data.store import FileStore, Loaded, Store, Stored, pool
 from tfcore.data.windows import Cut, Fit, Window
 from tfcore.errors import DataError
 
@@ -107,7 +105,7 @@ class EncodedSplit:
             return pictures.resized(pixels, Window(*window), size).tobytes(), False
 
         try:
-            found = list(_pool().map(placed, range(len(rows)), self.store.read(rows)))
+            found = list(pool("decode").map(placed, range(len(rows)), self.store.read(rows)))
         except MemoryError as error:
             raise DataError("There is not enough memory to decode a batch of pictures. Take a smaller one.") from error
         return Loaded([data for data, _ in found], windows, np.array([is_jpeg for _, is_jpeg in found], bool))
@@ -140,9 +138,3 @@ def read_picture(path: str | Path, image_shape: tuple[int, int, int], fit: Fit) 
         notes.append(f"resized from {window.width}x{window.height} to {size[1]}x{size[0]}")
     one = EncodedSplit(Stored(FileStore([str(path)]), np.zeros(1, np.int32)), image_shape, fit)
     return Picture(one.read(np.zeros(1, np.int64))[0], tuple(notes))
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    """The threads that parse headers, and decode what is no JPEG."""
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")

@@ -2,6 +2,7 @@
 
 import functools
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class EncodedReader:
 
     def _damaged(self) -> DataError | None:
         """Finds the first picture of the latest batches that TensorFlow cannot decode."""
-        for rows in self._recent:
+        for rows in list(self._recent):  # other threads may go on reading
             for row in rows:
                 try:
                     decode(self._split, np.array([row]))
@@ -103,7 +104,7 @@ def check(store: Store, index: int) -> Header:
     (data,), name = store.read(np.array([index])), store.name(index)
     header = pictures.header(data, name)
     if not header.plain:
-        pictures.decode(data, name, channels=3)
+        pictures.decode(data, name, channels=1 if header.grey else 3)
         return header
     try:
         tf.io.decode_jpeg(data, dct_method="INTEGER_FAST")
@@ -117,7 +118,11 @@ def _damaged(name: str) -> DataError:
 
 
 @functools.cache
-def _decoder(image_shape: tuple[int, int, int]) -> tf.types.experimental.ConcreteFunction:
-    specs = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, 4], tf.int32), tf.TensorSpec([None], tf.bool)
-    decoding = functools.partial(decoded, image_shape=image_shape)
-    return tf.function(decoding, autograph=False).get_concrete_function(*specs)
+def _decoder(image_shape: tuple[int, int, int]) -> Callable[..., tf.Tensor]:
+    """The compiled decoding of any number of pictures, one for each shape in the life of the process."""
+    specs = [tf.TensorSpec([None], tf.string), tf.TensorSpec([None, 4], tf.int32), tf.TensorSpec([None], tf.bool)]
+
+    def run(data: tf.Tensor, windows: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
+        return decoded(data, windows, is_jpeg, image_shape)
+
+    return tf.function(run, autograph=False, input_signature=specs)

@@ -1,5 +1,6 @@
 """Encoded pictures that are kept in files or records and read by index: the protocol, and a file for each picture."""
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,13 @@ from numpy.typing import NDArray
 from tfcore.data.pictures import Header, read_bytes, read_header, shown
 from tfcore.data.windows import Cut
 
-THREADS = min(8, os.cpu_count() or 1)  # that read files; reading and decoding release Python's lock
+THREADS = min(8, os.cpu_count() or 1)  # reading and decoding release Python's lock
+
+
+@functools.cache
+def pool(purpose: str) -> ThreadPoolExecutor:
+    """The threads of the process for one purpose; a thread must not wait for others of the same."""
+    return ThreadPoolExecutor(THREADS, thread_name_prefix=purpose)
 
 
 class Store(Protocol):
@@ -83,14 +90,13 @@ class FileStore:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = paths
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def read(self, indices: NDArray[np.int64]) -> list[bytes]:
         """The contents of the files."""
-        return list(self._pool.map(read_bytes, (self.paths[index] for index in indices)))
+        return list(pool("read").map(read_bytes, (self.paths[index] for index in indices)))
 
     def header(self, index: int) -> Header:
         """The header, without reading the whole file."""

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from tfcore.data.dataset import Dataset
 from tfcore.data.encoded import EncodedSplit
 from tfcore.data.pictures import Header
 from tfcore.data.sources.assemble import check_lengths, held_out_rows, own_dataset
-from tfcore.data.store import THREADS, Store, Stored
+from tfcore.data.store import Store, Stored, pool
 from tfcore.errors import DataError
 
 _LOG = logging.getLogger(__name__)
@@ -130,9 +129,8 @@ def _looked_at(pictures: Sequence[tuple[Store, int]], look: Callable[[Store, int
         except DataError as error:
             return str(error)
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(pictures), _BLOCK):
-            yield from pool.map(found, pictures[start : start + _BLOCK])
+    for start in range(0, len(pictures), _BLOCK):
+        yield from pool("decode").map(found, pictures[start : start + _BLOCK])
 
 
 def _complain(name: str, bad: Sequence[tuple[Store, int]], count: int, first: str, skip: bool) -> None:

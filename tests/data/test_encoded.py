@@ -1,10 +1,12 @@
-"""Pictures in files: the same rows as an array, in batches and in statistics, and in little memory."""
+"""Encoded pictures: the same rows as an array, in batches and in statistics, and in little memory."""
 
 import gc
+import io
 import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,11 @@ from tensorflow.python.ops import script_ops
 
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset, Split
-from tfcore.data.lazy import LazySplit
+from tfcore.data.encoded import EncodedSplit
+from tfcore.data.pictures import Header, header
 from tfcore.data.statistics import channel_statistics, mean_picture
+from tfcore.data.store import Stored
+from tfcore.data.windows import Fit
 from tfcore.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[2]
@@ -27,17 +32,40 @@ LABELS = np.arange(20, dtype=np.int32)
 BAD = 13
 
 
-def pictures(*, bad: int | None = None, calls: list[str] | None = None, labels: np.ndarray = LABELS) -> LazySplit:
-    """ARRAY as if each picture were a file called by its number."""
+class PngStore:
+    """ARRAY as PNG files that are called by their numbers."""
 
-    def read(path: str) -> np.ndarray:
-        if calls is not None:
-            calls.append(path)
-        if path == str(bad):
-            raise DataError(f"{path}.png cannot be used.")
-        return ARRAY[int(path)]
+    def __init__(self, bad: int | None = None, error: type[Exception] = DataError) -> None:
+        self.calls: list[int] = []
+        self._bad, self._error = bad, error
 
-    return LazySplit([str(number) for number in range(20)], labels, (3, 2, 3), read)
+    def __len__(self) -> int:
+        return len(ARRAY)
+
+    def read(self, indices: np.ndarray) -> list[bytes]:
+        self.calls += indices.tolist()
+        if self._bad in indices:
+            raise self._error(f"{self._bad}.png cannot be used.")
+        return [png(ARRAY[index]) for index in indices]
+
+    def header(self, index: int) -> Header:
+        return header(png(ARRAY[index]), self.name(index))
+
+    def name(self, index: int) -> str:
+        return f"{index}.png"
+
+    def identity(self, indices: np.ndarray) -> Iterator[bytes]:
+        yield indices.tobytes()
+
+
+def png(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+def pictures(*, store: PngStore | None = None, labels: np.ndarray = LABELS) -> EncodedSplit:
+    return EncodedSplit(Stored(store or PngStore(), labels), (3, 2, 3), Fit(None))
 
 
 def test_a_split_in_files_answers_as_one_in_memory_does() -> None:
@@ -48,18 +76,13 @@ def test_a_split_in_files_answers_as_one_in_memory_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "labels", "message"),
-    [
-        (1, LABELS[:2], "1 images and 2 labels"),
-        (0, LABELS[:0], "at least one example"),
-        (2, LABELS[:2].astype(np.int64), "`labels` must be int32"),
-    ],
+    ("labels", "message"),
+    [(LABELS[:2], "20 images and 2 labels"), (LABELS.astype(np.int64), "`labels` must be int32")],
 )
-def test_labels_are_checked_as_in_memory(count: int, labels: np.ndarray, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        LazySplit(["a"] * count, labels, (3, 2, 3), lambda _: ARRAY[0])
-    with pytest.raises(DataError, match=message):
-        Split(ARRAY[:count], labels)
+def test_labels_are_checked_as_in_memory(labels: np.ndarray, message: str) -> None:
+    for make in (lambda: pictures(labels=labels), lambda: Split(ARRAY, labels)):
+        with pytest.raises(DataError, match=message):
+            make()
 
 
 @given(st.lists(st.integers(0, 19)))
@@ -72,9 +95,9 @@ def test_rows_are_those_of_the_array(rows: list[int]) -> None:
 
 
 def test_a_picture_is_read_once_for_all_its_places() -> None:
-    calls: list[str] = []
-    pictures(calls=calls).read(np.array([7, 3, 7, 7]))
-    assert sorted(calls) == ["3", "7"]
+    store = PngStore()
+    pictures(store=store).read(np.array([7, 3, 7, 7]))
+    assert sorted(store.calls) == [3, 7]
 
 
 def test_statistics_are_those_of_the_array() -> None:
@@ -100,7 +123,7 @@ def test_batches_are_those_of_the_array(indices: np.ndarray | None) -> None:
 
 
 def test_the_error_of_a_picture_comes_out_of_a_compiled_call() -> None:
-    examples = Examples(pictures(bad=BAD).batch_reader())
+    examples = Examples(pictures(store=PngStore(BAD)).batch_reader())
 
     @tf.function
     def total(iterator: tf.data.Iterator) -> tf.Tensor:
@@ -112,7 +135,6 @@ def test_the_error_of_a_picture_comes_out_of_a_compiled_call() -> None:
     iterator = TrainingBatches(examples, batch_size=4, seed=0).from_step(0)
     with pytest.raises(DataError, match=r"^13\.png cannot be used\.$"), data_errors([examples]):
         total(iterator)
-    assert isinstance(examples.error, DataError)
 
 
 def test_other_errors_stay_what_they_are() -> None:
@@ -121,28 +143,24 @@ def test_other_errors_stay_what_they_are() -> None:
 
 
 def test_another_error_is_not_blamed_on_a_picture_that_failed_before() -> None:
-    examples = Examples(pictures(bad=BAD).batch_reader())
+    examples = Examples(pictures(store=PngStore(BAD)).batch_reader())
     with pytest.raises(DataError, match=r"^13\.png"), data_errors([examples]):
         list(EvaluationBatches(examples, batch_size=4))
-    assert examples.error is not None
     with pytest.raises(tf.errors.InvalidArgumentError), data_errors([examples]):
         tf.debugging.assert_equal(tf.constant(1), tf.constant(2))
 
 
 def test_lack_of_memory_is_told() -> None:
-    def read(path: str) -> np.ndarray:
-        raise MemoryError(path)
-
-    examples = Examples(LazySplit(["a"], LABELS[:1], (3, 2, 3), read).batch_reader())
+    examples = Examples(pictures(store=PngStore(3, MemoryError)).batch_reader())
     with pytest.raises(DataError, match="not enough memory to decode a batch"), data_errors([examples]):
         list(EvaluationBatches(examples, batch_size=1))
 
 
 def test_the_first_ones_are_read_no_sooner() -> None:
-    calls: list[str] = []
-    split = pictures(calls=calls, labels=LABELS % 2)
+    store = PngStore()
+    split = pictures(store=store, labels=LABELS % 2)
     taken = Dataset("lazy", split, split, ("a", "b")).take(train_examples=5, test_examples=20)
-    assert calls == []
+    assert store.calls == []
     assert (len(taken.train), len(taken.test)) == (5, 20)
     np.testing.assert_array_equal(taken.train.read(np.arange(5)), ARRAY[:5])
     with pytest.raises(ConfigError, match=r"`train_examples` must be at most 20, as many as lazy has. Received 21"):
@@ -152,7 +170,7 @@ def test_the_first_ones_are_read_no_sooner() -> None:
 @pytest.mark.thorough
 def test_nothing_piles_up() -> None:
     """Threads, Python functions that TensorFlow keeps, and the splits of earlier runs stay constant in number."""
-    alive: list[weakref.ref[LazySplit]] = []
+    alive: list[weakref.ref[EncodedSplit]] = []
 
     def run() -> None:
         lazy = pictures()
@@ -163,14 +181,10 @@ def test_nothing_piles_up() -> None:
         next(TrainingBatches(examples, batch_size=6, seed=0).from_step(0))
 
     def kept() -> tuple[int, int, int]:
-        threads = set(threading.enumerate())
         run()
         gc.collect()
-        for thread in set(threading.enumerate()) - threads:
-            if thread.name.startswith("pictures"):
-                thread.join(10)  # they end when their split is freed
         left = sum(reference() is not None for reference in alive)
-        reading = sum(thread.name.startswith("pictures") for thread in threading.enumerate())
+        reading = sum(thread.name.startswith(("read", "decode")) for thread in threading.enumerate())
         return reading, script_ops._py_funcs.size(), left
 
     kept()
@@ -191,7 +205,7 @@ from tfcore.data.dataset import Split
 from tfcore.data.sources.folder import folder
 
 HEADROOM_BYTES, MODE = int(sys.argv[2]), sys.argv[3]
-data = folder(Path(sys.argv[1]), image_size=None, test_share=0.5, seed=0, skip_bad_pictures=False)
+data = folder(Path(sys.argv[1]), image_size=None, image_fit="stretch", test_share=0.5, seed=0, skip_bad_pictures=False)
 split = data.train
 assert split.nbytes >= 3 * HEADROOM_BYTES, split.nbytes
 batch_size = 4

@@ -1,0 +1,185 @@
+"""JPEGs decoded in part and in TensorFlow's threads: the pixels that Pillow gives, and errors that name the picture."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfcore.data.augmentation.chain import Augmentation, Part
+from tfcore.data.augmentation.geometry import resized_crop
+from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
+from tfcore.data.encoded import EncodedSplit, read_picture
+from tfcore.data.encoded_reader import decode
+from tfcore.data.pictures import resized
+from tfcore.data.store import FileStore, Stored
+from tfcore.data.windows import Fit, Window, random_window
+from tfcore.errors import DataError
+
+SIZES = [(60, 81), (81, 60), (33, 33), (200, 150), (300, 301), (64, 64), (16, 500), (9, 7)]  # (H, W)
+
+
+def photo(size: tuple[int, int], seed: int = 0) -> Image.Image:
+    """A smooth picture with some noise."""
+    height, width = size
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+    noisy = np.asarray(small).astype(int) + rng.integers(-9, 10, (height, width, 3))
+    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """JPEGs of all sizes, three of them of kinds that Pillow decodes."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number, size in enumerate(SIZES):
+        photo(size, number).save(folder / f"{number}.jpg", quality=90, progressive=number % 2 == 0)
+    turned = Image.Exif()
+    turned[274] = 6
+    photo((50, 90)).save(folder / "8.jpg", exif=turned)
+    photo((50, 90)).convert("CMYK").save(folder / "9.jpg")
+    photo((50, 90)).save(folder / "10.webp", lossless=True)
+    return [str(folder / f"{number}.{'webp' if number == 10 else 'jpg'}") for number in range(11)]
+
+
+STRETCH = Fit(None)
+
+
+def split(paths: list[str], image_shape: tuple[int, int, int], fit: Fit = STRETCH) -> EncodedSplit:
+    return EncodedSplit(Stored(FileStore(paths), np.arange(len(paths), dtype=np.int32)), image_shape, fit)
+
+
+def expected(path: str, image_shape: tuple[int, int, int], window: Window) -> np.ndarray:
+    """What Pillow makes of an upright JPEG."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB" if image_shape[2] == 3 else "L"))
+    return resized(pixels.reshape(*pixels.shape[:2], -1), window, image_shape[:2])
+
+
+@pytest.mark.parametrize("fit", [Fit(None), Fit(1.0), Fit(0.6)], ids=str)
+def test_pixels_are_pillows(paths: list[str], fit: Fit) -> None:
+    """Up to its rounding between the two axes; colours differ at the edges of a JPEG that is decoded in part.
+
+    Decoding at a fraction is compared in the next test.
+    """
+    shape = (48, 56, 3)
+    found = split(paths, shape, fit).read(np.arange(len(SIZES)))
+    for path, size, pixels in zip(paths, SIZES, found, strict=False):
+        window = fit.window(size, shape[:2])
+        wrong = np.abs(pixels.astype(int) - expected(path, shape, window))
+        if min(window.height / shape[0], window.width / shape[1]) < 4:  # else decoded at a fraction
+            edge = 3 * -(-shape[1] // window.width)  # pixels of the result next to three of the window
+            assert wrong[edge:-edge, edge:-edge].max(initial=0) <= 2
+            assert wrong.max() <= (2 if (window.height, window.width) == size else 30)
+        assert wrong.mean() < 1
+
+
+def test_a_picture_of_the_right_size_is_not_touched(paths: list[str]) -> None:
+    path, size = paths[3], SIZES[3]
+    shape = (*size, 3)
+    np.testing.assert_array_equal(
+        split([path], shape).read(np.zeros(1, int))[0], expected(path, shape, Window(0, 0, *size))
+    )
+
+
+@pytest.mark.parametrize(("side", "fraction"), [(75, 2), (37, 4), (18, 8), (9, 8)])
+def test_a_much_larger_picture_is_decoded_at_a_fraction(tmp_path: Path, side: int, fraction: int) -> None:
+    """The same mean and nearly the same pixels: at least two decoded pixels go into each result, both ways."""
+    path = str(tmp_path / "a.jpg")
+    photo((300, 300)).save(path, quality=95)
+    found = split([path], (side, side, 3)).read(np.zeros(1, int))[0].astype(int)
+    exact = expected(path, (side, side, 3), Window(0, 0, 300, 300)).astype(int)
+    assert fraction * 2 * side <= 300 or side == 75
+    assert abs(found.mean() - exact.mean()) < 0.5
+    assert np.abs(found - exact).mean() < 2
+
+
+def test_grey_is_the_brightness_of_the_jpeg(paths: list[str]) -> None:
+    found = split(paths[3:4], (200, 150, 1)).read(np.zeros(1, int))[0]
+    assert np.abs(found.astype(int) - expected(paths[3], (200, 150, 1), Window(0, 0, 200, 150))).max() <= 3
+
+
+def test_other_pictures_are_decoded_by_pillow(paths: list[str]) -> None:
+    turned, cmyk, webp = split(paths[8:], (50, 90, 3)).read(np.arange(3))
+    with Image.open(paths[9]) as image:
+        np.testing.assert_array_equal(cmyk, np.asarray(image.convert("RGB")))
+    np.testing.assert_array_equal(webp, np.asarray(photo((50, 90))))
+    (upright,) = split(paths[8:9], (90, 50, 3)).read(np.zeros(1, int))
+    with Image.open(paths[8]) as image:
+        np.testing.assert_array_equal(upright, np.asarray(image.transpose(Image.Transpose.ROTATE_270)))
+    assert turned.shape == (50, 90, 3)
+
+
+def test_what_predict_reads_is_what_training_reads(paths: list[str]) -> None:
+    shape, fit = (40, 40, 3), Fit(0.875)
+    for path, pixels in zip(paths, split(paths, shape, fit).read(np.arange(len(paths))), strict=True):
+        np.testing.assert_array_equal(read_picture(path, shape, fit).pixels, pixels)
+    assert read_picture(paths[0], shape, fit).notes == ("cut to 52x52 in the middle", "resized from 52x52 to 40x40")
+
+
+def cutting(smallest: float, largest: float) -> Augmentation:
+    def cut(size: tuple[int, int], draws: np.ndarray, image_size: tuple[int, int]) -> Window:
+        return random_window(size, draws, image_size, smallest, largest)
+
+    return Augmentation([Part("resized_crop", resized_crop, cut=cut)], classes=11)
+
+
+def test_random_windows_are_those_of_seed_and_position(paths: list[str]) -> None:
+    """Batch 5 is the same from a fresh start and from batch 3, and its windows differ from those of an epoch before."""
+    examples = Examples(split(paths, (24, 24, 3)).batch_reader())
+    batches = TrainingBatches(examples, batch_size=11, seed=1, augmentation=cutting(0.2, 1.0))
+
+    def after(step: int, count: int) -> list[np.ndarray]:
+        found: Iterator[tuple[tf.Tensor, tf.Tensor]] = batches.from_step(step)
+        return [next(found)[0].numpy() for _ in range(count)]
+
+    whole, resumed = after(0, 6), after(3, 3)
+    np.testing.assert_array_equal(np.stack(whole[3:]), np.stack(resumed))
+    halves = TrainingBatches(examples, batch_size=11, seed=2, augmentation=cutting(0.2, 1.0)).from_step(0)
+    assert not np.array_equal(next(halves)[0], whole[0])
+
+
+def test_a_window_of_everything_is_the_stretched_picture(paths: list[str]) -> None:
+    data = split(paths[5:6] * 3, (64, 64, 3))
+    batches = TrainingBatches(Examples(data.batch_reader()), batch_size=3, seed=1, augmentation=cutting(1.0, 1.0))
+    images, _ = next(batches.from_step(0))
+    height = np.abs(images[0].numpy().astype(int) - data.read(np.arange(3))).max(axis=(1, 2, 3))
+    assert (height <= 255).all()
+    assert images.shape == (1, 3, 64, 64, 3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_damaged_jpeg_is_named(paths: list[str], tmp_path: Path, batch_size: int) -> None:
+    data = Path(paths[4]).read_bytes()
+    (tmp_path / "bad.jpg").write_bytes(data[: len(data) // 2])
+    given = split([*paths[:3], str(tmp_path / "bad.jpg")], (20, 20, 3))
+    with pytest.raises(DataError, match=r"bad\.jpg cannot be used: it is a damaged JPEG\. Mend or remove it\.$"):
+        decode(given, np.arange(4))
+    examples = Examples(given.batch_reader())
+    batches = TrainingBatches(examples, batch_size=batch_size, seed=0).from_step(0)
+    with pytest.raises(DataError, match=r"^.*bad\.jpg cannot be used: it is a damaged JPEG"), data_errors([examples]):
+        list(zip(range(4), batches, strict=False))
+
+
+@pytest.mark.parametrize("prefetch_bytes", [1, 10**9])
+def test_prefetching_changes_no_batch(paths: list[str], prefetch_bytes: int) -> None:
+    data = split(paths, (10, 12, 3))
+    batches = EvaluationBatches(Examples(data.batch_reader()), batch_size=4, prefetch_bytes=prefetch_bytes)
+    found = np.concatenate([images for images, _, _ in batches])
+    np.testing.assert_array_equal(found[:11], data.read(np.arange(11)))
+    np.testing.assert_array_equal(found[11], found[10])
+
+
+def test_a_jpeg_in_memory_may_be_of_any_kind_of_bytes(paths: list[str]) -> None:
+    """A progressive one, and one with an application's data before the picture."""
+    file = io.BytesIO()
+    photo((40, 40)).save(file, "JPEG", comment=b"x" * 60_000, icc_profile=b"y" * 100_000)
+    path = Path(paths[0]).parent / "long.jpg"
+    path.write_bytes(file.getvalue())
+    np.testing.assert_array_equal(
+        split([str(path)], (40, 40, 3)).read(np.zeros(1, int))[0],
+        expected(str(path), (40, 40, 3), Window(0, 0, 40, 40)),
+    )
