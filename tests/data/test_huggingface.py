@@ -138,9 +138,7 @@ def test_row_groups_stay_in_bounded_memory(
 def test_a_row_group_larger_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_parquet(tmp_path / "a.parquet", table(PAIRS))
     monkeypatch.setattr(parquet, "MEMORY_BYTES", 1000)
-    with pytest.raises(
-        DataError, match=r"Row group 0 of .* must have at most 250 bytes, a quarter of this machine"
-    ):
+    with pytest.raises(DataError, match=r"Row group 0 of .* must have at most 250 bytes, a quarter of this machine"):
         read(tmp_path)
 
 

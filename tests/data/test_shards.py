@@ -2,8 +2,9 @@
 
 import importlib
 import logging
-import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from tfcore.data.fingerprint import fingerprint
 from tfcore.data.sources.shards import find
 from tfcore.errors import DataError
 
+ROOT = Path(__file__).parents[2]
 FORMS = list(shard_files.READERS)
 INDEXED = [form for form in FORMS if form != "parquet"]
 TRAIN, TEST = shard_files.some(9), shard_files.some(4, first=100)
@@ -238,25 +240,29 @@ class TestIndex:
             encoded(again, [8])
 
 
-def index_in_a_process(folder: str, start: Any) -> None:
-    start.wait()
-    for _ in range(5):
-        for file in Path(folder, ".tfcore-index").glob("*.webdataset"):
-            file.unlink(missing_ok=True)
-        assert encoded(read("webdataset", Path(folder)).train, range(9)) == TRAIN
+INDEXING = """
+import sys
+from pathlib import Path
+from tfcore.data.shard_index import indexed
+from tfcore.data.sources import webdataset
+
+folder = Path(sys.argv[1])
+for _ in range(40):
+    for file in folder.glob(".tfcore-index/*.webdataset"):
+        file.unlink(missing_ok=True)
+    shards = indexed(sorted(folder.glob("*.tar")), "webdataset", webdataset._entries)
+    print([shard.rows.tolist() for shard in shards])
+"""
 
 
 def test_two_processes_index_at_once(tmp_path: Path) -> None:
+    """Each deletes what the other has written, again and again; forking is no way, as threads are running."""
     shard_files.write("webdataset", tmp_path, {"train": TRAIN, "test": TEST})
-    context = multiprocessing.get_context("fork")
-    start = context.Event()
-    processes = [context.Process(target=index_in_a_process, args=(str(tmp_path), start)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    start.set()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0]
+    command = [sys.executable, "-c", INDEXING, str(tmp_path)]
+    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    lines = [line for process in processes for line in process.communicate(timeout=60)[0].splitlines()]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert (len(lines), len(set(lines))) == (80, 1)
     assert {path.name for path in (tmp_path / ".tfcore-index").iterdir()} == {
         f"{path.name}.webdataset" for path in shards_of(tmp_path)
     }
