@@ -35,7 +35,7 @@ def dataset(shape: tuple[int, int, int], names: tuple[str, ...] = NAMES) -> Data
 def read(form: str, path: Path) -> Dataset:
     common: dict[str, Any] = {"test_share": 0.5, "seed": 0}
     if form == "png":
-        return folder(path, image_size=None, skip_bad_pictures=False, **common)
+        return folder(path, image_size=None, image_fit="stretch", skip_bad_pictures=False, **common)
     return npz(path, **common) if form == "npz" else text(path, image_shape=None, **common)
 
 

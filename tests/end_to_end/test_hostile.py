@@ -17,7 +17,7 @@ from tfcore.errors import TfcoreError
 OPTIONAL = ("class names", "run's result", "run's curves", "run's log", "run's events")
 TEXTS = (
     "text", "text file", "class names", "cifar names", "run's flags", "run's curves", "run's log", "run's times",
-    "run's events",
+    "run's events", "tfrecord",
 )  # fmt: skip
 every_reader = pytest.mark.parametrize("name", READERS)
 

@@ -83,6 +83,13 @@ def tar_bomb(path: Path, kind: bytes = tarfile.REGTYPE) -> None:
     path.write_bytes(gzip.compress(info.tobuf()) + gzip.compress(bytes(1 << 20)) * (BOMB_BYTES >> 20))
 
 
+def tar_claim(path: Path, kind: bytes = tarfile.REGTYPE) -> None:
+    """Writes a sparse archive that begins with a member of gigabytes."""
+    info = tarfile.TarInfo("0.png")
+    info.size, info.type = GIGABYTES, kind
+    sparse(path, info.tobuf())
+
+
 def gz_claim(path: Path) -> None:
     path.unlink()
     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(IDX))
@@ -159,6 +166,17 @@ CASES: list[tuple[str, str, Spoil]] = [  # the reader, the case, how its file is
     ("folder", "bmp", lambda path: path.write_bytes(bmp(10**5, 10**5))),
     ("folder", "jpeg", lambda path: path.write_bytes(jpeg(65500, 65500))),
     ("folder", "gif", lambda path: path.write_bytes(gif(65535, 65535))),
+    ("tfrecord", "claim", lambda path: path.write_bytes(record(GIGABYTES))),
+    ("tfrecord", "true size", lambda path: sparse(path, record(BOMB_BYTES))),
+    ("webdataset", "picture", tar_claim),
+    ("webdataset", "header", lambda path: tar_claim(path, tarfile.XHDTYPE)),
+    ("webdataset", "name", lambda path: tar_claim(path, tarfile.GNUTYPE_LONGNAME)),
+    ("parquet", "sparse", sparse),
+    ("parquet", "footer", lambda path: path.write_bytes(b"PAR1" + bytes(99) + struct.pack("<I", GIGABYTES) + b"PAR1")),
+    ("arrow", "sparse", sparse),
+    ("arrow", "claim", lambda path: path.write_bytes(b"\xff\xff\xff\xff\0\xff\xff\x7f" + b"\xff\xff\xff\xff\0\0\0\0")),
+    ("tfds", "sparse", sparse),
+    ("array_record", "sparse", sparse),
     ("picture", "text", lambda path: path.write_bytes(png(4, 4, (b"zTXt", packed_zeros())))),
     ("picture", "profile", lambda path: path.write_bytes(png(4, 4, (b"iCCP", packed_zeros())))),
     ("picture", "sparse", lambda path: sparse(path, png(4, 4))),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+from support import shard_files
 
 import tfcore
 from tfcore.architecture import Architecture
@@ -17,7 +18,7 @@ from tfcore.build.configuration import of_run
 from tfcore.config import RunConfig
 from tfcore.data import download, pictures, record_writer
 from tfcore.data.dataset import Dataset, Split
-from tfcore.data.sources import cifar, folder, idx, npz, records, text
+from tfcore.data.sources import cifar, folder, huggingface, idx, npz, records, text, tfds, tfrecord, webdataset
 from tfcore.export import checkpoint
 from tfcore.export.weights import FORMATS
 from tfcore.history import History
@@ -105,6 +106,10 @@ def write_run(path: Path) -> None:
     Checkpoints(path / "checkpoints", {name: tf.Variable(value) for name, value in weights.items()}).save(3)
 
 
+def writes_shards(form: str) -> Callable[[Path], None]:
+    return lambda path: shard_files.write(form, path, {"train": shard_files.some(6), "test": shard_files.some(4)})
+
+
 def writes_weights(form: str) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         weights = {"logits.weights": np.ones((16, 2), np.float32), "logits.biases": np.ones(2, np.float32)}
@@ -130,6 +135,16 @@ READERS = {
     "class names": Reader("class_names.txt", write_text, own(text.text, image_shape=None, **SHARE)),
     "npz": Reader("my.npz", write_npz, own(npz.npz, "my.npz", **SHARE)),
     "folder": Reader("class_0/1.png", write_folder, own(folder.folder, **FOLDER)),
+    "tfrecord": Reader("train-00001-of-00002", writes_shards("tfrecord"), own(tfrecord.tfrecord, **FOLDER)),
+    "webdataset": Reader("test-000000.tar", writes_shards("webdataset"), own(webdataset.webdataset, **FOLDER)),
+    "parquet": Reader(
+        "data/train-00001-of-00002.parquet", writes_shards("parquet"), own(huggingface.huggingface, **FOLDER)
+    ),
+    "arrow": Reader("test/data-00000-of-00002.arrow", writes_shards("arrow"), own(huggingface.huggingface, **FOLDER)),
+    "tfds": Reader("dataset_info.json", writes_shards("tfds"), own(tfds.tfds, **FOLDER)),
+    "array_record": Reader(
+        "pets-train.array_record-00001-of-00002", writes_shards("array_record"), own(tfds.tfds, **FOLDER)
+    ),
     "picture": Reader("class_0/1.png", write_folder, lambda p: pictures.read_picture(p / "class_0/1.png", (4, 4, 1))),
     "pictures": Reader(
         "a.npy", lambda p: np.save(p / "a.npy", IMAGES), lambda p: pictures.read_pictures(p / "a.npy", (4, 4, 1))

@@ -42,6 +42,10 @@ SOURCES = {  # --dataset=NAME:PATH
     "idx": "tfcore.data.sources.idx:idx",
     "folder": "tfcore.data.sources.folder:folder",
     "records": "tfcore.data.sources.records:records",
+    "tfrecord": "tfcore.data.sources.tfrecord:tfrecord",
+    "webdataset": "tfcore.data.sources.webdataset:webdataset",
+    "huggingface": "tfcore.data.sources.huggingface:huggingface",
+    "tfds": "tfcore.data.sources.tfds:tfds",
 }
 OPTIMIZERS = {
     "gradient_descent": "tfcore.optimizers.gradient_descent:GradientDescent",

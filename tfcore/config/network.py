@@ -40,8 +40,9 @@ class NetworkSettings(Settings):
     )
     dataset: str = flag(
         "shapes",
-        "cifar10, cifar100, mnist, fashion_mnist, kmnist, shapes; files as text:PATH, npz:PATH, idx:PATH, "
-        "folder:PATH or records:PATH; or a function of yours: path/to/file.py:name.",
+        "cifar10, cifar100, mnist, fashion_mnist, kmnist, shapes; files as text:PATH, npz:PATH, idx:PATH, folder:PATH, "
+        "records:PATH, tfrecord:PATH, webdataset:PATH, huggingface:PATH or tfds:PATH; or a function of yours: "
+        "path/to/file.py:name.",
     )
     train_examples: int | None = flag(
         None, "Use only this many training examples, the first ones. Default: all.", checks.positive_integer
@@ -51,7 +52,7 @@ class NetworkSettings(Settings):
     )
     test_share: float | None = flag(
         None,
-        "Share of the examples held out for testing where a text:, npz: or folder: has no test part. Default: 0.1.",
+        "Share of the examples held out for testing where files have no test part. Default: 0.1.",
         checks.share,
     )
     image_shape: tuple[int, ...] | None = flag(

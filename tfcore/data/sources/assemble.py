@@ -54,9 +54,9 @@ def hold_out(images: NDArray[np.uint8], labels: NDArray[np.int32], test_share: f
     return Split(images[: len(train)], labels[train]), Split(test_images, labels[test])
 
 
-def class_names(folder: Path) -> tuple[str, ...] | None:
-    """Reads the folder's class_names.txt, one name a line; None where there is no such file."""
-    path = folder / CLASS_NAMES
+def class_names(folder: Path, name: str = CLASS_NAMES) -> tuple[str, ...] | None:
+    """Reads the folder's class_names.txt, or another file, one name a line; None where there is no such file."""
+    path = folder / name
     advice = "It must hold the names of the classes in UTF-8, one per line."
     with usable(path, advice):
         if not os.path.lexists(path):

@@ -65,7 +65,7 @@ def _read(folder: Path, draw: Random, past: Callable[[], None]) -> None:
     if skip:
         for path in odd:
             _try_alone(path, draw, past)
-    dataset = read_folder(folder, image_size=size, test_share=0.5, seed=0, skip_bad_pictures=skip)
+    dataset = read_folder(folder, image_size=size, image_fit="stretch", test_share=0.5, seed=0, skip_bad_pictures=skip)
     if not skip or not odd:
         past()  # all headers were read
     check_dataset(dataset)

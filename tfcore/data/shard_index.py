@@ -1,0 +1,187 @@
+"""Indexes of shards: where the bytes of each picture are in its file, found once and kept in a file of their own."""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcore.data.download import data_dir, usable
+from tfcore.data.pictures import shown
+from tfcore.data.store import THREADS
+from tfcore.errors import DataError
+from tfcore.files import UNFINISHED, open_file, sync
+
+FOLDER = ".tfcore-index"  # beside the shards
+ROW = np.dtype([("offset", "<i8"), ("size", "<i8"), ("label", "<i8")])
+LARGEST_BYTES = 1 << 28  # of a record: more than a picture of the largest size takes
+GET_ANEW = "Get this file anew."
+_VERSION = 1
+_DIGEST_BYTES = 16
+_LOG = logging.getLogger(__name__)
+
+
+class Stamp(NamedTuple):
+    """What tells a file from the one that had its name before."""
+
+    size: int  # bytes
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Stamp":
+        """The stamp of a file of this status."""
+        return cls(status.st_size, status.st_mtime_ns)
+
+
+class Index(NamedTuple):
+    """The pictures of a shard.
+
+    Args:
+        rows: ROW [N], in the order of the shard: place and size of the encoded picture in bytes, and its label.
+        names: each label with the names that its examples have for it, at most two different ones.
+    """
+
+    rows: NDArray[np.void]
+    names: tuple[tuple[int, str], ...] = ()
+
+
+class Shard(NamedTuple):
+    """A file of many pictures, with its `Index`."""
+
+    path: Path
+    stamp: Stamp
+    rows: NDArray[np.void]
+    names: tuple[tuple[int, str], ...]
+
+
+def indexed(paths: Sequence[Path], kind: str, make: Callable[[Path, int], Index]) -> list[Shard]:
+    """Returns the shards with their indexes, which are made where none is kept or a shard has changed since.
+
+    An index is kept in the folder `.tfcore-index` beside the shard, or in the cache folder where that cannot be
+    written. It is valid for the shard's size and time of modification, and is written under another name and renamed,
+    so that several processes may make it at once.
+
+    Args:
+        paths: the shards.
+        kind: a word for the format, and for what is taken from it.
+        make: reads the index of a shard of so many bytes; called from several threads.
+
+    Raises:
+        DataError: a shard cannot be read, is damaged, or changes meanwhile.
+    """
+    with usable(paths[0].parent, "Name shards that can be read."):
+        stamps = [Stamp.of(path.stat()) for path in paths]
+    found = {number: _kept(path, kind, stamp) for number, (path, stamp) in enumerate(zip(paths, stamps, strict=True))}
+    indexes = {number: index for number, index in found.items() if index is not None}
+    missing = [number for number in found if number not in indexes]
+
+    def made(number: int) -> Index:
+        path, stamp = paths[number], stamps[number]
+        with usable(path, GET_ANEW):
+            index = make(path, stamp.size)
+            if Stamp.of(path.stat()) != stamp:
+                raise DataError(f"{shown(path)} changes while it is read. Wait until it is complete.")
+        _check(path, index.rows, stamp.size)
+        return index
+
+    homeless: set[Path] = set()
+    with ThreadPoolExecutor(THREADS) as pool, _progress(sum(stamps[number].size for number in missing)) as advance:
+        for number, index in zip(missing, pool.map(made, missing), strict=True):
+            indexes[number] = index
+            if not _keep(paths[number], kind, stamps[number], index):
+                homeless.add(paths[number].parent)
+            advance(stamps[number].size)
+    for folder in sorted(homeless):
+        _LOG.warning(
+            "The index of %s can be written neither there nor in %s, and is made anew at every start.",
+            shown(folder), data_dir(""),
+        )  # fmt: skip
+    return [Shard(path, stamps[number], *indexes[number]) for number, path in enumerate(paths)]
+
+
+def is_within(rows: NDArray[np.void], size_bytes: int) -> NDArray[np.bool_]:
+    """Whether each picture has at least one byte, at most LARGEST_BYTES, and lies inside a file of that size."""
+    offset, size = rows["offset"], rows["size"]
+    return (size > 0) & (size <= min(LARGEST_BYTES, size_bytes)) & (offset >= 0) & (offset <= size_bytes - size)
+
+
+def _check(path: Path, rows: NDArray[np.void], size_bytes: int) -> None:
+    """Raises DataError where a picture is empty, too large or outside of the shard."""
+    bad = np.flatnonzero(~is_within(rows, size_bytes))
+    if len(bad):
+        row = rows[bad[0]]
+        raise DataError(
+            f"{shown(path)} must hold pictures of 1 to {LARGEST_BYTES} bytes within its {size_bytes}. Record {bad[0]} "
+            f"has {row['size']} at byte {row['offset']}. {GET_ANEW}"
+        )
+
+
+def _places(path: Path, kind: str) -> tuple[Path, Path]:
+    """The files that may hold a shard's index: beside the shard, and in the cache folder."""
+    folder = path.parent.absolute()
+    name = f"{path.name}.{kind}"
+    digest = hashlib.blake2b(os.fsencode(folder), digest_size=_DIGEST_BYTES).hexdigest()
+    return folder / FOLDER / name, data_dir("") / "indexes" / digest / name
+
+
+def _head(path: Path, kind: str, stamp: Stamp) -> list[str | int]:
+    return [_VERSION, kind, shown(path.name), *stamp]
+
+
+def _kept(path: Path, kind: str, stamp: Stamp) -> Index | None:
+    """Reads the index of a shard; None where there is none, or none that is intact and of this shard."""
+    for place in _places(path, kind):
+        try:
+            with open_file(place) as file:
+                data = file.read()
+            if hashlib.blake2b(data[_DIGEST_BYTES:], digest_size=_DIGEST_BYTES).digest() != data[:_DIGEST_BYTES]:
+                continue
+            first, _, rest = data[_DIGEST_BYTES:].partition(b"\n")
+            head, names = json.loads(first)
+            index = Index(np.frombuffer(rest, ROW), tuple((int(label), str(name)) for label, name in names))
+        except (OSError, ValueError, TypeError, RecursionError, MemoryError):
+            continue
+        if head == _head(path, kind, stamp) and is_within(index.rows, stamp.size).all():
+            return index
+    return None
+
+
+def _keep(path: Path, kind: str, stamp: Stamp, index: Index) -> bool:
+    """Writes the index of a shard at the first place that can be written; returns whether there is one."""
+    first = json.dumps([_head(path, kind, stamp), index.names]).encode()
+    body = first + b"\n" + index.rows.tobytes()
+    data = hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest() + body
+    for place in _places(path, kind):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=place.parent) as scratch:
+                written = Path(scratch, place.name)
+                written.write_bytes(data)
+                sync(written)
+                os.replace(written, place)
+            return True
+        except OSError:
+            continue
+    return False
+
+
+@contextmanager
+def _progress(total_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Yields a function that adds bytes to a progress bar on standard error; there is none without a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    hidden = not total_bytes or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        task = progress.add_task("Indexing the data set, once", total=total_bytes)
+        yield lambda size: progress.advance(task, size)
