@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfcore.data.source import Source
+from tfcore.data.source import Source, check_pictures
 from tfcore.errors import DataError
 
 _ALIGNMENT = 64  # bytes; TensorFlow aborts the process on a borrowed buffer that is not aligned so
@@ -68,7 +68,9 @@ class PythonReader:
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The pictures of the rows; keeps the error of a read that fails."""
         try:
-            return self._source.read(rows)
+            pictures = self._source.read(rows)
+            check_pictures(type(self._source).__name__, pictures, len(rows), self._source.image_shape)
+            return pictures
         except DataError as error:
             self.error = error
             raise
