@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +18,46 @@ if TYPE_CHECKING:
     from tfcore.data.dataset import Dataset
 
 
-def load_dataset(config: RunConfig, *, for_training: bool = False) -> "Dataset":
-    """Loads the data set, downloading what is missing.
+def load_dataset(
+    config: RunConfig, data: Any = None, *, for_training: bool = False, say: Callable[[str], None] = lambda _: None
+) -> "Dataset":
+    """Loads the data set, downloading what is missing, or makes it of what was handed over from Python.
 
     Args:
-        config: the run's.
+        config: the run's. Its settings of the data, such as `test_share` and `train_examples`, are for the data that it
+            names; other data that a run is scored on are taken as they are.
+        data: what `tfcore.dataset` takes, or a `Dataset`; None for the one that the configuration names.
         for_training: read the weights of the examples, too.
+        say: is called with lines about what is read.
 
     Raises:
+        ConfigError: a setting that does not apply to the data.
         DataError: it is damaged, can neither be found nor downloaded, or the weights do not fit it.
     """
+    from tfcore.build import own_data
+
+    is_named = data is None or config.dataset == lookup.HANDED_OVER + own_data.name_of(data)
+    loaded = _named(config) if data is None else _handed_over(config, data, is_named, say)
+    if for_training:
+        loaded = with_example_weights(config, loaded)
+    return loaded.take(config.train_examples, config.test_examples) if is_named else loaded
+
+
+def _handed_over(config: RunConfig, data: Any, is_named: bool, say: Callable[[str], None]) -> "Dataset":
+    """Makes a data set of objects, with the configuration's settings if it names them."""
+    from tfcore.build import own_data
+    from tfcore.data.dataset import Dataset
+
+    if is_named:
+        _refuse_settings(config, () if isinstance(data, Dataset) else ("test_share", "image_size"))
+    if isinstance(data, Dataset):
+        return data
+    given: dict[str, Any] = {"test_share": config.test_share, "image_size": config.image_size} if is_named else {}
+    return own_data.dataset(data, **given, seed=config.seed, data_dir=config.data_dir, say=say)
+
+
+def _named(config: RunConfig) -> "Dataset":
+    """Loads the data set that the configuration names."""
     from tfcore.data import download
     from tfcore.data.dataset import Dataset
 
@@ -42,9 +73,7 @@ def load_dataset(config: RunConfig, *, for_training: bool = False) -> "Dataset":
         raise DataError(
             f"--dataset={config.dataset} must return a tfcore.data.dataset.Dataset. Received {type(loaded)}."
         )
-    if for_training:
-        loaded = with_example_weights(config, loaded)
-    return loaded.take(config.train_examples, config.test_examples)
+    return loaded
 
 
 def with_example_weights(config: RunConfig, data: "Dataset") -> "Dataset":
