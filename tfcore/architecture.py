@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 
 from tfcore.checks import is_plain_text
@@ -12,6 +13,7 @@ from tfcore.errors import DataError
 FORMAT = "tfcore architecture 1"
 VIEWS = ("mirror", "shifts")  # see `tfcore.views`
 _MOST_VALUES = 1 << 28  # values in a picture; pictures read from files have fewer
+_ADDED: Mapping[str, Any] = MappingProxyType({"views": (), "image_fit": "stretch"})  # since format 1
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Architecture:
         precision: `float32` or `bfloat16`, the compute type.
         sizes: further arguments of the constructor, such as `hidden`, `filters`, `dropout`.
         views: names of the views of a picture over which inference averages the logits; see `tfcore.views`.
+        image_fit: how a picture of another size becomes (H, W); see `tfcore.data.windows.fit`.
     """
 
     model: str
@@ -35,12 +38,14 @@ class Architecture:
     precision: str = "float32"
     sizes: Mapping[str, Any] = field(default_factory=dict)
     views: tuple[str, ...] = ()
+    image_fit: str = "stretch"
 
     def to_json(self) -> str:
-        """Serialises the architecture as a JSON object; leaves out empty views, so that older releases read it."""
+        """Serialises the architecture as a JSON object; leaves out what older releases do not know, where it can."""
         found = {"format": FORMAT, **asdict(self)}
-        if not self.views:
-            found.pop("views")
+        for name, usual in _ADDED.items():
+            if found[name] == usual:
+                found.pop(name)
         return json.dumps(found, indent=2) + "\n"
 
     @classmethod
@@ -58,7 +63,7 @@ class Architecture:
             found = json.loads(text)
             if found.pop("format") != FORMAT:
                 raise ValueError("its format is another")
-            found.setdefault("views", [])
+            found = {**_ADDED, "views": [], **found}
             if not _has_the_fields(found):
                 raise ValueError("its fields do not match")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -84,6 +89,8 @@ def _has_the_fields(found: dict[str, Any]) -> bool:
         and all(view in VIEWS for view in found["views"])
         and len({*found["views"]}) == len(found["views"])
         and not ("shifts" in found["views"] and min(shape[:2]) < 2)
+        and type(found["image_fit"]) is str
+        and is_plain_text(found["image_fit"])
         and len(names) > 0
         and all(type(name) is str and is_plain_text(name) for name in names)
     )

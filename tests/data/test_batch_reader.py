@@ -7,10 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tfcore.data.batch_reader import PythonReader, TensorReader, as_tensor
-from tfcore.data.batches import EvaluationBatches, Examples, data_errors
 from tfcore.data.dataset import Split, aligned_empty
 from tfcore.data.lazy import LazySplit
-from tfcore.errors import DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 3, 2, 3), np.uint8)
 LABELS = np.arange(20, dtype=np.int32)
@@ -93,18 +91,3 @@ def test_a_tensor_keeps_dtype_and_shape(dtype: type) -> None:
     tensor = as_tensor(np.ones((3, 5), dtype))
     assert tensor.dtype == dtype
     assert tensor.shape == (3, 5)
-
-
-def test_what_a_source_returns_is_checked() -> None:
-    class Doubled(LazySplit):
-        """Reads every picture twice."""
-
-        def read(self, indices: np.ndarray) -> np.ndarray:
-            return np.repeat(super().read(indices), 2, axis=0)
-
-    examples = Examples(Doubled(LAZY.paths, LABELS, (3, 2, 3), lambda path: IMAGES[int(path)]).batch_reader())
-    with (
-        pytest.raises(DataError, match=r"^Doubled.read must return a NumPy array, uint8 \[4, 3, 2, 3\], for 4 indices"),
-        data_errors([examples]),
-    ):
-        list(EvaluationBatches(examples, batch_size=4))

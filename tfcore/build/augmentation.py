@@ -19,6 +19,7 @@ Table = Mapping[str, str]  # name of an augmentation -> its import path
 _ITEM = re.compile(r"(?P<name>[^:]*\.py:\w+|[^:]*)(?::(?P<arguments>.*))?")
 _GIVEN = ("images", "targets", "draws")  # arguments that the pipeline gives
 _ALTERNATIVES = ("flip", "alternating_flip")
+_CUTS = {"resized_crop": "tfcore.data.windows:random_window"}  # the same, for pictures that are still encoded
 
 
 class Item(NamedTuple):
@@ -144,4 +145,10 @@ def _part(item: Item, table: Table) -> "Part":
         with user_code.telling(f"--augment={item.text}"):
             return bound(*args, **given)
 
-    return Part(item.name, bound if item.name in table else told, mixes="targets" in taken.arguments)
+    cut = lookup.load(_CUTS[item.name]) if item.name in _CUTS else None
+    return Part(
+        item.name,
+        bound if item.name in table else told,
+        mixes="targets" in taken.arguments,
+        cut=partial(cut, **bound.keywords) if cut else None,
+    )

@@ -97,7 +97,13 @@ def _from_source(config: RunConfig, kind: str, path: Path) -> Any:
     read = lookup.load(SOURCES[kind])
     taken = inspect.signature(read).parameters
     _refuse_settings(config, tuple(taken))
-    values = {"test_share": 0.1, "image_shape": None, "image_size": None, "skip_bad_pictures": False}
+    values = {
+        "test_share": 0.1,
+        "image_shape": None,
+        "image_size": None,
+        "image_fit": "stretch",
+        "skip_bad_pictures": False,
+    }
     given = {name: getattr(config, name) for name in SOURCE_SETTINGS if getattr(config, name) is not None}
     offered = {**values, **given, "seed": config.seed}
     return read(path, **{name: value for name, value in offered.items() if name in taken})

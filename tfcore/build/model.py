@@ -20,7 +20,8 @@ def plan_model(config: RunConfig, data: "Dataset") -> Architecture:
     precision = "float32" if config.precision == "auto" else config.precision
     sizes = arguments.given(config)
     views = checks.some_of("test_views", config.test_views, VIEWS)
-    return Architecture(config.model, data.image_shape, data.class_names, config.pixels, precision, sizes, views)
+    shape, fit = data.image_shape, config.image_fit or "stretch"
+    return Architecture(config.model, shape, data.class_names, config.pixels, precision, sizes, views, fit)
 
 
 def build_model(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfcore import checks
+from tfcore.architecture import Architecture
 from tfcore.build import importing
 from tfcore.build.configuration import of_run
 from tfcore.cli import flags
@@ -38,7 +39,7 @@ def run(parsed: flags.Parsed) -> int:
 
     path = options["run_dir"] or options["model_path"]
     model = loading.load(path, checkpoint=options["checkpoint"], average=options["average"])
-    pictures, skipped = _read(parsed.arguments, model.image_shape, skip=options["skip_bad_pictures"])
+    pictures, skipped = _read(parsed.arguments, model.architecture, skip=options["skip_bad_pictures"])
     predictions = model.predict(np.stack([picture.pixels for picture in pictures]), top=options["top"])
     log = sys.stderr if options["json"] else sys.stdout
     for picture, classes in zip(pictures, predictions, strict=True):
@@ -62,15 +63,13 @@ def _check(options: Mapping[str, Any], arguments: Sequence[str]) -> None:
     loading.check_checkpoint(options["checkpoint"])
 
 
-def _read(
-    names: Sequence[str], image_shape: tuple[int, int, int], *, skip: bool
-) -> tuple[list[_Found], dict[str, str]]:
+def _read(names: Sequence[str], architecture: Architecture, *, skip: bool) -> tuple[list[_Found], dict[str, str]]:
     """Reads all pictures; also returns the reason for every skipped file."""
     found: list[_Found] = []
     skipped: dict[str, str] = {}
     for name in names:
         try:
-            found += _pictures(name, image_shape)
+            found += _pictures(name, architecture)
         except DataError as error:
             if not skip:
                 raise
@@ -80,16 +79,16 @@ def _read(
     return found, skipped
 
 
-def _pictures(name: str, image_shape: tuple[int, int, int]) -> Iterator[_Found]:
+def _pictures(name: str, architecture: Architecture) -> Iterator[_Found]:
     """Yields the pictures of one file."""
-    from tfcore.data import pictures
+    from tfcore.data import encoded, pictures, windows
 
     shown = pictures.shown(name)
     if Path(name).suffix.lower() in pictures.ARRAYS:
-        images = pictures.read_pictures(name, image_shape)
+        images = pictures.read_pictures(name, architecture.image_shape)
         yield from (_Found(image, shown, number, ()) for number, image in enumerate(images))
     else:
-        pixels, notes = pictures.read_picture(name, image_shape)
+        pixels, notes = encoded.read_picture(name, architecture.image_shape, windows.fit(architecture.image_fit))
         yield _Found(pixels, shown, None, notes)
 
 

@@ -15,7 +15,7 @@ from tfcore.config.training import TrainingSettings
 from tfcore.config.watching import SUMMARIES, WatchingSettings
 from tfcore.errors import ConfigError
 
-SOURCE_SETTINGS = ("test_share", "image_shape", "image_size", "skip_bad_pictures")  # of text:, npz:, idx:, folder:
+SOURCE_SETTINGS = ("test_share", "image_shape", "image_size", "image_fit", "skip_bad_pictures")  # of one's own data
 MODEL_SIZES = ("hidden", "filters", "dropout", "activation", "pooling", "max_norm", "initializer")
 _TO_AN_END = ("exponential", "polynomial", "trapezoid", "cosine", "one_cycle")  # of the run, or of --decay_steps
 

@@ -58,9 +58,14 @@ class NetworkSettings(Settings):
         None, "Height, width and channels of the images in text:, such as 28,28,1. Default: square images."
     )
     image_size: tuple[int, ...] | None = flag(
-        None, "Height and width that the images of folder: are resized to, such as 32,32. Default: no resizing."
+        None, "Height and width that images in files are resized to, such as 32,48 or 224. Default: no resizing."
     )
-    skip_bad_pictures: bool | None = flag(None, "Leave out images of folder: that cannot be decoded.")
+    image_fit: str | None = flag(
+        None,
+        "How images in files become --image_size: stretch, crop (the largest centred part of its proportions), or "
+        "crop:SHARE of that, such as crop:0.875. Default: stretch.",
+    )
+    skip_bad_pictures: bool | None = flag(None, "Leave out images in files that cannot be decoded.")
     validation: float = flag(
         0.1, "Training examples held out for validation: a share below 1, or a number of examples.", checks.not_negative
     )

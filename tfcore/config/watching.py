@@ -17,6 +17,11 @@ class WatchingSettings(Settings):
         500, "Examples per evaluation batch; scores depend on it by rounding alone.", checks.positive_integer
     )
     print_every_epochs: int = watch(1, "Epochs between lines on the terminal.", checks.positive_integer)
+    prefetch_bytes: int = watch(
+        256 * 2**20,
+        "Decoded images in files that are kept ready for the next steps, at most; at least one batch is.",
+        checks.positive_integer,
+    )
     log_every_steps: int = watch(100, "Steps between points of the training curves.", checks.positive_integer)
     summaries: str = watch(
         "all",

@@ -3,7 +3,9 @@
 import functools
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -14,6 +16,7 @@ from tfcore.data.source import Source, check_pictures
 from tfcore.errors import DataError
 
 _ALIGNMENT = 64  # bytes; TensorFlow aborts the process on a borrowed buffer that is not aligned so
+_KEPT_ERRORS = 8
 _BLOCK_STEPS, _BLOCK_BYTES = 20, 2**23  # at most
 
 
@@ -34,7 +37,6 @@ class TensorReader:
 
     def __init__(self, source: Source, images: NDArray[np.uint8]) -> None:
         self.labels, self._images = as_tensor(source.labels), as_tensor(images)
-        self.error: DataError | None = None  # what is in memory cannot fail
 
     def pictures(self, rows: tf.Tensor) -> tf.Tensor:
         """See `BatchReader`."""
@@ -45,19 +47,22 @@ class TensorReader:
         batch_bytes = batch_size * math.prod(self._images.shape[1:])
         return max(1, min(_BLOCK_STEPS, _BLOCK_BYTES // batch_bytes))
 
+    def error(self, message: str) -> DataError | None:
+        """None: what is in memory cannot fail."""
+        del message
+        return None
+
 
 class PythonReader:
     """Calls `source.read` once a batch."""
 
     def __init__(self, source: Source) -> None:
         self._source, self.labels = source, as_tensor(source.labels)
-        self.error: DataError | None = None
-        self._number = next(_numbers)
-        _alive[self._number] = self
+        self._calls = PythonCalls(self._read)
 
     def pictures(self, rows: tf.Tensor) -> tf.Tensor:
         """See `BatchReader`."""
-        pictures = _graph()(tf.constant(self._number, tf.int64), rows)
+        (pictures,) = self._calls((tf.uint8,), rows)
         return tf.ensure_shape(pictures, [*rows.shape, *self._source.image_shape])
 
     def block_steps(self, batch_size: int) -> int:
@@ -65,36 +70,60 @@ class PythonReader:
         del batch_size
         return 1
 
-    def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The pictures of the rows; keeps the error of a read that fails."""
-        try:
-            pictures = self._source.read(rows)
-            check_pictures(type(self._source).__name__, pictures, len(rows), self._source.image_shape)
-            return pictures
-        except DataError as error:
-            self.error = error
-            raise
+    def error(self, message: str) -> DataError | None:
+        """See `BatchReader`."""
+        return self._calls.error(message)
+
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        pictures = self._source.read(rows)
+        check_pictures(type(self._source).__name__, pictures, len(rows), self._source.image_shape)
+        return pictures
+
+
+class PythonCalls:
+    """Calls a Python function from a graph, and keeps its errors.
+
+    The graph holds a number and not the function, since TensorFlow never frees a Python function that a graph calls.
+
+    Args:
+        function: of arrays; returns an array, or a tuple of arrays.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.errors: deque[DataError] = deque(maxlen=_KEPT_ERRORS)  # that calls ended with
+        self._number = next(_numbers)
+        _alive[self._number] = self
+
+    def __call__(self, dtypes: tuple[tf.DType, ...], *tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Calls the function with the values of the tensors, when the graph runs; returns tensors of these dtypes."""
+        return _graph(dtypes, *(tensor.dtype for tensor in tensors))(tf.constant(self._number, tf.int64), *tensors)
+
+    def error(self, message: str) -> DataError | None:
+        """The error of a call, of which TensorFlow reported `message`; None where it has another cause."""
+        return next((error for error in self.errors if str(error) in message), None)
 
 
 _numbers = itertools.count()
-_alive: WeakValueDictionary[int, PythonReader] = WeakValueDictionary()
+_alive: WeakValueDictionary[int, PythonCalls] = WeakValueDictionary()
 
 
-def _read(number: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Rows of the reader of that number. The graph holds the number, so that it does not keep the reader alive."""
-    return _alive[int(number)].read(rows)
+def _call(number: NDArray[np.int64], *arrays: NDArray[Any]) -> Any:
+    calls = _alive[int(number)]
+    try:
+        return calls.function(*arrays)
+    except DataError as error:
+        calls.errors.append(error)
+        raise
 
 
 @functools.cache
-def _graph() -> Callable[..., tf.Tensor]:
-    """The compiled call of `_read`: (number int64 [], rows int64 [n]) to pictures.
+def _graph(returned: tuple[tf.DType, ...], *given: tf.DType) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """The compiled call of `_call`, one for the process: (number int64 [], tensors of these dtypes) to tensors."""
 
-    There is one for the process: TensorFlow never frees the Python function of a graph that calls one.
-    """
-
-    def read(number: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        return tf.numpy_function(_read, [number, rows], tf.uint8, stateful=False)
+    def call(number: tf.Tensor, *tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(tf.numpy_function(_call, [number, *tensors], returned, stateful=False))
 
     with tf.init_scope():
-        specs = tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int64)
-        return tf.function(read, autograph=False).get_concrete_function(*specs)
+        specs = tf.TensorSpec([], tf.int64), *(tf.TensorSpec(None, dtype) for dtype in given)
+        return tf.function(call, autograph=False).get_concrete_function(*specs)

@@ -3,7 +3,9 @@
 Indices are batched first: one gather a batch, never one element at a time.
 """
 
+import copy
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,12 +17,18 @@ from tfcore import checks
 from tfcore.data import order
 from tfcore.data.augmentation.chain import Augmentation
 from tfcore.data.augmentation.geometry import resized
+from tfcore.data.decoding import THREADS
+from tfcore.data.encoded_reader import EncodedReader
 from tfcore.data.source import BatchReader
+from tfcore.data.windows import Cut
 from tfcore.errors import DataError
 from tfcore.seeds import Key
 
 _ENDLESS = 2**62
-_PREFETCHED = 2
+_PREFETCHED = 2  # blocks from memory
+_MOST_PREFETCHED = 16  # batches from files, at most, and as many as `prefetch_bytes` hold
+_AT_ONCE = 2  # batches from files: while the last pictures of one are decoded, the next one keeps all cores busy
+PREFETCH_BYTES = 2**28
 
 
 class Examples:
@@ -43,14 +51,34 @@ class Examples:
     def __len__(self) -> int:
         return self.count
 
-    def gather(self, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def gather(self, places: tf.Tensor, draws: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Gathers uint8 pictures `[n, H, W, C]` and labels `[n]`.
 
         Pictures stay bytes: passing float32 between cores through memory costs more than the cast, which the model's
         first layer does in cache.
+
+        Args:
+            places: int64 `[n]`.
+            draws: float32 `[n, k]`, the random numbers of the windows, if the examples are `cut`.
         """
         rows = self.numbers(places)
-        return self._reader.pictures(rows), tf.gather(self._reader.labels, rows)
+        if draws is not None and isinstance(self._reader, EncodedReader):
+            pictures = self._reader.pictures(rows, draws)
+        else:
+            pictures = self._reader.pictures(rows)
+        return pictures, tf.gather(self._reader.labels, rows)
+
+    def cut(self, window: Cut) -> "Examples":
+        """Returns the same examples, of whose pictures a random window is decoded; themselves unless `is_encoded`."""
+        found = copy.copy(self)
+        if isinstance(self._reader, EncodedReader):
+            found._reader = self._reader.cutting(window)
+        return found
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the pictures are decoded batch by batch, so that they can be `cut`."""
+        return isinstance(self._reader, EncodedReader)
 
     def weights(self, places: tf.Tensor) -> tf.Tensor | None:
         """Gathers the weights, float32 `[n]`; None if the examples have none."""
@@ -70,10 +98,9 @@ class Examples:
         """The number of batches to take at once."""
         return self._reader.block_steps(batch_size)
 
-    @property
-    def error(self) -> DataError | None:
-        """The error that reading a picture ended with, if it did; TensorFlow reports it as an error of its own."""
-        return self._reader.error
+    def error(self, message: str) -> DataError | None:
+        """The error of a read, of which TensorFlow reported `message`; None where it has another cause."""
+        return self._reader.error(message)
 
 
 @contextmanager
@@ -89,8 +116,9 @@ def data_errors(parts: Iterable[Examples]) -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         for part in parts:
-            if part.error is not None and str(part.error) in error.message:
-                raise part.error from None
+            found = part.error(error.message)
+            if found is not None:
+                raise found from None
         raise
 
 
@@ -106,6 +134,7 @@ class TrainingBatches:
         seed: the run's seed.
         augmentation: applied to every batch; None for none.
         image_size: (H, W) that the pictures are resized to after it; None for their own.
+        prefetch_bytes: pictures that are read ahead from files, at most; at least one batch is.
 
     Attributes:
         block_steps: K, chosen by the size of a batch. The contents of batches do not depend on it.
@@ -122,10 +151,13 @@ class TrainingBatches:
         seed: int,
         augmentation: Augmentation | None = None,
         image_size: tuple[int, int] | None = None,
+        prefetch_bytes: int = PREFETCH_BYTES,
     ) -> None:
         checks.positive("batch_size", batch_size)
-        self.examples, self.batch_size, self.seed, self._augmentation = examples, batch_size, seed, augmentation
-        self._image_size = image_size
+        self._cut = augmentation.cut if augmentation is not None and examples.is_encoded else None
+        self.examples = examples if self._cut is None else examples.cut(self._cut)
+        self.batch_size, self.seed, self._augmentation = batch_size, seed, augmentation
+        self._image_size, self._prefetch_bytes = image_size, prefetch_bytes
         self.block_steps = examples.block_steps(batch_size)
 
     def from_step(self, step: int) -> Iterator[Any]:
@@ -135,7 +167,8 @@ class TrainingBatches:
         Examples that have weights give these as a third tensor, float32 `[K, B]`; see `_mixed_with_weights`.
         The first block starts with the batch of `step`, counted from 0.
         """
-        return iter(_pipeline(tf.data.Dataset.range(step, _ENDLESS, self.block_steps), self._block))
+        numbers = tf.data.Dataset.range(step, _ENDLESS, self.block_steps)
+        return iter(_pipeline(numbers, self._block, self.examples, self._prefetch_bytes))
 
     def numbers(self, step: int) -> list[int]:
         """Returns the row numbers of the examples in the batch of `step`, counted from 0."""
@@ -144,17 +177,19 @@ class TrainingBatches:
         return self.examples.numbers(places).numpy().tolist()
 
     def _block(self, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        steps, size = self.block_steps, self.batch_size
-        places = order.indices(self.seed, step * size, steps * size, len(self.examples))
-        images, labels = self.examples.gather(places)
+        steps, size, examples = self.block_steps, self.batch_size, len(self.examples)
+        places = order.indices(self.seed, step * size, steps * size, examples)
+        key = Key(self.seed, step, step * size)
+        augmentation, is_cut = self._augmentation, self._cut is not None
+        draws = None
+        if augmentation is not None and is_cut:
+            draws = augmentation.cut_draws(key=key, count=steps * size, batch_size=size, examples=examples)
+        images, labels = self.examples.gather(places, draws)
         weights = self.examples.weights(places)
-        if self._augmentation is not None:
-            key = Key(self.seed, step, step * size)
-            augment = functools.partial(self._augmentation, key=key, batch_size=size, examples=len(self.examples))
-            if weights is not None and self._augmentation.mixes:
-                images, labels, weights = _mixed_with_weights(
-                    augment, images, self._augmentation.targets(labels), weights
-                )
+        if augmentation is not None:
+            augment = functools.partial(augmentation, key=key, batch_size=size, examples=examples, is_cut=is_cut)
+            if weights is not None and augmentation.mixes:
+                images, labels, weights = _mixed_with_weights(augment, images, augmentation.targets(labels), weights)
             else:
                 images, labels = augment(images, labels)
         if self._image_size is not None:
@@ -194,13 +229,18 @@ class EvaluationBatches:
 
     The last batch is padded to full size with copies of the last example of weight 0: one shape, one trace.
 
+    Args:
+        examples: to evaluate on.
+        batch_size: B.
+        prefetch_bytes: pictures that are read ahead from files, at most; at least one batch is.
+
     Raises:
         ConfigError: a batch size below 1.
     """
 
-    def __init__(self, examples: Examples, *, batch_size: int) -> None:
+    def __init__(self, examples: Examples, *, batch_size: int, prefetch_bytes: int = PREFETCH_BYTES) -> None:
         checks.positive("batch_size", batch_size)
-        self.examples, self.batch_size = examples, batch_size
+        self.examples, self.batch_size, self._prefetch_bytes = examples, batch_size, prefetch_bytes
         self.count = -(-len(examples) // batch_size)
 
     def __iter__(self) -> Iterator[Any]:
@@ -209,7 +249,7 @@ class EvaluationBatches:
     @functools.cached_property
     def _pipeline(self) -> tf.data.Dataset:
         """The pipeline, built once: tracing takes 20 ms, half the time of a small model's evaluation."""
-        return _pipeline(tf.data.Dataset.range(self.count), self._batch)
+        return _pipeline(tf.data.Dataset.range(self.count), self._batch, self.examples, self._prefetch_bytes)
 
     def _batch(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Computes the batch of that number, counted from 0."""
@@ -218,10 +258,19 @@ class EvaluationBatches:
         return images, labels, tf.cast(places < len(self.examples), tf.float32)
 
 
-def _pipeline(numbers: tf.data.Dataset, element: Callable[[tf.Tensor], Any]) -> tf.data.Dataset:
-    """Maps each number to an element, with prefetching."""
+def _pipeline(
+    numbers: tf.data.Dataset, element: Callable[[tf.Tensor], Any], examples: Examples, prefetch_bytes: int
+) -> tf.data.Dataset:
+    """Maps each number to an element, with prefetching; what is in files is read and decoded in threads of its own."""
     plain = tf.autograph.experimental.do_not_convert(element)  # AutoGraph would take longer than the tracing
-    return numbers.map(plain).prefetch(_PREFETCHED).with_options(_plain_options())
+    options = _plain_options()
+    if not examples.is_encoded:
+        return numbers.map(plain).prefetch(_PREFETCHED).with_options(options)
+    options.threading.private_threadpool_size = THREADS + _AT_ONCE
+    batches = numbers.map(plain, num_parallel_calls=_AT_ONCE)
+    batch_bytes = math.prod(batches.element_spec[0].shape)
+    ahead = min(prefetch_bytes // batch_bytes, _MOST_PREFETCHED)
+    return batches.prefetch(max(1, ahead)).with_options(options)
 
 
 def _plain_options() -> tf.data.Options:

@@ -1,9 +1,8 @@
-"""Reads picture files as arrays; checks the header before decoding, and reports every conversion.
+"""Reads picture files of any kind as arrays; checks the header before decoding, and reports every conversion.
 
-Colour becomes grey by ITU-R 601-2 luma, 16 bits become the upper 8, transparency is composited on white, and pictures
-are resized by bilinear interpolation over all pixels that a new one covers; a picture of other proportions is
-stretched. Of a GIF the first frame is used. A JPEG is rotated upright by its EXIF orientation before its size is
-checked.
+Colour becomes grey by ITU-R 601-2 luma, CMYK becomes RGB without a profile, 16 bits become the upper 8, and
+transparency is composited on white. Of several pictures in a file the first is used. A JPEG, WebP or TIFF is rotated
+upright by its EXIF orientation before its size is checked.
 """
 
 import io
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,11 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from tfcore import checks
 from tfcore.data.download import usable
 from tfcore.data.npy import open_npz, read_array
+from tfcore.data.windows import Window
 from tfcore.errors import DataError
 from tfcore.files import open_file
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 ARRAYS = (".npy", ".npz")
 MAX_SIDE_PIXELS = 16_384
 MAX_PIXELS = 64_000_000
@@ -33,7 +33,8 @@ _MAX_BYTES = 1 << 30  # of a file: twice the uncompressed size of so many pixels
 _MAX_SCANS = 100  # of a JPEG, each of which passes over all pixels; a progressive one has ten
 _START_OF_SCAN = b"\xff\xda"
 _PIECE_BYTES = 1 << 20  # read at a time
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF")  # recognised by content, not by the name of the file
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # recognised by content, not by the name of the file
+_ORIENTED = ("JPEG", "MPO", "WEBP")  # Pillow turns a TIFF itself
 _JPEG = ("JPEG", "MPO")  # Pillow's names; MPO holds several pictures, of which the first is read
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B")  # Pillow's
 _TURNS = {  # by EXIF orientation, the transposition that puts a picture upright
@@ -49,14 +50,21 @@ _ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 class Header(NamedTuple):
-    """A picture's size in pixels, upright, and whether it is grey (by its mode, not by its pixels)."""
+    """What is known of a picture before it is decoded.
 
-    size: tuple[int, int]  # (H, W)
+    Attributes:
+        size: (H, W), upright.
+        grey: by its mode, not by its pixels.
+        plain: whether it is an upright JPEG in grey or RGB, which TensorFlow decodes as Pillow does.
+    """
+
+    size: tuple[int, int]
     grey: bool
+    plain: bool = False
 
 
 class Picture(NamedTuple):
-    """A picture in a model's shape, with a note on each conversion."""
+    """A picture's pixels, with a note on each conversion."""
 
     pixels: NDArray[np.uint8]  # [H, W, C]
     notes: tuple[str, ...]
@@ -68,58 +76,78 @@ def shown(path: str | Path) -> str:
 
 
 def read_header(path: str | Path) -> Header:
-    """Reads size and kind of a picture, without decoding it.
+    """Reads what is known of a picture file, without decoding it.
 
     Raises:
         DataError: it is missing, of another format, or too large.
     """
-    with _opened(path) as image:
-        return _header(image)
+    with _file(path) as file:
+        return header(file, shown(path))
 
 
-def decode(path: str | Path) -> Header:
-    """Decodes a picture, and returns its size and kind.
+def read_bytes(path: str | Path) -> bytes:
+    """Reads a whole picture file.
+
+    Raises:
+        DataError: it is missing, or larger than a picture can be.
+    """
+    with _file(path) as file:
+        return file.read()
+
+
+def header(encoded: bytes | IO[bytes], name: str) -> Header:
+    """Parses the header of a picture, of its bytes or a file.
+
+    Raises:
+        DataError: with the name; it is of another format, or too large.
+    """
+    with _opened(encoded, name) as image:
+        found = _header(image)
+        if found.plain and isinstance(encoded, bytes):
+            _check_scans(encoded.count(_START_OF_SCAN))
+        return found
+
+
+def decode(encoded: bytes | IO[bytes], name: str, channels: int) -> Picture:
+    """Decodes a picture: uint8 [H, W, channels], upright, in its own size.
+
+    Args:
+        encoded: a picture file, or its bytes.
+        name: of the picture, for messages.
+        channels: 1 for grey or 3 for RGB.
 
     Raises:
         DataError: it cannot be decoded, or its header is refused.
     """
-    with _opened(path) as image:
-        _load(image)
-        return _header(image)
-
-
-def read_picture(path: str | Path, image_shape: tuple[int, int, int]) -> Picture:
-    """Reads a picture and converts it to the shape that a model takes.
-
-    Args:
-        path: a file in one of the formats PNG, JPEG, BMP and GIF.
-        image_shape: (H, W, C), where C is 1 for grey or 3 for RGB.
-
-    Raises:
-        DataError: it is missing, of another format, too large or damaged; or C is neither 1 nor 3.
-    """
-    height, width, channels = image_shape
-    if channels not in (1, 3):
-        raise DataError(f"A picture file gives 1 or 3 channels, not {channels}. Give the pictures as an .npy file.")
     notes: list[str] = []
-    with _opened(path) as image:
-        header = _header(image)
+    with _opened(encoded, name) as image:
+        is_grey = _header(image).grey
         _load(image)
         picture = _eight_bits(image, notes)
         if picture.has_transparency_data:
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
             notes.append("transparency laid on white")
         picture = picture.convert("L" if channels == 1 else "RGB")
-        if header.grey != (channels == 1):
-            notes.append("grey to colour" if header.grey else "colour to grey")
+        if is_grey != (channels == 1):
+            notes.append("grey to colour" if is_grey else "colour to grey")
         orientation = _orientation(image)
         if orientation in _TURNS:
             picture = picture.transpose(_TURNS[orientation])
             notes.append("turned upright")
-        if header.size != (height, width):
-            notes.append(f"resized from {picture.width}x{picture.height} to {width}x{height}")
-            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-        return Picture(np.asarray(picture).reshape(image_shape), tuple(notes))
+        return Picture(np.asarray(picture).reshape(picture.height, picture.width, channels), tuple(notes))
+
+
+def resized(pixels: NDArray[np.uint8], window: Window, image_size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Cuts a window out of pixels [h, w, C] and resizes it to (H, W): uint8 [H, W, C].
+
+    Bilinear, with a filter as much wider where the window shrinks; rounded after each axis.
+    """
+    top, left, height, width = window
+    cut = pixels[top : top + height, left : left + width]
+    if (height, width) == image_size:
+        return cut
+    image = Image.fromarray(cut if cut.shape[2] == 3 else cut[..., 0])
+    return np.asarray(image.resize(image_size[::-1], Image.Resampling.BILINEAR)).reshape(*image_size, -1)
 
 
 def read_pictures(path: str | Path, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -170,30 +198,45 @@ class _Clipped(io.BufferedReader):
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
+def _file(path: str | Path) -> Iterator[IO[bytes]]:
+    """Opens a picture file; turns the operating system's errors into a DataError."""
+    with _telling(shown(path)), _Clipped(open_file(path)) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if not size_bytes:
+            raise ValueError("it is empty")
+        if size_bytes > _MAX_BYTES:
+            raise DataError(f"{shown(path)} must have at most {_MAX_BYTES} bytes. It has {size_bytes}.")
+        yield file
+
+
+@contextmanager
+def _opened(encoded: bytes | IO[bytes], name: str) -> Iterator[ImageFile.ImageFile]:
     """Opens a picture and checks its header; turns every error in the block into a DataError."""
+    file = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
+    with _telling(name), Image.open(file, formats=_FORMATS) as image:
+        if max(image.size) > MAX_SIDE_PIXELS or image.width * image.height > MAX_PIXELS:
+            raise DataError(
+                f"{name} must have sides of at most {MAX_SIDE_PIXELS} pixels, and {MAX_PIXELS} in all. "
+                f"It has {image.width}x{image.height}."
+            )
+        yield image
+
+
+@contextmanager
+def _telling(name: str) -> Iterator[None]:
+    """Raises a DataError with the name in place of any error in the block."""
     try:
-        with _Clipped(open_file(path)) as file:
-            size_bytes = os.fstat(file.fileno()).st_size
-            if size_bytes > _MAX_BYTES:
-                raise DataError(f"{shown(path)} must have at most {_MAX_BYTES} bytes. It has {size_bytes}.")
-            with Image.open(file, formats=_FORMATS) as image:
-                if max(image.size) > MAX_SIDE_PIXELS or image.width * image.height > MAX_PIXELS:
-                    raise DataError(
-                        f"{shown(path)} must have sides of at most {MAX_SIDE_PIXELS} pixels, and {MAX_PIXELS} in all. "
-                        f"It has {image.width}x{image.height}."
-                    )
-                yield image
+        yield
     except (DataError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
-        raise DataError(f"{shown(path)} cannot be used: {_reason(path, error)}.") from error
+        raise DataError(f"{name} cannot be used: {_reason(error)}.") from error
 
 
-def _reason(path: str | Path, error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Describes the error in a few words."""
     if isinstance(error, UnidentifiedImageError):
-        return f"it is none of {', '.join(_FORMATS)}" if os.path.getsize(path) else "it is empty"
+        return f"it is none of {', '.join(_FORMATS)}"
     if isinstance(error, Image.DecompressionBombError):
         return f"it claims more than {MAX_PIXELS} pixels"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -201,24 +244,29 @@ def _reason(path: str | Path, error: Exception) -> str:
 
 
 def _load(image: ImageFile.ImageFile) -> None:
-    """Decodes a picture; refuses a JPEG with so many scans that decoding would take hours."""
+    """Decodes a picture."""
     if image.format in _JPEG and image.fp is not None:
         image.fp.seek(0)
         pieces = iter(partial(image.fp.read, _PIECE_BYTES), b"")
-        scans = sum(piece.count(_START_OF_SCAN) for piece in pieces)
-        if scans > _MAX_SCANS:
-            raise ValueError(f"it has {scans} scans, and may have {_MAX_SCANS}")
+        _check_scans(sum(piece.count(_START_OF_SCAN) for piece in pieces))
     image.load()
 
 
+def _check_scans(scans: int) -> None:
+    """Refuses a JPEG with so many scans that decoding would take hours."""
+    if scans > _MAX_SCANS:
+        raise ValueError(f"it has {scans} scans, and may have {_MAX_SCANS}")
+
+
 def _header(image: Image.Image) -> Header:
-    size = image.width, image.height
-    return Header(size if _orientation(image) in _ON_ITS_SIDE else size[::-1], _is_grey(image))
+    size, orientation = (image.width, image.height), _orientation(image)
+    is_plain = image.format in _JPEG and image.mode in ("L", "RGB") and orientation == 1
+    return Header(size if orientation in _ON_ITS_SIDE else size[::-1], _is_grey(image), is_plain)
 
 
 def _orientation(image: Image.Image) -> int:
     """Returns the EXIF orientation, a number from 1 (upright) to 8."""
-    if image.format not in _JPEG:
+    if image.format not in _ORIENTED:
         return 1
     try:
         found = image.getexif().get(ExifTags.Base.Orientation)
@@ -237,8 +285,10 @@ def _is_grey(image: Image.Image) -> bool:
 
 def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
     """Converts to 8 bits a channel; Pillow's conversion would clip 16-bit values at 255."""
+    if image.mode == "F":
+        raise ValueError("it holds floating-point numbers")
     if not image.mode.startswith("I"):
         return image
     notes.append("16 bits to 8")
     values: NDArray[Any] = np.asarray(image)
-    return Image.fromarray((values >> 8).astype(np.uint8))
+    return Image.fromarray(np.clip(values >> 8, 0, 255).astype(np.uint8))

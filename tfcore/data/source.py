@@ -17,17 +17,18 @@ class BatchReader(Protocol):
 
     Attributes:
         labels: int32 `[N]`, of all examples.
-        error: the error that the newest failed read raised, or None; TensorFlow reports it as an error of its own.
     """
 
     labels: "tf.Tensor"
-    error: DataError | None
 
     def pictures(self, rows: "tf.Tensor") -> "tf.Tensor":
         """The pictures of the rows, int64 `[n]`: uint8 `[n, H, W, C]`."""
 
     def block_steps(self, batch_size: int) -> int:
         """The number of batches to take at once: what costs the pipeline is each element, not its size."""
+
+    def error(self, message: str) -> DataError | None:
+        """The error of a read, of which TensorFlow reported `message`; None where it has another cause."""
 
 
 class Source(Protocol):

@@ -1,10 +1,17 @@
-"""The protocol of encoded pictures that are kept in files or records and read by index."""
+"""Encoded pictures that are kept in files or records and read by index: the protocol, and a file for each picture."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tfcore.data.pictures import Header, read_bytes, read_header, shown
+from tfcore.data.windows import Cut
+
+THREADS = min(8, os.cpu_count() or 1)  # that read files; reading and decoding release Python's lock
 
 
 class Store(Protocol):
@@ -19,6 +26,13 @@ class Store(Protocol):
             DataError: one cannot be read.
         """
 
+    def header(self, index: int) -> Header:
+        """What is known of one picture before it is decoded; called from several threads.
+
+        Raises:
+            DataError: it cannot be read, or is no picture.
+        """
+
     def name(self, index: int) -> str:
         """Names one picture in messages, such as `cats/17.jpg` or `train-00003.tfrecord, record 17`."""
 
@@ -31,3 +45,67 @@ class Stored(NamedTuple):
 
     store: Store
     labels: NDArray[np.int32]
+
+
+class Loaded(NamedTuple):
+    """Pictures on their way to a batch: JPEGs with the windows to decode, all others decoded and resized.
+
+    Attributes:
+        data: n strings of bytes.
+        windows: int32 [n, 4].
+        is_jpeg: bool [n].
+    """
+
+    data: list[bytes]
+    windows: NDArray[np.int32]
+    is_jpeg: NDArray[np.bool_]
+
+
+class Encoded(Protocol):
+    """Labelled pictures that are loaded encoded and decoded by TensorFlow; see `EncodedSplit`."""
+
+    labels: NDArray[np.int32]
+    image_shape: tuple[int, int, int]
+
+    def load(self, indices: NDArray[np.int64], cut: Cut | None = None, draws: NDArray | None = None) -> Loaded:
+        """Reads the encoded pictures at `indices`."""
+
+    def name(self, index: int) -> str:
+        """Names a picture in messages."""
+
+
+class FileStore:
+    """A file for each picture; see `Store`.
+
+    Args:
+        paths: the files.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = paths
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, indices: NDArray[np.int64]) -> list[bytes]:
+        """The contents of the files."""
+        return list(self._pool.map(read_bytes, (self.paths[index] for index in indices)))
+
+    def header(self, index: int) -> Header:
+        """The header, without reading the whole file."""
+        return read_header(self.paths[index])
+
+    def name(self, index: int) -> str:
+        """The path."""
+        return shown(self.paths[index])
+
+    def identity(self, indices: NDArray[np.int64]) -> Iterator[bytes]:
+        """The last two parts of each path and the size of each file.
+
+        Raises:
+            OSError: a file is missing.
+        """
+        for index in indices:
+            path = self.paths[index]
+            yield f"{os.sep.join(path.split(os.sep)[-2:])}\0{os.stat(path).st_size}\0".encode(errors="surrogateescape")

@@ -127,7 +127,10 @@ class Parts:
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
         """Returns the batches of a whole split, padded to the evaluation's batch size."""
-        return EvaluationBatches(self.splits[split], batch_size=self.config.eval_batch_size)
+        config = self.config
+        return EvaluationBatches(
+            self.splits[split], batch_size=config.eval_batch_size, prefetch_bytes=config.prefetch_bytes
+        )
 
 
 def build_parts(
@@ -199,7 +202,12 @@ def _training_batches(
     image_size: tuple[int, int] | None = None,
 ) -> TrainingBatches:
     return TrainingBatches(
-        examples, batch_size=config.batch_size, seed=config.seed, augmentation=augmentation, image_size=image_size
+        examples,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        augmentation=augmentation,
+        image_size=image_size,
+        prefetch_bytes=config.prefetch_bytes,
     )
 
 

@@ -63,7 +63,9 @@ class Scorer:
         self.class_names = given.class_names
         self._fingerprint = fingerprint(given.train) if data is None else None
         self._examples = splits[split]
-        self._batches = EvaluationBatches(self._examples, batch_size=config.eval_batch_size)
+        self._batches = EvaluationBatches(
+            self._examples, batch_size=config.eval_batch_size, prefetch_bytes=config.prefetch_bytes
+        )
         self._model = build_model(plan, cls=model)
         seen = averaged(self._model, plan.views, plan.image_shape)
         self._evaluation = Evaluation(seen, build_loss(config), classes=given.classes)

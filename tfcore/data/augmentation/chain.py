@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfcore.data.augmentation.draws import Draws
+from tfcore.data.windows import DRAWS, Cut
 from tfcore.errors import ConfigError
 from tfcore.seeds import Key
 
@@ -19,11 +20,14 @@ class Part(NamedTuple):
         function: of `images` and `draws`, which returns images; if it mixes, of `images`, `targets` and `draws`, which
             returns images and targets.
         mixes: whether it takes targets.
+        cut: the same for a picture in a file, which is decoded in part: its window by random numbers; None for no such
+            form.
     """
 
     name: str
     function: Callable[..., Any]
     mixes: bool = False
+    cut: Cut | None = None
 
 
 class Augmentation:
@@ -46,12 +50,30 @@ class Augmentation:
         """Whether labels become targets `[n, classes]`."""
         return any(part.mixes for part in self._parts)
 
+    @property
+    def cut(self) -> Cut | None:
+        """The window to decode of pictures in files, in place of the first part; None where that has no such form."""
+        return self._parts[0].cut
+
+    def cut_draws(self, *, key: Key, count: int, batch_size: int, examples: int) -> tf.Tensor:
+        """The random numbers for `cut`: float32 `[count, 4]`, in [0, 1); see `__call__` for the arguments."""
+        purpose = f"{_purpose(self._parts[0])} 1"
+        draws = Draws(key, purpose, count=count, batch_size=batch_size, examples=examples)
+        return tf.stack([draws.uniform(name) for name in DRAWS], axis=1)
+
     def targets(self, labels: tf.Tensor) -> tf.Tensor:
         """Converts class numbers, int32 `[n]`, to targets, float32 `[n, classes]`."""
         return tf.one_hot(labels, self._classes)
 
     def __call__(
-        self, images: tf.Tensor, labels: tf.Tensor, *, key: Key, batch_size: int, examples: int
+        self,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        *,
+        key: Key,
+        batch_size: int,
+        examples: int,
+        is_cut: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Augments whole batches.
 
@@ -61,15 +83,18 @@ class Augmentation:
             key: with the position of the first example.
             batch_size: B, a divisor of n.
             examples: number of training examples.
+            is_cut: whether the first part is done, by its `cut`.
 
         Raises:
             ConfigError: a part returns pictures or targets of another shape or dtype, or refuses its arguments.
         """
         targets = self.targets(labels) if self.mixes and labels.shape.rank == 1 else labels
         count, seen = images.shape[0], Counter[str]()
-        for part in self._parts:
-            purpose = part.name.rpartition(":")[2]  # a file may be named by several paths
+        for place, part in enumerate(self._parts):
+            purpose = _purpose(part)
             seen[purpose] += 1
+            if is_cut and place == 0:
+                continue
             draws = Draws(key, f"{purpose} {seen[purpose]}", count=count, batch_size=batch_size, examples=examples)
             if part.mixes:
                 images, targets = _pair(
@@ -78,6 +103,10 @@ class Augmentation:
             else:
                 images = _pictures(part, images, part.function(images=images, draws=draws))
         return images, targets
+
+
+def _purpose(part: Part) -> str:
+    return part.name.rpartition(":")[2]  # a file may be named by several paths
 
 
 def _pair(part: Part, images: tf.Tensor, targets: tf.Tensor, returned: Any) -> tuple[tf.Tensor, tf.Tensor]:

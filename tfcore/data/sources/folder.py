@@ -2,27 +2,21 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcore import checks
 from tfcore.data.dataset import Dataset
 from tfcore.data.download import usable
-from tfcore.data.lazy import THREADS, LazySplit
-from tfcore.data.pictures import EXTENSIONS, Header, decode, read_header, read_picture, shown
-from tfcore.data.sources.assemble import check_lengths, held_out_rows, own_dataset
+from tfcore.data.pictures import EXTENSIONS, shown
+from tfcore.data.sources.encoded import encoded_dataset
+from tfcore.data.store import FileStore, Stored
 from tfcore.errors import DataError
 
 _LOG = logging.getLogger(__name__)
-_BLOCK = 1024  # files handed to the threads at a time
-_LAYOUT = (
-    "Expected PATH/train/CLASS/… and PATH/test/CLASS/…, or PATH/CLASS/…, of .png, .jpg, .jpeg, .bmp or .gif files."
-)
+_LAYOUT = "Expected PATH/train/CLASS/… and PATH/test/CLASS/…, or PATH/CLASS/…, of .jpg, .png, .webp, .gif, .bmp, .tif …"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,28 +32,26 @@ class _Files:
 
 
 def folder(
-    path: Path, *, image_size: tuple[int, int] | None, test_share: float, seed: int, skip_bad_pictures: bool
+    path: Path,
+    *,
+    image_size: tuple[int, ...] | None,
+    image_fit: str,
+    test_share: float,
+    seed: int,
+    skip_bad_pictures: bool,
 ) -> Dataset:
     """`folder:PATH`: PATH/train/CLASS/* with PATH/test/CLASS/*, or PATH/CLASS/* of which a share is held out as test.
 
     The classes are the folders in the order of their names. The examples are the first file of each class, then the
-    second of each, and so on, so that the first N of them are balanced. The pictures are grey if all of them are, else
-    RGB; see pictures.py for the conversion.
+    second of each, and so on, so that the first N of them are balanced. See `encoded_dataset` for the other arguments.
 
     Args:
         path: the folder. Links are followed; hidden files and folders are ignored.
-        image_size: (H, W) that pictures are resized to; None where all have one size.
-        test_share: without PATH/test, the share to test on, above 0 and below 1.
-        seed: for the choice of that share.
-        skip_bad_pictures: whether all pictures are decoded once, and bad ones are reported and left out. Otherwise only
-            headers are read, and a picture with damaged pixels ends the training.
 
     Raises:
         DataError: the folder is missing or has another layout, a class is empty, pictures are bad or differ in size.
         ConfigError: an invalid size, or a share that leaves one of the splits empty.
     """
-    checks.share("test_share", test_share)
-    check_lengths("image_size", image_size, "H,W")
     ignored: list[str] = []
     with usable(path, _LAYOUT):
         given = [path / name for name in ("train", "test")]
@@ -69,15 +61,18 @@ def folder(
     if parts[0].class_names != parts[-1].class_names:
         odd = sorted(set(parts[0].class_names) ^ set(parts[-1].class_names))
         raise DataError(f"{path}/train and {path}/test must hold the same classes. Only one of them has '{odd[0]}'.")
-    parts, image_shape = _inspected(path, parts, image_size, skip_bad_pictures)
-    if len(parts) == 1:
-        parts = [parts[0].part(rows) for rows in held_out_rows(parts[0].labels, test_share, seed)]
-
-    def read(picture: str) -> NDArray[np.uint8]:
-        return read_picture(picture, image_shape).pixels
-
-    train, test = (LazySplit(part.paths, part.labels, image_shape, read) for part in parts)
-    return own_dataset(f"folder:{path}", train, test, parts[0].class_names)
+    train, *test = (Stored(FileStore(part.paths), part.labels) for part in parts)
+    return encoded_dataset(
+        f"folder:{path}",
+        train,
+        test[0] if test else None,
+        parts[0].class_names,
+        image_size=image_size,
+        image_fit=image_fit,
+        test_share=test_share,
+        seed=seed,
+        skip_bad_pictures=skip_bad_pictures,
+    )
 
 
 def _list(path: Path, ignored: list[str]) -> _Files:
@@ -113,61 +108,6 @@ def _entries(path: str | Path) -> list["os.DirEntry[str]"]:
     """Lists a folder in the order of names, without hidden files and folders."""
     with usable(Path(path), _LAYOUT), os.scandir(path) as entries:
         return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-
-
-def _inspected(
-    path: Path, parts: list[_Files], image_size: tuple[int, int] | None, skip_bad: bool
-) -> tuple[list[_Files], tuple[int, int, int]]:
-    """Checks all pictures; returns the parts without bad ones, and the shape of all pictures."""
-    paths = [picture for part in parts for picture in part.paths]
-    good, grey = np.ones(len(paths), bool), True
-    sizes: dict[tuple[int, int], str] = {}  # the first two, each with a picture
-    first_bad = ""
-    for place, found in enumerate(_looked_at(paths, decode if skip_bad else read_header)):
-        if isinstance(found, str):
-            good[place], first_bad = False, first_bad or found
-        else:
-            grey &= found.grey
-            if len(sizes) < 2:
-                sizes.setdefault(found.size, paths[place])
-    _complain(path, [paths[place] for place in np.flatnonzero(~good)], len(paths), first_bad, skip_bad)
-    height, width = image_size or _one_size(path, sizes)
-    ends = np.cumsum([len(part.paths) for part in parts])[:-1]
-    left = [part.part(np.flatnonzero(mask)) for part, mask in zip(parts, np.split(good, ends), strict=True)]
-    return left, (height, width, 1 if grey else 3)
-
-
-def _looked_at(paths: list[str], look: Callable[[str], Header]) -> Iterator[Header | str]:
-    """Yields the header that `look` returns for each file, or the message of its error."""
-
-    def found(path: str) -> Header | str:
-        try:
-            return look(path)
-        except DataError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(paths), _BLOCK):
-            yield from pool.map(found, paths[start : start + _BLOCK])
-
-
-def _complain(path: Path, bad: list[str], count: int, first: str, skip: bool) -> None:
-    """Reports bad pictures, in a warning or in an error."""
-    if not bad:
-        return
-    if not skip or len(bad) == count:
-        leave_out = "" if skip else " or leave them out with --skip_bad_pictures"
-        raise DataError(f"{len(bad)} of {count} pictures in {path} are bad. {first} Mend or remove them{leave_out}.")
-    _LOG.warning("%s: %d of %d pictures are bad and are left out: %s", path, len(bad), count, _first(bad))
-
-
-def _one_size(path: Path, sizes: dict[tuple[int, int], str]) -> tuple[int, int]:
-    """Returns the common size; raises DataError where there are two."""
-    if len(sizes) > 1:
-        examples = " and ".join(f"{shown(name)} is {height}x{width}" for (height, width), name in sizes.items())
-        raise DataError(f"The pictures in {path} differ in size: {examples} (HxW). Give one with --image_size=H,W.")
-    (size,) = sizes
-    return size
 
 
 def _first(paths: list[str]) -> str:

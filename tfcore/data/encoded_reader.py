@@ -1,0 +1,123 @@
+"""Batches of encoded pictures: read by one Python call a batch, decoded in TensorFlow's threads."""
+
+import functools
+from collections import deque
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfcore.data import pictures
+from tfcore.data.batch_reader import PythonCalls, as_tensor
+from tfcore.data.decoding import decoded
+from tfcore.data.pictures import Header
+from tfcore.data.store import Encoded, Store
+from tfcore.data.windows import Cut
+from tfcore.errors import DataError
+
+_REMEMBERED = 64  # batches whose rows are kept to find the picture that TensorFlow failed to decode
+
+
+class EncodedReader:
+    """Loads the pictures of a split by one Python call a batch, and decodes them in TensorFlow's threads.
+
+    Args:
+        split: of encoded pictures.
+        cut: the windows of pictures, by random numbers; None for the split's fit.
+    """
+
+    def __init__(self, split: Encoded, cut: Cut | None = None) -> None:
+        self._split, self._cut, self.labels = split, cut, as_tensor(split.labels)
+        self._recent: deque[NDArray[np.int64]] = deque(maxlen=_REMEMBERED)
+        self._calls = PythonCalls(self._load)
+
+    def cutting(self, cut: Cut) -> "EncodedReader":
+        """Returns a reader of the same pictures that decodes a window of each, by random numbers."""
+        return EncodedReader(self._split, cut)
+
+    def pictures(self, rows: tf.Tensor, draws: tf.Tensor | None = None) -> tf.Tensor:
+        """See `BatchReader`; `draws`, float32 `[n, k]`, are the random numbers of the windows."""
+        shape = self._split.image_shape
+        if draws is not None:
+            loaded = self._calls(_LOADED, rows, draws)
+            return tf.ensure_shape(decoded(*_shaped(*loaded), shape), [*rows.shape, *shape])
+        wanted, places = tf.unique(rows)  # a last batch may be padded with copies
+        loaded = self._calls(_LOADED, wanted, tf.zeros([0], tf.float32))
+        return tf.ensure_shape(tf.gather(decoded(*_shaped(*loaded), shape), places), [*rows.shape, *shape])
+
+    def block_steps(self, batch_size: int) -> int:
+        """One batch: decoding takes longer than handing over."""
+        del batch_size
+        return 1
+
+    def _load(self, rows: NDArray[np.int64], draws: NDArray[np.float32]) -> tuple[Any, ...]:
+        self._recent.append(rows)
+        data, windows, is_jpeg = self._split.load(rows, self._cut, draws if draws.size else None)
+        return np.array(data, object), windows, is_jpeg
+
+    def error(self, message: str) -> DataError | None:
+        """See `BatchReader`."""
+        return self._calls.error(message) or (self._damaged() if "JPEG" in message else None)
+
+    def _damaged(self) -> DataError | None:
+        """Finds the first picture of the latest batches that TensorFlow cannot decode."""
+        for rows in self._recent:
+            for row in rows:
+                try:
+                    decode(self._split, np.array([row]))
+                except DataError as error:
+                    return error
+        return None
+
+
+_LOADED = (tf.string, tf.int32, tf.bool)
+
+
+def _shaped(data: tf.Tensor, windows: tf.Tensor, is_jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Gives what a Python call returned the shapes [n], [n, 4] and [n]."""
+    return tf.ensure_shape(data, [None]), tf.ensure_shape(windows, [None, 4]), tf.ensure_shape(is_jpeg, [None])
+
+
+def decode(split: Encoded, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Reads and decodes the pictures at `indices`: uint8 [n, H, W, C].
+
+    Raises:
+        DataError: a picture cannot be read or decoded.
+    """
+    data, windows, is_jpeg = split.load(indices)
+    try:
+        return _decoder(split.image_shape)(tf.constant(data, tf.string), windows, is_jpeg).numpy()
+    except tf.errors.OpError as error:
+        if len(indices) > 1:
+            return np.concatenate([decode(split, indices[place : place + 1]) for place in range(len(indices))])
+        raise _damaged(split.name(indices[0])) from error
+
+
+def check(store: Store, index: int) -> Header:
+    """Decodes one picture of a store, to see whether it can be.
+
+    Raises:
+        DataError: it cannot be read or decoded.
+    """
+    (data,), name = store.read(np.array([index])), store.name(index)
+    header = pictures.header(data, name)
+    if not header.plain:
+        pictures.decode(data, name, channels=3)
+        return header
+    try:
+        tf.io.decode_jpeg(data, dct_method="INTEGER_FAST")
+    except tf.errors.OpError as error:
+        raise _damaged(name) from error
+    return header
+
+
+def _damaged(name: str) -> DataError:
+    return DataError(f"{name} cannot be used: it is a damaged JPEG. Mend or remove it.")
+
+
+@functools.cache
+def _decoder(image_shape: tuple[int, int, int]) -> tf.types.experimental.ConcreteFunction:
+    specs = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, 4], tf.int32), tf.TensorSpec([None], tf.bool)
+    decoding = functools.partial(decoded, image_shape=image_shape)
+    return tf.function(decoding, autograph=False).get_concrete_function(*specs)

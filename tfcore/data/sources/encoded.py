@@ -1,0 +1,146 @@
+"""Makes data sets of encoded pictures: looks at their headers, splits off a test share, fits them to one size."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcore import checks
+from tfcore.data import windows
+from tfcore.data.dataset import Dataset
+from tfcore.data.encoded import EncodedSplit
+from tfcore.data.pictures import Header
+from tfcore.data.sources.assemble import check_lengths, held_out_rows, own_dataset
+from tfcore.data.store import THREADS, Store, Stored
+from tfcore.errors import DataError
+
+_LOG = logging.getLogger(__name__)
+_BLOCK = 1024  # pictures handed to the threads at a time
+_ALL_HEADERS = 100_000  # at most so many pictures are all looked at, where --image_size is given
+_SAMPLE = 1000  # of more
+
+
+class Known(NamedTuple):
+    """What a source knows of all of its pictures: whether all are grey, and their size (H, W) if they have one."""
+
+    grey: bool
+    size: tuple[int, int] | None
+
+
+def encoded_dataset(
+    name: str,
+    train: Stored,
+    test: Stored | None,
+    class_names: tuple[str, ...],
+    *,
+    image_size: tuple[int, ...] | None,
+    image_fit: str,
+    test_share: float,
+    seed: int,
+    skip_bad_pictures: bool,
+    known: Known | None = None,
+) -> Dataset:
+    """Makes a data set of encoded pictures, which are read and decoded when a batch needs them.
+
+    The pictures are grey if all of them are, else RGB. Their headers are read for that, and for their common size; of
+    more than 100,000 pictures whose size is given, those of 1,000.
+
+    Args:
+        name: of the data set.
+        train, test: the pictures; without `test`, a share of `train` is held out.
+        class_names: in the order of the labels.
+        image_size: (H, W) of the model's input, or (H,) for a square; None where all pictures have one size.
+        image_fit: how other pictures become it; see `windows.fit`.
+        test_share: the share to test on without `test`, above 0 and below 1.
+        seed: for the choice of that share.
+        skip_bad_pictures: whether all pictures are decoded once, and bad ones are reported and left out.
+        known: of all pictures, in place of a look at them.
+
+    Raises:
+        DataError: pictures are bad or differ in size, or a class has no training example.
+        ConfigError: an invalid size or fit, or a share that leaves one of the splits empty.
+    """
+    checks.share("test_share", test_share)
+    if image_size is not None and len(image_size) == 1:
+        image_size *= 2
+    check_lengths("image_size", image_size, "H,W")
+    fit = windows.fit(image_fit)
+    parts = [train] if test is None else [train, test]
+    rows = [np.arange(len(part.labels)) for part in parts]
+    if known is None or skip_bad_pictures:
+        known, rows = _inspected(name, parts, image_size, skip_bad_pictures)
+    size = (image_size[0], image_size[1]) if image_size else known.size
+    if size is None:
+        raise DataError(f"The pictures of {name} differ in size. Give one with --image_size=H,W.")
+    if test is None:
+        split = held_out_rows(train.labels[rows[0]], test_share, seed)
+        parts, rows = [train, train], [rows[0][places] for places in split]
+    shape = (*size, 1 if known.grey else 3)
+    trained, tested = (EncodedSplit(part, shape, fit, chosen) for part, chosen in zip(parts, rows, strict=True))
+    return own_dataset(name, trained, tested, class_names)
+
+
+def _inspected(
+    name: str, parts: Sequence[Stored], image_size: tuple[int, ...] | None, skip_bad: bool
+) -> tuple[Known, list[NDArray[np.int64]]]:
+    """Looks at the pictures; returns what is common to them, and the rows of the good ones of each part."""
+    pictures = [(part.store, row) for part in parts for row in range(len(part.labels))]
+    if image_size is not None and not skip_bad and len(pictures) > _ALL_HEADERS:
+        pictures = [pictures[place] for place in np.linspace(0, len(pictures) - 1, _SAMPLE).astype(int)]
+    good, grey, first_bad = np.ones(len(pictures), bool), True, ""
+    sizes: dict[tuple[int, int], str] = {}  # the first two, each with a picture
+    for place, found in enumerate(_looked_at(pictures, _decoding if skip_bad else _reading)):
+        if isinstance(found, str):
+            good[place], first_bad = False, first_bad or found
+        else:
+            grey &= found.grey
+            if len(sizes) < 2 and found.size not in sizes:
+                store, row = pictures[place]
+                sizes[found.size] = store.name(row)
+    _complain(name, [pictures[place] for place in np.flatnonzero(~good)], len(pictures), first_bad, skip_bad)
+    if image_size is None and len(sizes) > 1:
+        examples = " and ".join(f"{picture} is {height}x{width}" for (height, width), picture in sizes.items())
+        raise DataError(f"The pictures of {name} differ in size: {examples} (HxW). Give one with --image_size=H,W.")
+    known = Known(grey, next(iter(sizes)) if len(sizes) == 1 else None)
+    if not skip_bad:
+        return known, [np.arange(len(part.labels)) for part in parts]
+    ends = np.cumsum([len(part.labels) for part in parts])[:-1]
+    return known, [np.flatnonzero(mask) for mask in np.split(good, ends)]
+
+
+def _reading(store: Store, row: int) -> Header:
+    return store.header(row)
+
+
+def _decoding(store: Store, row: int) -> Header:
+    from tfcore.data.encoded_reader import check  # loads TensorFlow
+
+    return check(store, row)
+
+
+def _looked_at(pictures: Sequence[tuple[Store, int]], look: Callable[[Store, int], Header]) -> Iterator[Header | str]:
+    """Yields the header that `look` returns for each picture, or the message of its error."""
+
+    def found(picture: tuple[Store, int]) -> Header | str:
+        try:
+            return look(*picture)
+        except DataError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(pictures), _BLOCK):
+            yield from pool.map(found, pictures[start : start + _BLOCK])
+
+
+def _complain(name: str, bad: Sequence[tuple[Store, int]], count: int, first: str, skip: bool) -> None:
+    """Reports bad pictures, in a warning or in an error."""
+    if not bad:
+        return
+    if not skip or len(bad) == count:
+        leave_out = "" if skip else " or leave them out with --skip_bad_pictures"
+        raise DataError(f"{len(bad)} of {count} pictures in {name} are bad. {first} Mend or remove them{leave_out}.")
+    shown = ", ".join(store.name(row) for store, row in bad[:3]) + (", …" if len(bad) > 3 else "")
+    _LOG.warning("%s: %d of %d pictures are bad and are left out: %s", name, len(bad), count, shown)
