@@ -5,10 +5,10 @@ import gc
 import numpy as np
 import pytest
 import tensorflow as tf
+from tfcore.data.lazy import LazySplit
 
 from tfcore.data.batch_reader import PythonReader, TensorReader, as_tensor
 from tfcore.data.dataset import Split, aligned_empty
-from tfcore.data.lazy import LazySplit
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 3, 2, 3), np.uint8)
 LABELS = np.arange(20, dtype=np.int32)

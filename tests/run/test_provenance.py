@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tfcore.data.lazy import LazySplit
 
 from tfcore import __version__
 from tfcore.config import RunConfig
 from tfcore.data import order
 from tfcore.data.dataset import Split
-from tfcore.data.lazy import LazySplit
 from tfcore.run.provenance import Provenance
 
 SPLIT = Split(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2, np.int32))

@@ -49,10 +49,12 @@ def _handed_over(config: RunConfig, data: Any, is_named: bool, say: Callable[[st
     from tfcore.data.dataset import Dataset
 
     if is_named:
-        _refuse_settings(config, () if isinstance(data, Dataset) else ("test_share", "image_size"))
+        own = () if isinstance(data, Dataset) else ("test_share", "image_size")
+        _refuse_settings(config, (*own, "image_fit"))  # the fit is of `predict`, too
     if isinstance(data, Dataset):
         return data
-    given: dict[str, Any] = {"test_share": config.test_share, "image_size": config.image_size} if is_named else {}
+    names = ("test_share", "image_size", "image_fit") if is_named else ()
+    given: dict[str, Any] = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
     return own_data.dataset(data, **given, seed=config.seed, data_dir=config.data_dir, say=say)
 
 

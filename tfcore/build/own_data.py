@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from tfcore import checks
 from tfcore.build.own_source import Items, MappedPixels, OwnSource, calling
 from tfcore.build.own_stream import is_stream, read_stream
-from tfcore.data import download
+from tfcore.data import download, windows
 from tfcore.data.dataset import Dataset, Split
 from tfcore.data.labels import class_numbers, read_labels
 from tfcore.data.pixels import PixelFormat, as_array
@@ -52,6 +52,7 @@ class _Reading(NamedTuple):
     """How a part is read."""
 
     form: PixelFormat
+    threads: int
     folder: Path
     say: Callable[[str], None]
 
@@ -63,7 +64,9 @@ def dataset(
     class_names: Sequence[str] | None = None,
     pixel_range: tuple[float, float] | None = None,
     channels_first: bool = False,
-    image_size: tuple[int, int] | None = None,
+    image_size: tuple[int, ...] | None = None,
+    image_fit: str = "stretch",
+    threads: int = 1,
     test_share: float | None = None,
     seed: int = 0,
     data_dir: str | Path = "",
@@ -82,8 +85,8 @@ def dataset(
             - a finite `tf.data.Dataset` of (picture, label), in batches or not, always in the same order. It is read
               once; its pixels stay in memory or, if they take more than a quarter of it, in a file;
             - a sequence, `__len__` and `__getitem__(index) -> (picture, label)`, such as a `Dataset` of PyTorch; a
-              picture is an array, a tensor or a picture of Pillow. Items are read by index, one at a time, whenever a
-              batch needs them; labels are its `targets` or `labels`, or else of every item, read once;
+              picture is an array, a tensor or a picture of Pillow. Items are read by index, one at a time, when a batch
+              needs them; labels are its `targets` or `labels`, or else of every item, read once;
             - a class of one's own that reads batches, see `tfcore.data.source.Readable`, or a complete `Source`.
 
             Labels are numbers from 0, or text: the names of the classes.
@@ -93,7 +96,10 @@ def dataset(
         pixel_range: the values of black and white, such as (0, 1) or (-1, 1). Pixels become bytes, rounded, so those
             that were bytes are the same again. None for pixels that are whole numbers from 0 to 255.
         channels_first: whether pictures are [C, H, W], as PyTorch's tensors are; pictures of Pillow never are.
-        image_size: (H, W) that pictures are resized to; None where all have one size.
+        image_size: (H, W) that pictures are resized to, or (H,) for squares; None where all have one size.
+        image_fit: how pictures of other proportions become that: "stretch", "crop" or "crop:0.875". Say it in the
+            configuration, too, for `predict` to do the same.
+        threads: that may call the `__getitem__` of a sequence at once, if its code allows more than one.
         test_share: without a test part, the share of the training data to test on, stratified by class; None for 0.1.
         seed: for the choice of that share; a run gives its own.
         data_dir: the folder for a file of pixels; "" for the one of downloads.
@@ -113,8 +119,10 @@ def dataset(
         raise ConfigError(f"{name} takes no `test_share`, as it has a test part. Leave it out.")
     share = TEST_SHARE if test_share is None else test_share
     checks.share("test_share", share)
-    form = PixelFormat(pixel_range, channels_first, image_size)
-    reading = _Reading(form, download.data_dir(str(data_dir)), say)
+    checks.positive_integer("threads", threads)
+    size = 2 * tuple(image_size) if image_size is not None and len(image_size) == 1 else image_size
+    form = PixelFormat(pixel_range, channels_first, cast("tuple[int, int] | None", size), windows.fit(image_fit))
+    reading = _Reading(form, threads, download.data_dir(str(data_dir)), say)
     first = _read(train, "training", reading)
     names = first.class_names if class_names is None else tuple(class_names)
     labels, names = class_numbers(first.labels, names, "The training labels")
@@ -199,12 +207,12 @@ def _read(part: Any, what: str, reading: _Reading) -> _Part:
         return _Part(*read_stream(part, pictures, form, reading.folder, reading.say), names)
     name = type(part).__name__
     if not hasattr(part, "read"):
-        items = Items(part, name, form)
+        items = Items(part, name, form, reading.threads)
         return _Part(items, items.labels, names)
     if form != PixelFormat():
         raise ConfigError(
             f"{name}.read returns pictures as they are trained on, uint8 [n, H, W, C]. Leave out `pixel_range`, "
-            "`channels_first` and `image_size`."
+            "`channels_first`, `image_size` and `image_fit`."
         )
     with calling(name):
         count, labels = len(part), part.labels

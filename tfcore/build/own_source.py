@@ -3,7 +3,8 @@
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,14 @@ _ONE_AT_A_TIME = threading.RLock()
 
 
 @contextmanager
-def calling(what: str) -> Iterator[None]:
-    """Calls user code: never two at a time, and with each error told in one line, as a DataError.
+def calling(what: str, *, alone: bool = True) -> Iterator[None]:
+    """Calls user code, with each error told in one line, as a DataError.
 
     Args:
         what: the code that is called, as the message begins.
+        alone: whether no other thread may call user code meanwhile.
     """
-    with _ONE_AT_A_TIME, user_code.telling(what, DataError):
+    with _ONE_AT_A_TIME if alone else nullcontext(), user_code.telling(what, DataError):
         try:
             yield
         except MemoryError as error:
@@ -134,19 +136,22 @@ class Items:
         items: has `__len__` and `__getitem__`.
         name: of its class, for messages.
         form: of the pixels.
+        threads: that may read items at once.
 
     Raises:
         DataError: an item is no such pair, or cannot be read.
     """
 
-    def __init__(self, items: Any, name: str, form: PixelFormat) -> None:
-        self._items, self._name, self._form = items, name, form
+    def __init__(self, items: Any, name: str, form: PixelFormat, threads: int = 1) -> None:
+        self._items, self._name, self._form, self._alone = items, name, form, threads == 1
+        self._map = map if self._alone else ThreadPoolExecutor(threads, thread_name_prefix="items").map
         self._shape: tuple[int, ...] | None = None
         if not len(items):
             raise DataError(f"{name} must have at least one item. Received none.")
         given = next((getattr(items, key) for key in ("targets", "labels") if hasattr(items, key)), None)
         if given is None:
-            self.labels = np.concatenate([self._item(index)[1] for index in range(len(items))])
+            self._item(0)  # its shape is that of all
+            self.labels = np.concatenate(list(self._map(self._label, range(len(items)))))
         else:
             self.labels = read_labels(as_array(given, f"The labels of {name}"), len(items), f"The labels of {name}")
             self._item(0)
@@ -160,7 +165,7 @@ class Items:
         Raises:
             DataError: an item has another shape than the first, or another label than at the start.
         """
-        return np.stack([self._compared(index) for index in indices.tolist()])
+        return np.stack(list(self._map(self._compared, indices.tolist())))
 
     def _compared(self, index: int) -> NDArray[np.uint8]:
         """The picture of an item, whose label must be what it was at the start."""
@@ -172,10 +177,14 @@ class Items:
             )
         return picture
 
+    def _label(self, index: int) -> NDArray[Any]:
+        """The label of an item, [1]."""
+        return self._item(index)[1]
+
     def _item(self, index: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
         """Reads an item: uint8 [H, W, C], and its label [1]."""
         where = f"{self._name}[{index}]"
-        with calling(where):
+        with calling(where, alone=self._alone):
             item = self._items[index]
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise DataError(f"{where} must be (picture, label). Received {_told(item)}.")
@@ -192,7 +201,7 @@ class Items:
                     f"{what} must be of Pillow's mode {' or '.join(_MODES)}. Received {picture.mode}. Return "
                     "picture.convert('RGB')."
                 )
-            form = PixelFormat(image_size=form.image_size)  # of known range and axes
+            form = PixelFormat(image_size=form.image_size, image_fit=form.image_fit)  # of known range and axes
         pixels = form.pixels(as_array(picture, what)[np.newaxis], what)[0]
         self._shape = self._shape or pixels.shape
         if pixels.shape != self._shape:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from tfcore import checks
+from tfcore.data import pictures
 from tfcore.data.dataset import aligned_empty
 from tfcore.data.labels import described
+from tfcore.data.windows import Fit
 from tfcore.errors import ConfigError, DataError
 
 _CHUNK = 256  # pictures converted at a time
@@ -31,7 +32,8 @@ class PixelFormat:
     Args:
         pixel_range: the values of black and white, such as (0, 1); None for whole numbers from 0 to 255.
         channels_first: whether pictures are [C, H, W], as PyTorch's are, and not [H, W, C].
-        image_size: (H, W) that pictures are resized to, bilinearly and antialiased by Pillow; None for no resizing.
+        image_size: (H, W) that pictures are resized to, as those in files; None for no resizing.
+        image_fit: how pictures of other proportions become that.
 
     Raises:
         ConfigError: a range that is not two finite numbers in ascending order, or a size below 1.
@@ -40,6 +42,7 @@ class PixelFormat:
     pixel_range: tuple[float, float] | None = None
     channels_first: bool = False
     image_size: tuple[int, int] | None = None
+    image_fit: Fit = Fit(None)  # noqa: RUF009, a tuple
 
     def __post_init__(self) -> None:
         for name, pair in (("pixel_range", self.pixel_range), ("image_size", self.image_size)):
@@ -79,7 +82,7 @@ class PixelFormat:
                 "Say so: tfcore.dataset(data, channels_first=True)."
             )
         scaled = self._bytes(found, what)
-        return scaled if self.image_size is None else _resized(scaled, self.image_size, what)
+        return scaled if self.image_size is None else _resized(scaled, self.image_size, self.image_fit, what)
 
     def in_memory(self, images: Any, what: str) -> NDArray[np.uint8]:
         """Converts all pictures of an array, a part at a time, to a new and aligned array; see `pixels`.
@@ -107,7 +110,7 @@ class PixelFormat:
             return values
         if values.dtype.kind not in "uifb":
             raise DataError(f"{what} must be numbers. Received {described(values)}.")
-        least, greatest = values.min(), values.max()
+        least, greatest = float(values.min()), float(values.max())
         if self.pixel_range is None and values.dtype.kind not in "ui":
             raise DataError(
                 f"{what} must be whole numbers from 0 to 255, or have a known range. Received {values.dtype} from "
@@ -137,16 +140,10 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
         raise DataError(f"{what} must be what NumPy takes as one array: {checks.told(error)}.") from error
 
 
-def _resized(images: NDArray[np.uint8], size: tuple[int, int], what: str) -> NDArray[np.uint8]:
-    """Resizes pictures [n, H, W, C] as those of `folder:`."""
-    height, width = size
-    channels = images.shape[3]
-    if images.shape[1:3] == (height, width):
-        return images
-    if channels not in (1, 3):
+def _resized(images: NDArray[np.uint8], size: tuple[int, int], fit: Fit, what: str) -> NDArray[np.uint8]:
+    """Cuts and resizes pictures [n, H, W, C] as those in files."""
+    _, height, width, channels = images.shape
+    window = fit.window((height, width), size)
+    if (window.height, window.width) != size and channels not in (1, 3):
         raise DataError(f"{what} must have 1 or 3 channels to be resized. Received {channels}. Resize them before.")
-    found = np.empty((len(images), height, width, channels), np.uint8)
-    for picture, image in zip(found, images, strict=True):
-        whole = Image.fromarray(np.ascontiguousarray(image if channels == 3 else image[..., 0]))
-        picture[...] = np.asarray(whole.resize((width, height), Image.Resampling.BILINEAR)).reshape(picture.shape)
-    return found
+    return np.stack([pictures.resized(image, window, size) for image in images])
