@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from support.own_objects import FORMS, NAMES, TEST, TRAIN, Floats, Least, Pictures, Tensor, as_dataset, stream
+from support.own_objects import FORMS, NAMES, TEST, TRAIN, Floats, Least, Pictures, Tensor, as_dataset, mapped, stream
 
 import tfcore
 from tfcore.build import own_data, own_stream
 from tfcore.build.data import load_dataset
-from tfcore.build.own_source import OwnSource
+from tfcore.build.own_source import MappedPixels, OwnSource
 from tfcore.config import RunConfig
 from tfcore.data.batches import EvaluationBatches, Examples, data_errors
 from tfcore.data.dataset import Dataset
@@ -55,6 +55,12 @@ def test_without_a_test_part_the_same_share_is_held_out(data: Any) -> None:
         np.testing.assert_array_equal(pixels(one), pixels(other))
     assert (len(found.train), len(found.test)) == (45, 15)
     assert fingerprint(found.train) != fingerprint(found.test)
+
+
+def test_the_fingerprint_tells_parts_of_a_file_apart(tmp_path: Path) -> None:
+    images, labels = mapped(TRAIN, tmp_path / "x.npy")
+    whole = OwnSource(MappedPixels(images, labels), labels.astype(np.int32), "MappedPixels")
+    assert fingerprint(whole.part(np.array([0, 3]))) != fingerprint(whole.part(np.array([0, 6])))  # of equal labels
 
 
 def test_arrays_are_copied() -> None:

@@ -26,6 +26,12 @@ def items(item: Callable[[int], Any], **attributes: Any) -> Any:
     return type("Mine", (), {"__len__": lambda _: 60, "__getitem__": lambda _, index: item(index), **attributes})()
 
 
+def read_all(data: Any) -> None:
+    """Reads the training pictures."""
+    train = tfcore.dataset(data, say=lambda _: None).train
+    train.read(np.arange(len(train)))
+
+
 def fails(index: int) -> Any:
     """As good until item 17."""
     return {}["x"] if index == 17 else (X[index], Y[index])
@@ -92,8 +98,7 @@ def test_what_is_no_data_is_refused_before_anything_is_read(data: Any, message: 
 )  # fmt: skip
 def test_what_is_wrong_with_the_data_is_told_in_one_line(data: Any, message: str) -> None:
     with pytest.raises(DataError, match=message) as told:
-        train = tfcore.dataset(data, say=lambda _: None).train
-        train.read(np.arange(len(train)))
+        read_all(data)
     assert "\n" not in str(told.value)
 
 
