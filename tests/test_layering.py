@@ -85,7 +85,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
     "api": [*BELOW_BUILD, "build", "terminal", "use", "report", "run"],
     "__main__": ["cli"],
-    "": ["api", "use", "history", "cli"],
+    "": ["api", "build.own_data", "use", "history", "cli"],
 }
 CONCRETE = ["data.sources", "schedules", "layers", "optimizers", "models"]  # which no room above `build` names
 ABOVE_BUILD = ["terminal", "use", "run", "look", "report", "sweep", "dashboard", "bench", "lr_find", "cli", "api"]

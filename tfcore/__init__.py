@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfcore.api import train
+    from tfcore.build.own_data import dataset
     from tfcore.history import History
     from tfcore.use.evaluate import evaluate
     from tfcore.use.loading import load
 
-__all__ = ["History", "evaluate", "load", "train"]
+__all__ = ["History", "dataset", "evaluate", "load", "train"]
 __version__ = "0.1.0"
 
 # TensorFlow reads this when it is imported. Its own default leaves oneDNN off on processors without AVX-512 VNNI, where
@@ -22,6 +23,7 @@ if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64")
 
 _HOMES = {
     "History": "tfcore.history",
+    "dataset": "tfcore.build.own_data",
     "evaluate": "tfcore.use.evaluate",
     "load": "tfcore.use.loading",
     "train": "tfcore.api",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tfcore.build import importing, runtime
 from tfcore.build.configuration import of_run
 from tfcore.build.lookup import HANDED_OVER
+from tfcore.build.own_data import name_of
 from tfcore.build.tables import check_names
 from tfcore.config import RunConfig
 from tfcore.report import file as report
@@ -18,6 +19,7 @@ from tfcore.run.start import configuration, has_ended, new_path
 from tfcore.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from tfcore.build.own_data import OwnData
     from tfcore.data.dataset import Dataset
     from tfcore.run.parts import Parts
     from tfcore.training.events import Event
@@ -27,7 +29,7 @@ def train(
     config: RunConfig,
     *,
     run_dir: str | Path = "",
-    data: "Dataset | None" = None,
+    data: "Dataset | OwnData | None" = None,
     model: type | None = None,
     events: "Callable[[Parts], Sequence[Event]]" = lambda _: (),
     quietly: bool = False,
@@ -40,7 +42,10 @@ def train(
     Args:
         config: the settings that `train.py` takes as flags.
         run_dir: the run's folder; "" for a new one under `runs/`.
-        data: the data set to train on, in place of `config.dataset`; pass it to `tfcore.evaluate` too.
+        data: the data set to train on, in place of `config.dataset`; pass it to `tfcore.evaluate` too. A
+            `tfcore.data.dataset.Dataset`, or what `tfcore.dataset` makes one of, for training alone or with a part for
+            testing, such as ((x_train, y_train), (x_test, y_test)): arrays, a `tf.data.Dataset`, a sequence of
+            (picture, label) as PyTorch's, or a class of yours that reads pictures by index.
         model: the model's class, in place of `config.model`; pass a class without a file, as in a notebook, to
             `tfcore.load` and `tfcore.evaluate` too.
         events: returns custom events. It is called with the `Parts` of the run: its state (`model`, `step`,
@@ -56,8 +61,8 @@ def train(
     config = _named(config, data, model)
     path = Path(run_dir) if run_dir else new_path(config, datetime.now())
     with RunFolder(path) as folder:
-        if data is not None and folder.is_started and of_run(path).dataset == data.name:
-            config = replace(config, dataset=data.name)  # a run of tfcore 0.1.0, without the prefix
+        if data is not None and folder.is_started and of_run(path).dataset == name_of(data):
+            config = replace(config, dataset=name_of(data))  # a run of tfcore 0.1.0, without the prefix
         given = {item.name: getattr(config, item.name) for item in fields(config)}
         config = configuration(folder, given)
         check_names(config, handed_over={"dataset": data is not None, "model": model is not None})
@@ -75,13 +80,13 @@ def train(
         return {**result, "run_dir": str(path)}
 
 
-def _named(config: RunConfig, data: "Dataset | None", model: type | None) -> RunConfig:
+def _named(config: RunConfig, data: Any, model: type | None) -> RunConfig:
     """Returns the configuration with the names of the data set and the class that were passed as objects.
 
     A prefix marks the name of such a data set, so that no command confuses it with a built-in one of the same name.
     """
     if data is not None:
-        config = replace(config, dataset=HANDED_OVER + data.name)
+        config = replace(config, dataset=HANDED_OVER + name_of(data))
     if model is not None:
         config = replace(config, model=_model_name(model))
     return config

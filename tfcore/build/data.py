@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +18,54 @@ if TYPE_CHECKING:
     from tfcore.data.dataset import Dataset
 
 
-def load_dataset(config: RunConfig, *, for_training: bool = False, as_files: bool = False) -> "Dataset":
-    """Loads the data set, downloading what is missing.
+def load_dataset(
+    config: RunConfig,
+    data: Any = None,
+    *,
+    for_training: bool = False,
+    as_files: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> "Dataset":
+    """Loads the data set, downloading what is missing, or makes it of what was handed over from Python.
 
     Args:
-        config: the run's.
+        config: the run's. Its settings of the data, such as `test_share` and `train_examples`, are for the data that it
+            names; other data that a run is scored on are taken as they are.
+        data: what `tfcore.dataset` takes, or a `Dataset`; None for the one that the configuration names.
         for_training: read the weights of the examples, too.
         as_files: of images in files, the files are wanted and not the pixels, so their sizes may differ.
+        say: is called with lines about what is read.
 
     Raises:
+        ConfigError: a setting that does not apply to the data.
         DataError: it is damaged, can neither be found nor downloaded, or the weights do not fit it.
     """
+    from tfcore.build import own_data
+
+    is_named = data is None or config.dataset == lookup.HANDED_OVER + own_data.name_of(data)
+    loaded = _named(config, as_files) if data is None else _handed_over(config, data, is_named, say)
+    if for_training:
+        loaded = with_example_weights(config, loaded)
+    return loaded.take(config.train_examples, config.test_examples) if is_named else loaded
+
+
+def _handed_over(config: RunConfig, data: Any, is_named: bool, say: Callable[[str], None]) -> "Dataset":
+    """Makes a data set of objects, with the configuration's settings if it names them."""
+    from tfcore.build import own_data
+    from tfcore.data.dataset import Dataset
+
+    if is_named:
+        own = () if isinstance(data, Dataset) else ("test_share", "image_size")
+        _refuse_settings(config, (*own, "image_fit"))  # the fit is of `predict`, too
+    if isinstance(data, Dataset):
+        return data
+    names = ("test_share", "image_size", "image_fit") if is_named else ()
+    given: dict[str, Any] = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
+    return own_data.dataset(data, **given, seed=config.seed, data_dir=config.data_dir, say=say)
+
+
+def _named(config: RunConfig, as_files: bool) -> "Dataset":
+    """Loads the data set that the configuration names."""
     from tfcore.data import download
     from tfcore.data.dataset import Dataset
 
@@ -43,9 +81,7 @@ def load_dataset(config: RunConfig, *, for_training: bool = False, as_files: boo
         raise DataError(
             f"--dataset={config.dataset} must return a tfcore.data.dataset.Dataset. Received {type(loaded)}."
         )
-    if for_training:
-        loaded = with_example_weights(config, loaded)
-    return loaded.take(config.train_examples, config.test_examples)
+    return loaded
 
 
 def with_example_weights(config: RunConfig, data: "Dataset") -> "Dataset":

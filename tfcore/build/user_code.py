@@ -14,18 +14,19 @@ _FOREIGN = (str(_TFCORE), *{sysconfig.get_path(name) for name in ("stdlib", "pla
 
 
 @contextmanager
-def telling(what: str) -> Iterator[None]:
-    """Turns an error that user code raises inside the block into a ConfigError with its place.
+def telling(what: str, kind: type[TfcoreError] = ConfigError) -> Iterator[None]:
+    """Turns an error that user code raises inside the block into an error of tfcore with its place.
 
     Args:
-        what: the flag that names the code.
+        what: the flag that names the code, or the code itself, as the message begins.
+        kind: of the error that is raised.
     """
     try:
         yield
     except (TfcoreError, MemoryError):
         raise
     except Exception as error:
-        raise ConfigError(f"{what} raises an error: {told(error)}.") from error
+        raise kind(f"{what} raises an error: {told(error)}.") from error
 
 
 def told(error: Exception) -> str:

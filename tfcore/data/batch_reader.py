@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfcore.data.source import Source
+from tfcore.data.source import Source, check_pictures
 from tfcore.errors import DataError
 
 _ALIGNMENT = 64  # bytes; TensorFlow aborts the process on a borrowed buffer that is not aligned so
@@ -58,7 +58,7 @@ class PythonReader:
 
     def __init__(self, source: Source) -> None:
         self._source, self.labels = source, as_tensor(source.labels)
-        self._calls = PythonCalls(source.read)
+        self._calls = PythonCalls(self._read)
 
     def pictures(self, rows: tf.Tensor) -> tf.Tensor:
         """See `BatchReader`."""
@@ -73,6 +73,11 @@ class PythonReader:
     def failure(self, message: str) -> str | None:
         """See `BatchReader`."""
         return self._calls.failure(message)
+
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        pictures = self._source.read(rows)
+        check_pictures(type(self._source).__name__, pictures, len(rows), self._source.image_shape)
+        return pictures
 
 
 class PythonCalls:

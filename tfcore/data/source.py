@@ -65,6 +65,43 @@ class Source(Protocol):
         """The reader that gathers batches of these examples for TensorFlow."""
 
 
+class Readable(Protocol):
+    """The least that labelled pictures of the user's own need; `tfcore.dataset` makes a `Source` of them.
+
+    It may also have `class_names`, and `identity()`, as in `Source`, which otherwise is a sample of the pictures.
+    """
+
+    @property
+    def labels(self) -> ArrayLike:
+        """Integers [N], the numbers of the classes from 0, or text [N], their names."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The pictures at `indices`: uint8 [n, H, W, C], always the same for the same index.
+
+        Args:
+            indices: int64 [n], each in 0 .. N-1, in ascending order and none twice. The calls may come from different
+                threads, but one at a time.
+        """
+
+
+def check_pictures(name: str, pictures: object, count: int, image_shape: tuple[int | str, ...]) -> None:
+    """Raises DataError, with the name of the class, unless its `read` returned uint8 of [count, *image_shape].
+
+    An axis that is text, such as "H", may have any length but 0.
+    """
+    found = type(pictures).__name__
+    if isinstance(pictures, np.ndarray):
+        found = f"{pictures.dtype} of shape {list(pictures.shape)}"
+        if pictures.dtype == np.uint8 and len(pictures.shape) == 1 + len(image_shape):
+            pairs = zip(pictures.shape, (count, *image_shape), strict=True)
+            if all(length > 0 if isinstance(wanted, str) else length == wanted for length, wanted in pairs):
+                return
+    shape = ", ".join(map(str, (count, *image_shape)))
+    raise DataError(f"{name}.read must return a NumPy array, uint8 [{shape}], for {count} indices. Received {found}.")
+
+
 def check_labels(labels: NDArray[np.int32], pictures: int) -> None:
     """Raises DataError unless `labels` are int32 [N], one for each picture, at least one."""
     check_array("labels", labels, np.dtype(np.int32), "[N]")

@@ -15,6 +15,7 @@ from tfcore.config import RunConfig
 from tfcore.data import order
 from tfcore.data.fingerprint import fingerprint
 from tfcore.data.source import Source
+from tfcore.errors import DataError
 from tfcore.machine import processor, processors
 
 TEACHER = "teacher"  # a fact that must be equal
@@ -78,5 +79,5 @@ class Provenance:
     def _read(self, train: Source) -> None:
         try:
             self._facts["data"] = fingerprint(train)
-        except OSError as error:  # the read of the picture for training reports the error
-            self._facts["data"] = f"unreadable: {error.strerror}"
+        except (OSError, DataError) as error:  # the read of the picture for training reports the error
+            self._facts["data"] = f"unreadable: {error.strerror if isinstance(error, OSError) else error}"

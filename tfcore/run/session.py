@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tfcore.build.data import check_validation, with_example_weights
+from tfcore.build.data import check_validation, load_dataset
 from tfcore.config import RunConfig
 from tfcore.data.batches import data_errors
 from tfcore.data.dataset import Dataset
@@ -43,7 +43,7 @@ class Session:
         config: resolved.
         folder: locked by this process.
         console: prints the log.
-        data: the data set to train on; None for the one that the configuration names.
+        data: the data set to train on, or what `tfcore.dataset` takes; None for the one that the configuration names.
         model: the model's class; None for the one that the configuration names.
         events: returns custom events, each called after the standard ones of its step and before its checkpoint;
             passive ones are called before both.
@@ -61,7 +61,7 @@ class Session:
         folder: RunFolder,
         console: Console,
         *,
-        data: Dataset | None = None,
+        data: Any = None,
         model: type | None = None,
         events: Events = lambda _: (),
         max_call_steps: int | None = None,
@@ -72,7 +72,7 @@ class Session:
         self._run_time = RunTime(folder.path)
         self._max_call_steps, self._custom_events = max_call_steps, events
         self._model = model
-        self.parts = self._built(config, None if data is None else with_example_weights(config, data))
+        self.parts = self._built(config, load_dataset(config, data, for_training=True, say=self.details.print))
         self.config = self.parts.config
         if not folder.is_started:
             check_validation(self.config, self.parts.data)
@@ -82,7 +82,7 @@ class Session:
         )
         self.checkpoints = self._checkpoints_of(self.parts)
 
-    def _built(self, config: RunConfig, data: Dataset | None) -> Parts:
+    def _built(self, config: RunConfig, data: Dataset) -> Parts:
         """Builds the parts; if a layer of the model fails, prints the layers before it to standard error."""
         try:
             return build_parts(config, data=data, model=self._model)

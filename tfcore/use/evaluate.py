@@ -12,6 +12,7 @@ from tfcore.errors import ConfigError
 from tfcore.use import loading
 
 if TYPE_CHECKING:
+    from tfcore.build.own_data import OwnData
     from tfcore.data.dataset import Dataset
 
 SPLITS = ("test", "validation", "train")
@@ -34,7 +35,7 @@ def evaluate(
     split: str = "test",
     checkpoint: str = "",
     average: bool = False,
-    data: "Dataset | None" = None,
+    data: "Dataset | OwnData | None" = None,
     model: type | None = None,
 ) -> dict[str, Any]:
     """Scores a run's model on one split, as `eval.py` does.
@@ -44,7 +45,8 @@ def evaluate(
         split: test, validation or train.
         checkpoint: best, last or a step; "" for the one that the run's test score is of.
         average: use the averaged weights.
-        data: the data set to score on; None for the one that the run names.
+        data: the data set to score on, in any form that `tfcore.train` takes; None for the one that the run names.
+            What the run was trained on is divided as it was then: test share, validation, `train_examples`.
         model: the model's class, if it was passed to `tfcore.train`.
 
     Returns:

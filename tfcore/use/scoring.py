@@ -9,7 +9,6 @@ from tfcore.build.model import build_model
 from tfcore.build.optimizer import build_loss
 from tfcore.config import RunConfig
 from tfcore.data.batches import EvaluationBatches, data_errors
-from tfcore.data.dataset import Dataset
 from tfcore.data.fingerprint import fingerprint
 from tfcore.errors import ConfigError, DataError
 from tfcore.metrics import Scores
@@ -31,7 +30,8 @@ class Scorer:
         folder: the run's.
         config: the run's.
         split: test, validation or train.
-        data: to score on; None for the data set that the configuration names, which must be the run's training data.
+        data: to score on, in a form that `tfcore.train` takes; None for the data set that the configuration names,
+            which must be the run's training data.
         model: the model's class; None for the one that the run's architecture names.
 
     Attributes:
@@ -43,11 +43,11 @@ class Scorer:
     """
 
     def __init__(
-        self, folder: Path, config: RunConfig, split: str, *, data: Dataset | None = None, model: type | None = None
+        self, folder: Path, config: RunConfig, split: str, *, data: Any = None, model: type | None = None
     ) -> None:
         self._folder, self._config, self._split = folder, config, split
         plan = loading.read_architecture(folder / ARCHITECTURE)
-        given = load_dataset(config) if data is None else data
+        given = load_dataset(config, data)
         if (given.image_shape, given.class_names) != (plan.image_shape, plan.class_names):
             raise DataError(
                 f"The model in {folder} takes pictures {plan.image_shape} of {len(plan.class_names)} classes "

@@ -3,19 +3,17 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfcore import checks
 from tfcore.data.dataset import Dataset, Split
+from tfcore.data.labels import described, whole_numbers
 from tfcore.data.npy import NUMBERS, Npz, open_npz
 from tfcore.data.source import checked_weights
 from tfcore.data.sources.assemble import held_out_rows, hold_out, own_dataset
 from tfcore.errors import DataError
-
-_LARGEST_LABEL = 2**31 - 1
 
 
 def npz(path: Path, *, test_share: float, seed: int) -> Dataset:
@@ -54,32 +52,19 @@ def _split(file: Npz, path: Path, part: str) -> tuple[NDArray[np.uint8], NDArray
     images, labels = file.read(f"x_{part}"), file.read(f"y_{part}")
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or not images.size:
         raise DataError(
-            f"`x_{part}` in {path} must be uint8 [N, H, W] or [N, H, W, C], not empty. Received {_described(images)}."
+            f"`x_{part}` in {path} must be uint8 [N, H, W] or [N, H, W, C], not empty. Received {described(images)}."
         )
-    if labels.dtype.kind not in "ui" or labels.shape not in ((len(images),), (len(images), 1)):
-        raise DataError(
-            f"`y_{part}` in {path} must hold one whole number for each of {len(images)} pictures. Received "
-            f"{_described(labels)}."
-        )
-    labels = labels.reshape(-1)
-    bad = (labels < 0) | (labels > _LARGEST_LABEL)
-    if bad.any():
-        index = int(bad.argmax())
-        raise DataError(f"`y_{part}` in {path} must be 0 or more. Received {labels[index]} at index {index}.")
-    return images.reshape(*images.shape[:3], -1), labels.astype(np.int32)
+    numbers = whole_numbers(labels, len(images), f"`y_{part}` in {path}")
+    return images.reshape(*images.shape[:3], -1), numbers
 
 
 def _class_names(file: Npz, path: Path) -> tuple[str, ...]:
     names = file.read("class_names")
     if names.dtype.kind != "U" or names.ndim != 1 or not names.size:
-        raise DataError(f"`class_names` in {path} must be text, one for each class. Received {_described(names)}.")
+        raise DataError(f"`class_names` in {path} must be text, one for each class. Received {described(names)}.")
     codes = names.astype(names.dtype.newbyteorder("=")).view(np.uint32)
     if (
         codes.max(initial=0) > sys.maxunicode
     ):  # Python would accept most of these as text, and later code would fail on it
         raise DataError(f"`class_names` in {path} must be text. Received {codes.max()}, which is no character.")
     return tuple(names.tolist())
-
-
-def _described(array: NDArray[Any]) -> str:
-    return f"{array.dtype} of shape {list(array.shape)}"
