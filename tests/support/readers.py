@@ -16,9 +16,10 @@ import tfcore
 from tfcore.architecture import Architecture
 from tfcore.build.configuration import of_run
 from tfcore.config import RunConfig
-from tfcore.data import download, pictures, record_writer
+from tfcore.data import download, encoded, pictures, record_writer
 from tfcore.data.dataset import Dataset, Split
 from tfcore.data.sources import cifar, folder, huggingface, idx, npz, records, text, tfds, tfrecord, webdataset
+from tfcore.data.windows import Fit
 from tfcore.export import checkpoint
 from tfcore.export.weights import FORMATS
 from tfcore.history import History
@@ -145,7 +146,9 @@ READERS = {
     "array_record": Reader(
         "pets-train.array_record-00001-of-00002", writes_shards("array_record"), own(tfds.tfds, **FOLDER)
     ),
-    "picture": Reader("class_0/1.png", write_folder, lambda p: pictures.read_picture(p / "class_0/1.png", (4, 4, 1))),
+    "picture": Reader(
+        "class_0/1.png", write_folder, lambda p: encoded.read_picture(p / "class_0/1.png", (4, 4, 1), Fit(None))
+    ),
     "pictures": Reader(
         "a.npy", lambda p: np.save(p / "a.npy", IMAGES), lambda p: pictures.read_pictures(p / "a.npy", (4, 4, 1))
     ),

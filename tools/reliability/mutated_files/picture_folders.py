@@ -6,7 +6,9 @@ from pathlib import Path
 from random import Random
 
 from tfcore.data import pictures
+from tfcore.data.encoded import read_picture
 from tfcore.data.sources.folder import folder as read_folder
+from tfcore.data.windows import Fit
 from tfcore.errors import DataError
 from tools.reliability.mutated_files.picture_files import GOOD, SETTINGS, SIZE, good, odd
 from tools.reliability.mutated_files.reader import MIB, Files, Link, Pipe, Reader, check_dataset
@@ -76,7 +78,7 @@ def _try_alone(path: Path, draw: Random, past: Callable[[], None]) -> None:
     try:
         pictures.read_header(path)
         past()
-        pictures.read_picture(path, (*SIZE, draw.choice((1, 3))))
+        read_picture(path, (*SIZE, draw.choice((1, 3))), Fit(draw.choice((None, 0.5, 1.0))))
     except DataError as error:
         if os.fspath(path) not in str(error):
             raise
