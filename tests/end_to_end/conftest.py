@@ -2,19 +2,25 @@
 
 import contextlib
 import io
-import os
 import pathlib
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from support import drawn, forked
 from support.pages import QUICK
 
 from tfcore.cli.main import main
+from tfcore.data.sources import shapes
 
-ROOT = pathlib.Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shapes_are_drawn_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "draw", drawn.draw)
+        yield
 
 
 @pytest.fixture
@@ -22,12 +28,8 @@ def command(tmp_path: pathlib.Path) -> Run:
     """Provides `command("train", "--steps=5", …)`: runs it in an empty folder and returns its output."""
 
     def run(name: str, *flags: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        arguments = [sys.executable, "-m", "tfcore", name, *(QUICK if name == "train" else ()), *flags]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-        done = subprocess.run(
-            arguments, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300
-        )
-        return _checked(done, status)
+        arguments = [name, *(QUICK if name == "train" else ()), *flags]
+        return _checked(forked.run(arguments, cwd=tmp_path, timeout=300), status)
 
     return run
 
