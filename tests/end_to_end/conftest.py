@@ -4,23 +4,15 @@ import contextlib
 import io
 import pathlib
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from support import drawn, forked
+from support import forked
 from support.pages import QUICK
 
 from tfcore.cli.main import main
-from tfcore.data.sources import shapes
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _shapes_are_drawn_once() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shapes, "draw", drawn.draw)
-        yield
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from support import drawn
-
 from tfcore.data import download
 from tfcore.data.sources import shapes
 from tools.reliability import disks, small_disk
@@ -31,14 +29,9 @@ NEWEST = "the same command with --run_dir=run resumes at the checkpoint of step 
 FULL, READ_ONLY, GONE = "No space left on device", "Read-only file system", "No such file or directory"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _shapes_are_drawn_before_the_forks() -> None:
-    shapes.draw = drawn.draw
-    shapes.shapes(pathlib.Path())
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    shapes.shapes(pathlib.Path())  # the pictures are drawn before the forks
     return Campaign(tmp_path_factory.mktemp("campaign"), PLAIN)
 
 
@@ -63,7 +56,7 @@ def test_a_disk_without_room_for_the_result(campaign: Campaign) -> None:
     assert campaign.trial("nr_inodes", len(list(campaign.whole.rglob("*")))) == ("result.json", "")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def with_pictures(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
     return Campaign(tmp_path_factory.mktemp("with_pictures"), PLAIN, "--summaries=all")
 

@@ -21,7 +21,7 @@ def run(arguments: Sequence[str], *, cwd: pathlib.Path, timeout: float) -> subpr
     Raises:
         subprocess.TimeoutExpired: it took longer than `timeout` seconds, and was killed.
     """
-    _start_server()
+    start_server()
     files = [cwd / f".{name}" for name in ("out", "err")]
     process = multiprocessing.get_context("forkserver").Process(
         target=_command, args=(arguments, cwd, files, dict(os.environ))
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str], *, cwd: pathlib.Path, timeout: float) -> subpr
     return subprocess.CompletedProcess(["tfcore", *arguments], process.exitcode, out, err)
 
 
-def _start_server() -> None:
+def start_server() -> None:
     """Starts the process that the others are forked from, if there is none: more than one thread could not be forked."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(["support.preloaded"])
     path = f"{ROOT}:{ROOT / 'tests'}"
