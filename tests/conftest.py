@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Files of long tests come first, so that at the end no worker waits for one of them.
     """
-    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+    items.sort(key=lambda item: item.path.parent.name not in ("end_to_end", "reliability"))
     marks.mark_real_data(items)
     marks.mark_thorough(items)
 
