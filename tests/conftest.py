@@ -9,8 +9,9 @@ import pytest
 from support import marks, surroundings
 
 surroundings.make_neutral()  # no conftest and no plugin imports TensorFlow before this
-import tfcore  # noqa: E402, F401 - chooses oneDNN for every test, whether or not it imports TensorFlow first
 from support import drawn  # noqa: E402
+
+import tfcore  # noqa: E402, F401 - chooses oneDNN for every test, whether or not it imports TensorFlow first
 from tfcore.data.sources import shapes  # noqa: E402
 
 # The first example of a property may trace a graph, which takes longer than hypothesis allows one by default.

@@ -156,8 +156,8 @@ def test_an_update_that_overflows_is_told_from_what_led_to_it(
 @pytest.mark.thorough
 def test_the_command_says_it_in_one_line(command: Any) -> None:
     done = command(
-        "train", "--model=mlp", "--hidden=4", "--xla=off", "--optimizer=gradient_descent", "--learning_rate=1e25", "--steps=30",
-        "--log_every_steps=10", "--run_dir=run", status=1,
+        "train", "--model=mlp", "--hidden=4", "--xla=off", "--optimizer=gradient_descent", "--learning_rate=1e25",
+        "--steps=30", "--log_every_steps=10", "--run_dir=run", status=1,
     )  # fmt: skip
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: The training loss is ")

@@ -38,7 +38,7 @@ def run(arguments: Sequence[str], *, cwd: pathlib.Path, timeout: float) -> subpr
 
 
 def start_server() -> None:
-    """Starts the process that the others are forked from, if there is none: more than one thread could not be forked."""
+    """Starts the process that the others are forked from, if there is none. It has one thread, as a fork keeps one."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(["support.preloaded"])
     path = f"{ROOT}:{ROOT / 'tests'}"
     with mock.patch.dict(os.environ, {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}):

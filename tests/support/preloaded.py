@@ -2,9 +2,9 @@
 
 import pathlib
 
-import tools.reliability.killed_runs.preload  # noqa: F401
 from support import drawn
 
+import tools.reliability.killed_runs.preload  # noqa: F401
 from tfcore.data.sources import shapes
 
 shapes.draw = drawn.draw
