@@ -2,13 +2,17 @@
 
 import os
 import pathlib
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
 from support import marks, surroundings
 
 surroundings.make_neutral()  # no conftest and no plugin imports TensorFlow before this
+from support import drawn  # noqa: E402
+
 import tfcore  # noqa: E402, F401 - chooses oneDNN for every test, whether or not it imports TensorFlow first
+from tfcore.data.sources import shapes  # noqa: E402
 
 # The first example of a property may trace a graph, which takes longer than hypothesis allows one by default.
 hypothesis.settings.register_profile("tfcore", deadline=None)
@@ -21,9 +25,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Files of long tests come first, so that at the end no worker waits for one of them.
     """
-    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+    items.sort(key=lambda item: item.path.parent.name not in ("end_to_end", "reliability"))
     marks.mark_real_data(items)
     marks.mark_thorough(items)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drawn_shapes() -> Iterator[None]:
+    """Draws `shapes` once per process; a file that tests the drawing itself replaces this fixture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "draw", drawn.draw)
+        yield
 
 
 @pytest.fixture(scope="session")

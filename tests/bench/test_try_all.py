@@ -4,6 +4,7 @@ import io
 import json
 import pathlib
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -74,7 +75,10 @@ def test_every_setting_of_a_network_of_ones_own_is_tried(
 ) -> None:
     monkeypatch.setattr(machine, "processors", lambda: 1)  # half of the settings
     (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
-    flags = ["--train_examples=200", "--test_examples=50", "--batch_size=50", "--secs=0.02", "--json"]
+    images, labels = np.random.default_rng(0).integers(0, 256, (250, 8, 8), np.uint8), np.arange(250) % 10
+    arrays = {"x_train": images[50:], "y_train": labels[50:], "x_test": images[:50], "y_test": labels[:50]}
+    np.savez(tmp_path / "data.npz", **arrays)
+    flags = [f"--dataset=npz:{tmp_path / 'data.npz'}", "--batch_size=50", "--secs=0.02", "--json"]
     assert main(["benchmark", "--try_all", f"--model={tmp_path / 'own.py'}:Tall", *flags]) == 0
     answer = capsys.readouterr()
     found = json.loads(answer.out.splitlines()[-1])

@@ -10,6 +10,11 @@ from tfcore.data.dataset import Dataset
 from tfcore.data.sources import shapes
 
 
+@pytest.fixture(scope="module", autouse=True)
+def drawn_shapes() -> None:
+    """Leaves the drawing as it is."""
+
+
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
     return shapes.shapes(Path("nowhere"))

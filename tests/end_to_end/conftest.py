@@ -2,18 +2,16 @@
 
 import contextlib
 import io
-import os
 import pathlib
 import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
+from support import forked
 from support.pages import QUICK
 
 from tfcore.cli.main import main
 
-ROOT = pathlib.Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -22,12 +20,8 @@ def command(tmp_path: pathlib.Path) -> Run:
     """Provides `command("train", "--steps=5", …)`: runs it in an empty folder and returns its output."""
 
     def run(name: str, *flags: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        arguments = [sys.executable, "-m", "tfcore", name, *(QUICK if name == "train" else ()), *flags]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-        done = subprocess.run(
-            arguments, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300
-        )
-        return _checked(done, status)
+        arguments = [name, *(QUICK if name == "train" else ()), *flags]
+        return _checked(forked.run(arguments, cwd=tmp_path, timeout=300), status)
 
     return run
 

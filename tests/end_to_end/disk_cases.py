@@ -18,17 +18,21 @@ from dataclasses import dataclass
 import pytest
 
 from tfcore.data import download
-from tools.reliability import small_disk
-from tools.reliability.disks import COMMAND, PAGE_BYTES, Campaign
+from tfcore.data.sources import shapes
+from tools.reliability import disks, small_disk
+from tools.reliability.disks import PAGE_BYTES, Campaign
 
+PLAIN = "--xla=off"  # compiling would take most of the time
+COMMAND = (*disks.COMMAND, PLAIN)
 STEP = 13  # of the faults: between the checkpoints of steps 10 and 15
 NEWEST = "the same command with --run_dir=run resumes at the checkpoint of step 10."
 FULL, READ_ONLY, GONE = "No space left on device", "Read-only file system", "No such file or directory"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
-    return Campaign(tmp_path_factory.mktemp("campaign"))
+    shapes.shapes(pathlib.Path())  # the pictures are drawn before the forks
+    return Campaign(tmp_path_factory.mktemp("campaign"), PLAIN)
 
 
 # Together these sizes end the run in each of the places that it writes to.
@@ -52,9 +56,9 @@ def test_a_disk_without_room_for_the_result(campaign: Campaign) -> None:
     assert campaign.trial("nr_inodes", len(list(campaign.whole.rglob("*")))) == ("result.json", "")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def with_pictures(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
-    return Campaign(tmp_path_factory.mktemp("with_pictures"), "--summaries=all")
+    return Campaign(tmp_path_factory.mktemp("with_pictures"), PLAIN, "--summaries=all")
 
 
 def test_a_disk_without_room_for_the_pictures(with_pictures: Campaign) -> None:

@@ -13,7 +13,7 @@ from tfcore.data.dataset import Dataset, Split
 FILES = ("npz", "h5", "safetensors")
 SMALL: dict[str, dict[str, Any]] = {
     "airbench": {"filters": (4, 8), "pixels": "standardized"},
-    "mobilenet": {"model_args": {"width": 0.1}},
+    "mobilenet": {"model_args": {"width": 0.1}, "summaries": "none", "report": False},
     "vit": {"hidden": (32,), "model_args": {"width": 24, "depth": 2, "patch": 7, "stochastic_depth": 0.1}},
 }
 CASES = [("vit", "float32"), ("mobilenet", "bfloat16"), ("airbench", "float32")]

@@ -22,9 +22,9 @@ def accuracy(call: Any, *flags: str) -> float:
 
 def test_shapes_ranks_the_models(call: Any) -> None:
     softmax = accuracy(call, "--model=softmax", "--epochs=5")
-    mlp = accuracy(call, "--model=mlp", "--hidden=120,60", "--epochs=10")
-    sizes = ("--filters=8,16,32", "--hidden=32", "--dropout=0.1", "--batch_size=64", "--learning_rate=0.003")
-    cnn = accuracy(call, "--model=cifar_cnn", *sizes, "--epochs=5")
+    mlp = accuracy(call, "--model=mlp", "--hidden=120,60", "--epochs=6")
+    sizes = ("--filters=8,16,16", "--hidden=32", "--dropout=0.1", "--batch_size=32", "--learning_rate=0.003")
+    cnn = accuracy(call, "--model=cifar_cnn", *sizes, "--epochs=3")
     assert softmax < 0.5 < cnn
     assert softmax + 0.05 < mlp < cnn - 0.2
     assert cnn > 0.9

@@ -78,8 +78,13 @@ def test_the_runs_that_are_compared_are_long_enough_and_one_stops_early(whole: W
         assert result["best"]["step"] > 0
 
 
-@pytest.mark.sampled(4)
-@pytest.mark.parametrize("max_call_steps", [1, 7])
+def cases(name: str, quick: Any, *others: tuple[str, Any]) -> Any:
+    """Parametrizes a test by a whole run and an argument: `quick` of the MLP in `make test`, `others` in the rest."""
+    thorough = [pytest.param(*other, marks=pytest.mark.thorough) for other in others]
+    return pytest.mark.parametrize(("whole", name), [("mlp", quick), *thorough], indirect=["whole"])
+
+
+@cases("max_call_steps", 1, ("mlp", 7), ("cnn", 7))
 def test_how_the_steps_are_cut_into_calls_changes_nothing(
     whole: Whole, tmp_path: pathlib.Path, max_call_steps: int
 ) -> None:
@@ -87,8 +92,7 @@ def test_how_the_steps_are_cut_into_calls_changes_nothing(
     assert_same_run(whole.path, tmp_path / "run")
 
 
-@pytest.mark.sampled(4)
-@pytest.mark.parametrize("stops", [(1,), (53,), (17, 38, 39, 90)])
+@cases("stops", (53,), ("mlp", (1, 17, 38, 39, 90)), ("cnn", (1, 38, 39, 90)))
 def test_stopped_and_resumed_equals_uninterrupted(whole: Whole, tmp_path: pathlib.Path, stops: tuple[int, ...]) -> None:
     for stop in stops:
         train(tmp_path / "run", whole.config, pause_step=stop)
@@ -97,7 +101,11 @@ def test_stopped_and_resumed_equals_uninterrupted(whole: Whole, tmp_path: pathli
     assert_same_run(whole.path, tmp_path / "run")
 
 
+ONLY_MLP = pytest.mark.parametrize("whole", ["mlp"], indirect=True)
+
+
 @pytest.mark.thorough
+@ONLY_MLP
 def test_what_was_logged_past_the_checkpoint_is_taken_back(whole: Whole, tmp_path: pathlib.Path) -> None:
     """After a crash the logs may be ahead of the newest checkpoint."""
     path = tmp_path / "run"
@@ -112,7 +120,7 @@ def test_what_was_logged_past_the_checkpoint_is_taken_back(whole: Whole, tmp_pat
 
 
 @pytest.mark.thorough
-@pytest.mark.sampled(2)
+@ONLY_MLP
 def test_the_test_can_fail_another_seed_is_another_run(whole: Whole, tmp_path: pathlib.Path) -> None:
     train(tmp_path / "run", replace(whole.config, seed=1))
     with pytest.raises(AssertionError):

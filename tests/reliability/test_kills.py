@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import sabotage
+from support import forked, sabotage
 
 from tools.reliability import kills, run_differences
 from tools.reliability.killed_runs import kill_plan
@@ -27,7 +27,8 @@ IN_A_WRITE = Aim(Phase.WRITE, entry=3, operation=4)  # the logs are then ahead o
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
     """A campaign after its rehearsal, in which a run that was killed once equals the uninterrupted one."""
-    campaign = Campaign(tmp_path_factory.mktemp("kills"))
+    forked.start_server()  # the campaign takes one that runs, and here it has drawn the pictures
+    campaign = Campaign(tmp_path_factory.mktemp("kills"), flags=["--steps=120"])
     campaign.rehearse()
     yield campaign
     campaign.close()

@@ -3,7 +3,7 @@
 import gc
 import json
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,15 @@ SMALL = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _what_was_there_before_is_not_counted() -> Iterator[None]:
+    """Leaves the objects of TensorFlow and of earlier tests out of every collection and count: a third of a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def counts(sample: Sample) -> Sample:
     """The sample without memory, and without the system's threads, which TensorFlow starts on demand."""
     return {name: value for name, value in sample.items() if name not in (MEMORY, "threads")}
@@ -60,10 +69,11 @@ def test_trainings_in_one_process_leave_nothing(name: str) -> None:
 
 
 @pytest.mark.thorough
-def test_the_steps_of_a_training_leave_nothing() -> None:
+def test_the_steps_of_a_training_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_lives, "POINTS", 5)  # as no slope is computed
     samples = long_lives.long_training(SMALL["softmax"], STEPS)
     assert len(samples) == long_lives.POINTS
-    early, last = samples[long_lives.POINTS // 5 - 1], samples[-1]  # of steps 500 and 2,500
+    early, last = samples[0], samples[-1]  # of steps 500 and 2,500
     assert more(last, early) == {}
     assert last[MEMORY] - early[MEMORY] < NOISE_BYTES
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
@@ -32,8 +32,6 @@ FLAGS = (
     "--monitor=accuracy", "--log_every_steps=3", "--evaluate_every_epochs=0.3", "--checkpoint_every_epochs=0.2",
     "--keep_checkpoints=3",
 )  # fmt: skip
-# A run that is killed between the result and the report has ended, and is not resumed to make its report.
-_ARGUMENTS = (*FLAGS, "--noreport")
 _SILENCE_SECS = 120.0  # after which a process counts as hanging
 _ROUNDS = 10  # of runs, in which the shares should be reached by far
 _HOOKS_FILE = "tools/reliability/killed_runs/killed_process.py"
@@ -82,6 +80,7 @@ class Campaign:
         seed: of the moments to kill at; a kill from outside also depends on the speed of the machine.
         jobs: processes at a time.
         on_kill: called with the phase of each kill.
+        flags: of the command, beside FLAGS; for shorter runs.
 
     Attributes:
         reference: the folder of the uninterrupted run.
@@ -89,8 +88,16 @@ class Campaign:
     """
 
     def __init__(
-        self, folder: Path, *, seed: int = 0, jobs: int = 2, on_kill: Callable[[Phase], None] = lambda _: None
+        self,
+        folder: Path,
+        *,
+        seed: int = 0,
+        jobs: int = 2,
+        on_kill: Callable[[Phase], None] = lambda _: None,
+        flags: Sequence[str] = (),
     ) -> None:
+        # A run that is killed between the result and the report has ended, and is not resumed to make its report.
+        self._arguments = [*FLAGS, "--noreport", *flags]
         self._folder, self._seed, self._on_kill = folder, seed, on_kill
         self._pool = ThreadPoolExecutor(jobs)
         self._processes = multiprocessing.get_context("forkserver")
@@ -175,7 +182,7 @@ class Campaign:
         return self._folder / f"run-{trial.number:04d}"
 
     def _run_reference(self) -> None:
-        command = [sys.executable, "-m", "tfcore", "train", *_ARGUMENTS, f"--run_dir={self.reference}"]
+        command = [sys.executable, "-m", "tfcore", "train", *self._arguments, f"--run_dir={self.reference}"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
         if done.returncode:
@@ -199,7 +206,7 @@ class Campaign:
         reader, writer = self._processes.Pipe(duplex=False)
         options = {"pipe": writer, "folder": path, "outset": outset, "aim": aim, "prepare": prepare}
         process = self._processes.Process(
-            target=killed_process.run, args=(list(_ARGUMENTS),), kwargs=options, daemon=True
+            target=killed_process.run, args=(self._arguments,), kwargs=options, daemon=True
         )
         with self._starting:
             process.start()
