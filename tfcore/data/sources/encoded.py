@@ -11,7 +11,7 @@ from tfcore import checks
 from tfcore.data import windows
 from tfcore.data.dataset import Dataset
 from tfcore.data.encoded import EncodedSplit
-from tfcore.data.pictures import Header
+from tfcore.data.pictures import Header, shown
 from tfcore.data.sources.assemble import check_lengths, held_out_rows, own_dataset
 from tfcore.data.store import Store, Stored, in_threads
 from tfcore.errors import DataError
@@ -73,7 +73,7 @@ def encoded_dataset(
         known, rows = _inspected(name, parts, image_size, skip_bad_pictures)
     size = (image_size[0], image_size[1]) if image_size else known.size
     if size is None:
-        raise DataError(f"The pictures of {name} differ in size. Give one with --image_size=H,W.")
+        raise DataError(f"The pictures of {shown(name)} differ in size. Give one with --image_size=H,W.")
     if test is None:
         split = held_out_rows(train.labels[rows[0]], test_share, seed)
         parts, rows = [train, train], [rows[0][places] for places in split]
@@ -102,7 +102,9 @@ def _inspected(
     _complain(name, [pictures[place] for place in np.flatnonzero(~good)], len(pictures), first_bad, skip_bad)
     if image_size is None and len(sizes) > 1:
         examples = " and ".join(f"{picture} is {height}x{width}" for (height, width), picture in sizes.items())
-        raise DataError(f"The pictures of {name} differ in size: {examples} (HxW). Give one with --image_size=H,W.")
+        raise DataError(
+            f"The pictures of {shown(name)} differ in size: {examples} (HxW). Give one with --image_size=H,W."
+        )
     known = Known(grey, next(iter(sizes)) if len(sizes) == 1 else None)
     if not skip_bad:
         return known, [np.arange(len(part.labels)) for part in parts]
@@ -139,6 +141,9 @@ def _complain(name: str, bad: Sequence[tuple[Store, int]], count: int, first: st
         return
     if not skip or len(bad) == count:
         leave_out = "" if skip else " or leave them out with --skip_bad_pictures"
-        raise DataError(f"{len(bad)} of {count} pictures in {name} are bad. {first} Mend or remove them{leave_out}.")
-    shown = ", ".join(store.name(row) for store, row in bad[:3]) + (", …" if len(bad) > 3 else "")
-    _LOG.warning("%s: %d of %d pictures are bad and are left out: %s", name, len(bad), count, shown)
+        raise DataError(
+            f"{len(bad)} of {count} pictures in {shown(name)} are bad. {first} Mend or remove them{leave_out}."
+        )
+    first_ones = ", ".join(store.name(row) for store, row in bad[:3]) + (", …" if len(bad) > 3 else "")
+    text = "%s: %d of %d pictures are bad and are left out: %s"
+    _LOG.warning(text, shown(name), len(bad), count, first_ones)

@@ -57,7 +57,9 @@ def folder(
         given = [path / name for name in ("train", "test")]
         parts = [_list(part, ignored) for part in (given if all(map(Path.is_dir, given)) else [path])]
     if ignored:
-        _LOG.warning("%s: %d entries are no picture files and are ignored: %s", path, len(ignored), _first(ignored))
+        _LOG.warning(
+            "%s: %d entries are no picture files and are ignored: %s", shown(path), len(ignored), _first(ignored)
+        )
     if parts[0].class_names != parts[-1].class_names:
         odd = sorted(set(parts[0].class_names) ^ set(parts[-1].class_names))
         raise DataError(f"{path}/train and {path}/test must hold the same classes. Only one of them has '{odd[0]}'.")

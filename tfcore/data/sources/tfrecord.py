@@ -57,7 +57,7 @@ def tfrecord(
     train, test = (indexed(part, "tfrecord", entries) if part else [] for part in files)
     first = 1 if _smallest_label([*train, *test]) == 1 else 0
     if first:
-        _LOG.warning("%s: the smallest label is 1. 1 is subtracted from all labels.", name)
+        _LOG.warning("%s: the smallest label is 1. 1 is subtracted from all labels.", shown(name))
     parts = of_shards(train, first_label=first), of_shards(test, first_label=first) if test else None
     numbers, names = numbered(name, *parts), _class_names([*train, *test], first)
     if len(names) != len(numbers):
