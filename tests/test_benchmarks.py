@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import compare, looks
+from benchmarks import compare, inputs, looks
 from benchmarks.peers import keras_models
 from benchmarks.sides import CASES
 from benchmarks.tables import Results, table
@@ -250,3 +250,13 @@ def test_looks_are_measured_on_the_runs_of_the_tutorial() -> None:
     assert {name: tuple(arguments.split()) for arguments, name in commands} == {
         name: (arguments[0], "--dataset=cifar10", *arguments[1:]) for name, arguments in looks.RUNS.items()
     }
+
+
+@pytest.mark.thorough
+def test_all_readers_of_pictures_give_batches_of_the_same_shape(tmp_path: pathlib.Path) -> None:
+    inputs.draw(tmp_path, 300)
+    for side in ("tfcore, folder", "tf.data by hand", "keras, whole pictures"):
+        images, labels = next(inputs.SIDES[side](tmp_path, tmp_path))
+        assert math.prod(images.shape) == inputs.BATCH * inputs.SIZE**2 * 3
+        assert math.prod(labels.shape) == inputs.BATCH
+        assert len(np.unique(labels)) > 20

@@ -1,6 +1,8 @@
 """JPEGs decoded in part and in TensorFlow's threads: the pixels that Pillow gives, and errors that name the picture."""
 
 import io
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from tfcore.data.store import FileStore, Stored
 from tfcore.data.windows import Fit, Window, random_window
 from tfcore.errors import DataError
 
+ROOT = Path(__file__).parents[2]
 SIZES = [(60, 81), (81, 60), (33, 33), (200, 150), (300, 301), (64, 64), (16, 500), (9, 7)]  # (H, W)
 
 
@@ -152,14 +155,16 @@ def test_a_window_of_everything_is_the_stretched_picture(paths: list[str]) -> No
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_a_damaged_jpeg_is_named(paths: list[str], tmp_path: Path, batch_size: int) -> None:
+@pytest.mark.parametrize("is_cut", [False, True], ids=["fit", "random windows"])
+def test_a_damaged_jpeg_is_named(paths: list[str], tmp_path: Path, batch_size: int, is_cut: bool) -> None:
     data = Path(paths[4]).read_bytes()
     (tmp_path / "bad.jpg").write_bytes(data[: len(data) // 2])
     given = split([*paths[:3], str(tmp_path / "bad.jpg")], (20, 20, 3))
     with pytest.raises(DataError, match=r"bad\.jpg cannot be used: it is a damaged JPEG\. Mend or remove it\.$"):
         decode(given, np.arange(4))
     examples = Examples(given.batch_reader())
-    batches = TrainingBatches(examples, batch_size=batch_size, seed=0).from_step(0)
+    augmentation = cutting(0.9, 1.0) if is_cut else None
+    batches = TrainingBatches(examples, batch_size=batch_size, seed=0, augmentation=augmentation).from_step(0)
     with pytest.raises(DataError, match=r"^.*bad\.jpg cannot be used: it is a damaged JPEG"), data_errors([examples]):
         list(zip(range(4), batches, strict=False))
 
@@ -183,3 +188,26 @@ def test_a_jpeg_in_memory_may_be_of_any_kind_of_bytes(paths: list[str]) -> None:
         split([str(path)], (40, 40, 3)).read(np.zeros(1, int))[0],
         expected(str(path), (40, 40, 3), Window(0, 0, 40, 40)),
     )
+
+
+CHILD = """
+import sys
+import numpy as np
+from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.data.encoded import EncodedSplit
+from tfcore.data.store import FileStore, Stored
+from tfcore.data.windows import Fit
+split = EncodedSplit(Stored(FileStore(sys.argv[1:]), np.zeros(len(sys.argv) - 1, np.int32)), (224, 224, 3), Fit(None))
+batches = TrainingBatches(Examples(split.batch_reader()), batch_size=64, seed=0).from_step(0)
+next(batches)
+print("left open", flush=True)
+"""
+
+
+@pytest.mark.thorough
+def test_a_process_ends_while_batches_are_read(paths: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, *paths], check=False, capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "left open\n"), done.stderr
+    assert "Exception ignored" not in done.stderr

@@ -89,6 +89,7 @@ def test_rows_are_those_of_the_array(many: PixelRecords, rows: list[int]) -> Non
 
 def test_threads_share_a_few_open_shards(many: PixelRecords, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records_file, "_OPEN", 2)
+    many._store._open.clear()
     opened: list[Path] = []
     monkeypatch.setattr(
         records_file, "open_shard", lambda path, real=records_file.open_shard: opened.append(path) or real(path)

@@ -2,9 +2,10 @@
 
 import math
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,11 @@ class Items:
 
     def __init__(self, items: Any, name: str, form: PixelFormat, threads: int = 1) -> None:
         self._items, self._name, self._form, self._alone = items, name, form, threads == 1
-        self._map = map if self._alone else ThreadPoolExecutor(threads, thread_name_prefix="items").map
+        self._map: Callable[..., Any] = map
+        if not self._alone:
+            pool = ThreadPool(threads)  # `ThreadPoolExecutor` holds a lock while it allocates, see `store.in_threads`
+            weakref.finalize(self, pool.terminate)
+            self._map = pool.map
         self._shape: tuple[int, ...] | None = None
         if not len(items):
             raise DataError(f"{name} must have at least one item. Received none.")

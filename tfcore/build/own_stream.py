@@ -82,13 +82,14 @@ def _batches(stream: Any, what: str) -> Iterator[tuple[NDArray[Any], NDArray[Any
             try:
                 element = next(elements, None)
             except tf.errors.OpError as error:
-                reason = _TENSORFLOW_WORDS.sub("", error.message).strip().splitlines()[0].removesuffix(".")
+                lines = _TENSORFLOW_WORDS.sub("", error.message).strip().splitlines()
+                reason = lines[0].removesuffix(".") if lines else type(error).__name__
                 raise DataError(f"{source} raises an error: {reason}.") from error
         if element is None:
             return
         images, labels = as_array(element[0], what), as_array(element[1], what)
-        single = labels.ndim == 0
-        yield (images[np.newaxis], labels[np.newaxis]) if single else (images, labels)
+        single = labels.ndim == 0 or (labels.shape == (1,) and images.shape[:1] != (1,))
+        yield (images[np.newaxis], labels.reshape(1)) if single else (images, labels)
 
 
 class _Pile:

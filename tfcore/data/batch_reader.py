@@ -1,8 +1,11 @@
 """Batches of examples as tensors: gathered inside the graph, or read by one Python call a batch."""
 
+import atexit
 import functools
 import itertools
 import math
+import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +20,8 @@ from tfcore.errors import DataError
 
 _ALIGNMENT = 64  # bytes; TensorFlow aborts the process on a borrowed buffer that is not aligned so
 _KEPT = 8
+_NO_MEMORY = "There is not enough memory to read a batch of pictures. Take a smaller one."
+_QUIET_SECS, _MOST_SECS = 0.3, 20.0  # of the calls at the end of the process
 _BLOCK_STEPS, _BLOCK_BYTES = 20, 2**23  # at most
 
 
@@ -90,6 +95,7 @@ class PythonCalls:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        _end_calls_at_exit()
         self.function = function
         self.failures: deque[str] = deque(maxlen=_KEPT)  # messages; an error would keep alive what its traceback names
         self._number = next(_numbers)
@@ -108,13 +114,48 @@ _numbers = itertools.count()
 _alive: WeakValueDictionary[int, PythonCalls] = WeakValueDictionary()
 
 
+_running: set[int] = set()  # threads inside a call
+_is_ending = threading.Event()
+
+
 def _call(number: NDArray[np.int64], *arrays: NDArray[Any]) -> Any:
-    calls = _alive[int(number)]
+    _running.add(threading.get_ident())
+    try:
+        if _is_ending.is_set():
+            raise DataError("Python ends.")
+        return _told(_alive[int(number)], *arrays)
+    finally:
+        _running.discard(threading.get_ident())
+
+
+def _told(calls: PythonCalls, *arrays: NDArray[Any]) -> Any:
+    """Calls the function; keeps the message of an error."""
     try:
         return calls.function(*arrays)
     except DataError as error:
         calls.failures.append(str(error))
         raise
+    except MemoryError:
+        calls.failures.append(_NO_MEMORY)
+        raise DataError(_NO_MEMORY) from None
+
+
+@functools.cache
+def _end_calls_at_exit() -> None:
+    """Lets calls end before Python's threads do: the end of a tf.data iterator waits for its calls.
+
+    Registered at the first use, so that it runs before what was registered by the modules that calls need.
+    """
+
+    def end() -> None:
+        _is_ending.set()  # later calls fail at once, and after some failures an iterator makes no more
+        quiet_since = give_up = time.monotonic()
+        while _alive and time.monotonic() - quiet_since < _QUIET_SECS and time.monotonic() - give_up < _MOST_SECS:
+            time.sleep(0.01)
+            if _running:
+                quiet_since = time.monotonic()
+
+    atexit.register(end)
 
 
 @functools.cache

@@ -267,7 +267,8 @@ def _pipeline(
         return numbers.map(plain).prefetch(_PREFETCHED).with_options(options)
     options.threading.private_threadpool_size = THREADS + _AT_ONCE
     batches = numbers.map(plain, num_parallel_calls=_AT_ONCE)
-    batch_bytes = math.prod(batches.element_spec[0].shape)
+    images = batches.element_spec[0]
+    batch_bytes = math.prod(images.shape) * images.dtype.size
     ahead = min(prefetch_bytes // batch_bytes, _MOST_PREFETCHED)
     return batches.prefetch(max(1, ahead)).with_options(options)
 

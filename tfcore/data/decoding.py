@@ -2,12 +2,13 @@
 
 import functools
 import math
-import os
 from collections.abc import Callable
 
 import tensorflow as tf
 
-THREADS = os.cpu_count() or 1
+from tfcore import machine
+
+THREADS = machine.processors()
 _FRACTIONS = (8, 4, 2)  # 1/8 … 1/2: the sizes that a JPEG can be decoded to without its finest details
 
 

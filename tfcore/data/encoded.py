@@ -61,6 +61,12 @@ class EncodedSplit:
         """Names a picture of the split in messages."""
         return self.store.name(int(self.rows[index]))
 
+    def check(self, index: int) -> None:
+        """Raises DataError if a picture of the split cannot be decoded."""
+        from tfcore.data.encoded_reader import check  # loads TensorFlow
+
+        check(self.store, int(self.rows[index]))
+
     def first(self, count: int) -> "EncodedSplit":
         """The first `count` examples; reads nothing."""
         return EncodedSplit(self._stored, self.image_shape, self.fit, self.rows[:count])

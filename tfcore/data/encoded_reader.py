@@ -35,17 +35,19 @@ class EncodedReader:
 
     def cutting(self, cut: Cut) -> "EncodedReader":
         """Returns a reader of the same pictures that decodes a window of each, by random numbers."""
-        return EncodedReader(self._split, cut)
+        found = EncodedReader(self._split, cut)
+        found._recent, found._calls.failures = self._recent, self._calls.failures  # errors are told of one source
+        return found
 
     def pictures(self, rows: tf.Tensor, draws: tf.Tensor | None = None) -> tf.Tensor:
         """See `BatchReader`; `draws`, float32 `[n, k]`, are the random numbers of the windows."""
         shape = self._split.image_shape
         if draws is not None:
             loaded = self._calls(_LOADED, rows, draws)
-            return tf.ensure_shape(decoded(*_shaped(*loaded), shape), [*rows.shape, *shape])
+            return tf.ensure_shape(_decoded(*_shaped(*loaded), shape), [*rows.shape, *shape])
         wanted, places = tf.unique(rows)  # a last batch may be padded with copies
         loaded = self._calls(_LOADED, wanted, tf.zeros([0], tf.float32))
-        return tf.ensure_shape(tf.gather(decoded(*_shaped(*loaded), shape), places), [*rows.shape, *shape])
+        return tf.ensure_shape(tf.gather(_decoded(*_shaped(*loaded), shape), places), [*rows.shape, *shape])
 
     def block_steps(self, batch_size: int) -> int:
         """One batch: decoding takes longer than handing over."""
@@ -66,7 +68,7 @@ class EncodedReader:
         for rows in list(self._recent):  # other threads may go on reading
             for row in rows:
                 try:
-                    decode(self._split, np.array([row]))
+                    self._split.check(int(row))
                 except DataError as error:
                     return str(error)
         return None
@@ -115,6 +117,13 @@ def check(store: Store, index: int) -> Header:
 
 def _damaged(name: str) -> DataError:
     return DataError(f"{name} cannot be used: it is a damaged JPEG. Mend or remove it.")
+
+
+def _decoded(data: tf.Tensor, windows: tf.Tensor, is_jpeg: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
+    """Decodes inside the graph that is traced, or by a compiled one."""
+    if tf.executing_eagerly():
+        return _decoder(image_shape)(data, windows, is_jpeg)
+    return decoded(data, windows, is_jpeg, image_shape)
 
 
 @functools.cache

@@ -2,8 +2,6 @@
 
 import logging
 import os
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,8 +60,8 @@ class ParquetStore:
     """
 
     def __init__(self, paths: Sequence[Path], picture: str, label: str) -> None:
-        self._picture, self._lock = picture, threading.Lock()
-        self._cached: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
+        self._picture = picture
+        self._cached: dict[int, pa.ChunkedArray] = {}
         self._groups: list[_Group] = []
         labels = [np.empty(0, np.int64)]
         for path in paths:
@@ -124,18 +122,16 @@ class ParquetStore:
         return int(self._ends[number - 1]) if number else 0
 
     def _column(self, number: int) -> "pa.ChunkedArray":
-        """The pictures of a row group. One thread reads at a time: others would often read the same group."""
-        with self._lock:
-            if number not in self._cached:
-                group = self._groups[number]
-                while self._cached and self._held() + group.size > CACHE_BYTES:
-                    self._cached.popitem(last=False)
-                self._cached[number] = _pictures(group, self._picture)
-            self._cached.move_to_end(number)
-            return self._cached[number]
-
-    def _held(self) -> int:
-        return sum(self._groups[number].size for number in self._cached)
+        """The pictures of a row group. Two threads may read the same; a lock could hold up the end of an iterator."""
+        found = self._cached.pop(number, None)
+        if found is None:
+            found = _pictures(self._groups[number], self._picture)
+        self._cached[number] = found  # the one used last is the last
+        cached = tuple(self._cached)
+        held = np.cumsum([self._groups[other].size for other in reversed(cached)])  # by the last ones
+        for oldest in cached[: len(cached) - max(1, int(np.searchsorted(held, CACHE_BYTES, side="right")))]:
+            self._cached.pop(oldest, None)
+        return found
 
 
 @contextmanager

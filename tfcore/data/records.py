@@ -5,8 +5,6 @@ described at https://github.com/google/riegeli.
 """
 
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -76,8 +74,7 @@ class RecordStore:
     def __init__(self, folder: Path, shards: Sequence[Piece]) -> None:
         self._folder, self._shards = folder, tuple(shards)
         self._ends = np.cumsum([shard.records for shard in shards])
-        self._open: OrderedDict[int, Any] = OrderedDict()
-        self._lock = threading.Lock()
+        self._open: dict[int, Any] = {}
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -145,15 +142,13 @@ class RecordStore:
         return bytes(record)
 
     def _reader(self, number: int) -> Any:
-        """The open reader of a shard."""
-        with self._lock:
-            reader = self._open.pop(number, None)
-            if reader is None:
-                reader = self._opened(self._shards[number])
-            self._open[number] = reader
-            if len(self._open) > _OPEN:
-                self._open.popitem(last=False)  # closed as soon as no thread reads from it
-            return reader
+        """The open reader of a shard. Two threads may open the same; a lock could hold up the end of an iterator."""
+        reader = self._open.get(number)
+        if reader is None:
+            self._open[number] = reader = self._opened(self._shards[number])
+            for oldest in tuple(self._open)[:-_OPEN]:
+                self._open.pop(oldest, None)  # closed as soon as no thread reads from it
+        return reader
 
     def _opened(self, shard: Piece) -> Any:
         path = self._folder / shard.file

@@ -1,7 +1,6 @@
 """Encoded pictures that are kept in files or records and read by index: the protocol, and a file for each picture."""
 
 import atexit
-import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.pool import ThreadPool
@@ -10,19 +9,29 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcore import machine
 from tfcore.data.pictures import Header, read_bytes, read_header, shown
 from tfcore.data.windows import Cut
 
 _T = TypeVar("_T")
-THREADS = min(8, os.cpu_count() or 1)  # reading and decoding release Python's lock
+THREADS = min(8, machine.processors())  # reading and decoding release Python's lock
 
 
-@functools.cache
+_pools: dict[str, ThreadPool] = {}
+
+
 def _pool(purpose: str) -> ThreadPool:
-    del purpose
-    found = ThreadPool(THREADS)
-    atexit.register(found.terminate)
-    return found
+    if purpose not in _pools:
+        made = ThreadPool(THREADS)
+        if _pools.setdefault(purpose, made) is not made:  # another thread was first
+            made.terminate()
+    return _pools[purpose]
+
+
+@atexit.register
+def _end_pools() -> None:
+    for pool in _pools.values():
+        pool.terminate()
 
 
 def in_threads(purpose: str, function: Callable[..., _T], arguments: Sequence[tuple[Any, ...]]) -> list[_T]:
@@ -97,6 +106,9 @@ class Encoded(Protocol):
 
     def name(self, index: int) -> str:
         """Names a picture in messages."""
+
+    def check(self, index: int) -> None:
+        """Raises DataError if a picture cannot be decoded."""
 
 
 class FileStore:

@@ -45,7 +45,9 @@ def evaluate(
         split: test, validation or train.
         checkpoint: best, last or a step; "" for the one that the run's test score is of.
         average: use the averaged weights.
-        data: the data set to score on, in any form that `tfcore.train` takes; None for the one that the run names.
+        data: the data set to score on, in any form that `tfcore.train` takes; None for the one that the run names. As
+            in training, a share of data without a test part is held out, and the split `test` is that share: to score
+            on all of (x, y), give {"train": (x, y), "test": (x, y)}.
             What the run was trained on is divided as it was then: test share, validation, `train_examples`.
         model: the model's class, if it was passed to `tfcore.train`.
 

@@ -86,20 +86,26 @@ def _inspected(
     name: str, parts: Sequence[Stored], image_size: tuple[int, ...] | None, skip_bad: bool
 ) -> tuple[Known, list[NDArray[np.int64]]]:
     """Looks at the pictures; returns what is common to them, and the rows of the good ones of each part."""
-    pictures = [(part.store, row) for part in parts for row in range(len(part.labels))]
-    if image_size is not None and not skip_bad and len(pictures) > _ALL_HEADERS:
-        pictures = [pictures[place] for place in np.linspace(0, len(pictures) - 1, _SAMPLE).astype(int)]
-    good, grey, first_bad = np.ones(len(pictures), bool), True, ""
+    ends = np.cumsum([len(part.labels) for part in parts])
+    places = np.arange(ends[-1])
+    if image_size is not None and not skip_bad and len(places) > _ALL_HEADERS:
+        places = np.linspace(0, len(places) - 1, _SAMPLE).astype(np.int64)
+
+    def picture(place: int) -> tuple[Store, int]:
+        number = int(np.searchsorted(ends, place, side="right"))
+        return parts[number].store, int(place - (ends[number - 1] if number else 0))
+
+    good, grey, first_bad = np.ones(len(places), bool), True, ""
     sizes: dict[tuple[int, int], str] = {}  # the first two, each with a picture
-    for place, found in enumerate(_looked_at(pictures, _decoding if skip_bad else _reading)):
+    for place, found in enumerate(_looked_at(places, picture, _decoding if skip_bad else _reading)):
         if isinstance(found, str):
             good[place], first_bad = False, first_bad or found
         else:
             grey &= found.grey
             if len(sizes) < 2 and found.size not in sizes:
-                store, row = pictures[place]
+                store, row = picture(places[place])
                 sizes[found.size] = store.name(row)
-    _complain(name, [pictures[place] for place in np.flatnonzero(~good)], len(pictures), first_bad, skip_bad)
+    _complain(name, [picture(place) for place in places[~good]], len(places), first_bad, skip_bad)
     if image_size is None and len(sizes) > 1:
         examples = " and ".join(f"{picture} is {height}x{width}" for (height, width), picture in sizes.items())
         raise DataError(
@@ -108,8 +114,7 @@ def _inspected(
     known = Known(grey, next(iter(sizes)) if len(sizes) == 1 else None)
     if not skip_bad:
         return known, [np.arange(len(part.labels)) for part in parts]
-    ends = np.cumsum([len(part.labels) for part in parts])[:-1]
-    return known, [np.flatnonzero(mask) for mask in np.split(good, ends)]
+    return known, [np.flatnonzero(mask) for mask in np.split(good, ends[:-1])]
 
 
 def _reading(store: Store, row: int) -> Header:
@@ -122,8 +127,10 @@ def _decoding(store: Store, row: int) -> Header:
     return check(store, row)
 
 
-def _looked_at(pictures: Sequence[tuple[Store, int]], look: Callable[[Store, int], Header]) -> Iterator[Header | str]:
-    """Yields the header that `look` returns for each picture, or the message of its error."""
+def _looked_at(
+    places: NDArray[np.int64], picture: Callable[[int], tuple[Store, int]], look: Callable[[Store, int], Header]
+) -> Iterator[Header | str]:
+    """Yields the header that `look` returns for the picture at each place, or the message of its error."""
 
     def found(store: Store, row: int) -> Header | str:
         try:
@@ -131,8 +138,8 @@ def _looked_at(pictures: Sequence[tuple[Store, int]], look: Callable[[Store, int
         except DataError as error:
             return str(error)
 
-    for start in range(0, len(pictures), _BLOCK):
-        yield from in_threads("decode", found, pictures[start : start + _BLOCK])
+    for start in range(0, len(places), _BLOCK):
+        yield from in_threads("decode", found, [picture(place) for place in places[start : start + _BLOCK]])
 
 
 def _complain(name: str, bad: Sequence[tuple[Store, int]], count: int, first: str, skip: bool) -> None:
