@@ -54,7 +54,7 @@ def test_a_picture_that_ends_early_is_named_and_may_be_left_out(command: Any, pi
     assert failed.stderr.count("\n") == 1
     assert str(bad.relative_to(pictures)) in failed.stderr
     done = command("train", "--dataset=folder:pictures", "--skip_bad_pictures", *TRAIN[:-1], "--run_dir=other")
-    assert done.stderr.startswith("warning: pictures")
+    assert done.stderr.startswith("warning: folder:pictures")
     assert "1 of 360 pictures are bad and are left out" in done.stderr
     assert str(bad.relative_to(pictures)) in done.stderr
     assert "test accuracy" in done.stdout
