@@ -8,7 +8,6 @@ process of its own, in turn, on all processors; for one that cannot run, the rea
 """
 
 import argparse
-import contextlib
 import os
 import statistics
 import subprocess
@@ -43,15 +42,12 @@ def draw(folder: Path, pictures: int) -> None:
 
 def ours(dataset: str, augment: str = "resized_crop,flip") -> Iterator[Any]:
     """The batches of a training run."""
-    import tensorflow as tf
-
     from tfcore.build.augmentation import build_augmentation
     from tfcore.build.data import load_dataset, make_splits
     from tfcore.build.tables import AUGMENTATIONS
     from tfcore.config import RunConfig
     from tfcore.data.batches import TrainingBatches
 
-    del tf
     config = RunConfig(dataset=dataset, image_size=(SIZE,), augment=augment, validation=0, batch_size=BATCH)
     data = load_dataset(config)
     augmentation = build_augmentation(config, data, AUGMENTATIONS)
@@ -177,13 +173,11 @@ def main() -> None:
                 python = given.torch_python if side == "torch" else sys.executable
                 command = [python, __file__, f"--only={side}", f"--folder={folder}", f"--batches={given.batches}"]
                 done = subprocess.run(command, check=False, capture_output=True, text=True)
-                reason = next(iter(reversed(done.stderr.splitlines())), "")
-                with contextlib.suppress(IndexError, ValueError):
-                    rates[side].append(float(done.stdout.splitlines()[-1]))
-                print(
-                    f"  {side:<32}{rates[side][-1]:>8,.0f}" if done.returncode == 0 else f"  {side}: {reason}",
-                    flush=True,
-                )
+                if done.returncode:
+                    print(f"  {side}: {next(reversed(done.stderr.splitlines()), '')}", flush=True)
+                    continue
+                rates[side].append(float(done.stdout.splitlines()[-1]))
+                print(f"  {side:<32}{rates[side][-1]:>8,.0f}", flush=True)
         for side, found in rates.items():
             if found:
                 print(f"{side:<32}{statistics.median(found):>8,.0f} pictures/s")

@@ -14,6 +14,7 @@ from tfcore.errors import DiskError, RunError
 UNFINISHED = ".unfinished-"  # prefix of the names of unfinished files and folders
 
 MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # physical memory of this machine
+IN_MEMORY_BYTES = MEMORY_BYTES // 4  # of pixels that are kept in memory, at most: a fixed share, whatever else runs
 TEXT_BYTES = 1 << 24  # larger than every text file of a run: flags, a result, an architecture with its class names
 
 

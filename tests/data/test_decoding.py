@@ -15,7 +15,6 @@ from tfcore.data.augmentation.chain import Augmentation, Part
 from tfcore.data.augmentation.geometry import resized_crop
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
 from tfcore.data.encoded import EncodedSplit, read_picture
-from tfcore.data.encoded_reader import decode
 from tfcore.data.pictures import resized
 from tfcore.data.store import FileStore, Stored
 from tfcore.data.windows import Fit, Window, random_window
@@ -161,7 +160,7 @@ def test_a_damaged_jpeg_is_named(paths: list[str], tmp_path: Path, batch_size: i
     (tmp_path / "bad.jpg").write_bytes(data[: len(data) // 2])
     given = split([*paths[:3], str(tmp_path / "bad.jpg")], (20, 20, 3))
     with pytest.raises(DataError, match=r"bad\.jpg cannot be used: it is a damaged JPEG\. Mend or remove it\.$"):
-        decode(given, np.arange(4))
+        given.read(np.arange(4))
     examples = Examples(given.batch_reader())
     augmentation = cutting(0.9, 1.0) if is_cut else None
     batches = TrainingBatches(examples, batch_size=batch_size, seed=0, augmentation=augmentation).from_step(0)

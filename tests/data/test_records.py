@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def lazily(monkeypatch: pytest.MonkeyPatch) -> None:
     """No data set is read into memory."""
-    monkeypatch.setattr(source, "_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(source, "IN_MEMORY_BYTES", 0)
 
 
 def test_pixels_that_fit_are_read_into_memory(folder: Path) -> None:
@@ -108,7 +108,7 @@ def test_threads_share_a_few_open_shards(many: PixelRecords, monkeypatch: pytest
 
 def test_the_fingerprint_is_of_the_manifest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = read(folder).train
-    monkeypatch.setattr(source, "_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(source, "IN_MEMORY_BYTES", 0)
     lazy = read(folder).train
     assert fingerprint(loaded) == fingerprint(lazy)
     assert fingerprint(loaded.first(9)) == fingerprint(lazy.first(9)) != fingerprint(lazy)

@@ -42,7 +42,7 @@ def test_pixels_from_memory_from_files_and_resumed(call: Any, tmp_path: Path, mo
     call("train", "--dataset=records:made", *TRAIN, "--run_dir=memory")
     assert differences(tmp_path / "whole", tmp_path / "memory") == FINGERPRINT
     call("train", "--dataset=records:made", *TRAIN, "--run_dir=cut", "--stop_after_steps=5")
-    monkeypatch.setattr(records, "_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(records, "IN_MEMORY_BYTES", 0)
     done = call("train", "--run_dir=cut")
     assert "fingerprint" not in done.stdout + done.stderr
     assert differences(tmp_path / "memory", tmp_path / "cut") == []
@@ -57,7 +57,7 @@ def test_files_of_pictures(call: Any, tmp_path: Path) -> None:
 
 
 def test_a_damaged_record_ends_the_run_in_one_line(call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(records, "IN_MEMORY_BYTES", 0)
     call("convert", DATA, "--format=records", "--shards=1", "--out=made")
     shard = tmp_path / "made" / "train-00000-of-00001.arrayrecord"
     data = np.fromfile(shard, np.uint8)

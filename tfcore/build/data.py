@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from tfcore.build import lookup, user_code
 from tfcore.build.tables import DATASETS, SOURCES, source_of
@@ -103,8 +103,8 @@ def with_example_weights(config: RunConfig, data: "Dataset") -> "Dataset":
 def _from_source(config: RunConfig, kind: str, path: Path, *, as_files: bool) -> Any:
     """Loads a data set from the user's files."""
     read = lookup.load(SOURCES[kind])
-    taken = inspect.signature(read).parameters
-    _refuse_settings(config, tuple(taken))
+    taken = _taken(read)
+    _refuse_settings(config, taken)
     values = {
         "test_share": 0.1,
         "image_shape": None,
@@ -115,6 +115,15 @@ def _from_source(config: RunConfig, kind: str, path: Path, *, as_files: bool) ->
     given = {name: getattr(config, name) for name in SOURCE_SETTINGS if getattr(config, name) is not None}
     offered = {**values, **given, "seed": config.seed}
     return read(path, **{name: value for name, value in offered.items() if name in taken})
+
+
+def _taken(read: Callable[..., Any]) -> tuple[str, ...]:
+    """The arguments of a reader, with the keys of what it takes as `**settings: Unpack[…]`."""
+    names: list[str] = []
+    for name, parameter in inspect.signature(read).parameters.items():
+        is_unpacked = parameter.kind is inspect.Parameter.VAR_KEYWORD
+        names += get_args(parameter.annotation)[0].__annotations__ if is_unpacked else [name]
+    return tuple(names)
 
 
 def _refuse_settings(config: RunConfig, taken: tuple[str, ...]) -> None:

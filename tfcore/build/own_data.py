@@ -120,8 +120,8 @@ def dataset(
     share = TEST_SHARE if test_share is None else test_share
     checks.share("test_share", share)
     checks.positive_integer("threads", threads)
-    size = 2 * tuple(image_size) if image_size is not None and len(image_size) == 1 else image_size
-    form = PixelFormat(pixel_range, channels_first, cast("tuple[int, int] | None", size), windows.fit(image_fit))
+    size = cast("tuple[int, int] | None", windows.sides(image_size))
+    form = PixelFormat(pixel_range, channels_first, size, windows.fit(image_fit))
     reading = _Reading(form, threads, download.data_dir(str(data_dir)), say)
     first = _read(train, "training", reading)
     names = first.class_names if class_names is None else tuple(class_names)

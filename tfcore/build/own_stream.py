@@ -17,9 +17,8 @@ from tfcore.data.dataset import aligned_empty
 from tfcore.data.labels import read_labels
 from tfcore.data.pixels import PixelFormat, as_array
 from tfcore.errors import ConfigError, DataError
-from tfcore.files import MEMORY_BYTES, writing
+from tfcore.files import IN_MEMORY_BYTES, writing
 
-IN_MEMORY_BYTES = MEMORY_BYTES // 4  # of pixels, at most; more go to a file
 _TENSORFLOW_WORDS = re.compile(  # about its own nodes and iterators
     r"\{\{.*?\}\} |Error in user-defined function passed to .*? transformation with iterator: \S+: "
 )

@@ -1,17 +1,18 @@
 """Labelled pictures that stay encoded until a batch needs them; only labels and places are in memory."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data import pictures
-from tfcore.data.pictures import Picture
+from tfcore.data.pictures import Header, Picture
 from tfcore.data.source import BatchReader, check_labels
-from tfcore.data.store import FileStore, Loaded, Store, Stored, in_threads
-from tfcore.data.windows import Cut, Fit, Window
+from tfcore.data.store import Loaded, Store, Stored, in_threads
+from tfcore.data.windows import Cut, Fit, Size, Window
 from tfcore.errors import DataError
 
 
@@ -55,7 +56,7 @@ class EncodedSplit:
         from tfcore.data.encoded_reader import decode  # loads TensorFlow
 
         wanted, places = np.unique(indices, return_inverse=True)
-        return decode(self, wanted)[places]
+        return decode(self.load(wanted), self.image_shape, lambda place: self.name(wanted[place]))[places]
 
     def name(self, index: int) -> str:
         """Names a picture of the split in messages."""
@@ -92,29 +93,45 @@ class EncodedSplit:
         Raises:
             DataError: a picture that cannot be read, or no memory for its pixels.
         """
-        rows = self.rows[indices]
-        size, channels = self.image_shape[:2], self.image_shape[2]
-        windows = np.zeros((len(rows), 4), np.int32)
+        size = self.image_shape[:2]
 
-        def placed(place: int, data: bytes) -> tuple[bytes, bool]:
-            name = self.name(indices[place])
-            header = pictures.header(data, name)
-            window = (
-                self.fit.window(header.size, size)
-                if cut is None or draws is None
-                else cut(header.size, draws[place], size)
-            )
-            windows[place] = window
-            if header.plain:
-                return data, True
-            pixels = pictures.decode(data, name, channels).pixels
-            return pictures.resized(pixels, Window(*window), size).tobytes(), False
+        def prepared(place: int, data: bytes) -> _Prepared:
+            def window(picture: Size) -> Window:
+                if cut is None or draws is None:
+                    return self.fit.window(picture, size)
+                return cut(picture, draws[place], size)
+
+            return _prepared(data, self.name(indices[place]), self.image_shape, window)
 
         try:
-            found = in_threads("decode", placed, list(enumerate(self.store.read(rows))))
+            found = in_threads("decode", prepared, list(enumerate(self.store.read(self.rows[indices]))))
         except MemoryError as error:
             raise DataError("There is not enough memory to decode a batch of pictures. Take a smaller one.") from error
-        return Loaded([data for data, _ in found], windows, np.array([is_jpeg for _, is_jpeg in found], bool))
+        return _loaded(found)
+
+
+class _Prepared(NamedTuple):
+    """A picture on its way to a batch, with notes on conversions that are done; see `Loaded`."""
+
+    data: bytes
+    window: Window
+    header: Header
+    notes: tuple[str, ...]
+
+
+def _prepared(data: bytes, name: str, image_shape: tuple[int, int, int], window: Callable[[Size], Window]) -> _Prepared:
+    """Finds the window of a picture, and decodes it unless it is a plain JPEG."""
+    header = pictures.header(data, name)
+    place = window(header.size)
+    if header.plain:
+        return _Prepared(data, place, header, ())
+    picture = pictures.decode(data, name, image_shape[2])
+    return _Prepared(pictures.resized(picture.pixels, place, image_shape[:2]).tobytes(), place, header, picture.notes)
+
+
+def _loaded(found: Sequence[_Prepared]) -> Loaded:
+    windows = np.array([one.window for one in found], np.int32).reshape(-1, 4)
+    return Loaded([one.data for one in found], windows, np.array([one.header.plain for one in found], bool))
 
 
 def read_picture(path: str | Path, image_shape: tuple[int, int, int], fit: Fit) -> Picture:
@@ -128,19 +145,17 @@ def read_picture(path: str | Path, image_shape: tuple[int, int, int], fit: Fit) 
     Raises:
         DataError: it is missing, of another format, too large or damaged; or C is neither 1 nor 3.
     """
+    from tfcore.data.encoded_reader import decode  # loads TensorFlow
+
     (*size, channels), name = image_shape, pictures.shown(path)
     if channels not in (1, 3):
         raise DataError(f"A picture file gives 1 or 3 channels, not {channels}. Give the pictures as an .npy file.")
-    data = pictures.read_bytes(path)
-    header = pictures.header(data, name)
-    if header.plain:
-        notes = [] if header.grey == (channels == 1) else ["grey to colour" if header.grey else "colour to grey"]
-    else:
-        notes = [*pictures.decode(data, name, channels).notes]
-    window = fit.window(header.size, (size[0], size[1]))
-    if (window.height, window.width) != header.size:
+    one = _prepared(pictures.read_bytes(path), name, image_shape, lambda picture: fit.window(picture, image_shape[:2]))
+    notes, window = [*one.notes], one.window
+    if one.header.plain and one.header.grey != (channels == 1):
+        notes.append("grey to colour" if one.header.grey else "colour to grey")
+    if (window.height, window.width) != one.header.size:
         notes.append(f"cut to {window.width}x{window.height} in the middle")
     if [window.height, window.width] != size:
         notes.append(f"resized from {window.width}x{window.height} to {size[1]}x{size[0]}")
-    one = EncodedSplit(Stored(FileStore([str(path)]), np.zeros(1, np.int32)), image_shape, fit)
-    return Picture(one.read(np.zeros(1, np.int64))[0], tuple(notes))
+    return Picture(decode(_loaded([one]), image_shape, lambda _: name)[0], tuple(notes))

@@ -13,7 +13,7 @@ from tfcore.data import pictures
 from tfcore.data.batch_reader import PythonCalls, as_tensor
 from tfcore.data.decoding import decoded
 from tfcore.data.pictures import Header
-from tfcore.data.store import Encoded, Store
+from tfcore.data.store import Encoded, Loaded, Store
 from tfcore.data.windows import Cut
 from tfcore.errors import DataError
 
@@ -82,19 +82,32 @@ def _shaped(data: tf.Tensor, windows: tf.Tensor, is_jpeg: tf.Tensor) -> tuple[tf
     return tf.ensure_shape(data, [None]), tf.ensure_shape(windows, [None, 4]), tf.ensure_shape(is_jpeg, [None])
 
 
-def decode(split: Encoded, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Reads and decodes the pictures at `indices`: uint8 [n, H, W, C].
+def decode(loaded: Loaded, image_shape: tuple[int, int, int], name: Callable[[int], str]) -> NDArray[np.uint8]:
+    """Decodes loaded pictures: uint8 [n, H, W, C].
+
+    Args:
+        loaded: n pictures.
+        image_shape: (H, W, C).
+        name: of the picture at a place among them, for messages.
 
     Raises:
-        DataError: a picture cannot be read or decoded.
+        DataError: a picture cannot be decoded.
     """
-    data, windows, is_jpeg = split.load(indices)
+
+    def run(places: slice) -> NDArray[np.uint8]:
+        data, windows, is_jpeg = (part[places] for part in loaded)
+        return _decoder(image_shape)(tf.constant(data, tf.string), windows, is_jpeg).numpy()
+
     try:
-        return _decoder(split.image_shape)(tf.constant(data, tf.string), windows, is_jpeg).numpy()
-    except tf.errors.OpError as error:
-        if len(indices) > 1:
-            return np.concatenate([decode(split, indices[place : place + 1]) for place in range(len(indices))])
-        raise _damaged(split.name(indices[0])) from error
+        return run(slice(None))
+    except tf.errors.OpError:
+        found = []  # one by one, for the name of the one that is damaged
+    for place in range(len(loaded.data)):
+        try:
+            found.append(run(slice(place, place + 1)))
+        except tf.errors.OpError as error:
+            raise _damaged(name(place)) from error
+    return np.concatenate(found)
 
 
 def check(store: Store, index: int) -> Header:

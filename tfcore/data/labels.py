@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tfcore.errors import DataError
 
-_LARGEST_LABEL = 2**31 - 1
+LARGEST_LABEL = 2**31 - 1
 
 
 def whole_numbers(labels: NDArray[Any], pictures: int, what: str) -> NDArray[np.int32]:
@@ -26,7 +26,7 @@ def whole_numbers(labels: NDArray[Any], pictures: int, what: str) -> NDArray[np.
             f"{what} must hold one whole number for each of {pictures} pictures. Received {described(labels)}."
         )
     labels = labels.reshape(-1)
-    bad = (labels < 0) | (labels > _LARGEST_LABEL)
+    bad = (labels < 0) | (labels > LARGEST_LABEL)
     if bad.any():
         index = int(bad.argmax())
         raise DataError(f"{what} must be 0 or more. Received {labels[index]} at index {index}.")

@@ -6,7 +6,6 @@ described at https://github.com/google/riegeli.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from tfcore.data.download import usable
 from tfcore.data.pictures import Header
 from tfcore.data.record_manifest import RESTORE, Piece
 from tfcore.data.source import BatchReader, check_labels
-from tfcore.data.store import THREADS
+from tfcore.data.store import in_threads
 from tfcore.errors import DataError
 from tfcore.files import open_file
 
@@ -223,9 +222,7 @@ class PixelRecords:
             rows = np.arange(start, min(start + chunk, len(self)))
             images[rows[0] : rows[-1] + 1] = self.read(rows)
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            for _ in pool.map(load, range(0, len(self), chunk)):
-                pass
+        in_threads("read", load, [(start,) for start in range(0, len(self), chunk)])
         return LoadedRecords(images, self.labels, tuple(self.identity()))
 
 

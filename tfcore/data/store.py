@@ -15,8 +15,6 @@ from tfcore.data.windows import Cut
 
 _T = TypeVar("_T")
 THREADS = min(8, machine.processors())  # reading and decoding release Python's lock
-
-
 _pools: dict[str, ThreadPool] = {}
 
 
@@ -103,9 +101,6 @@ class Encoded(Protocol):
 
     def load(self, indices: NDArray[np.int64], cut: Cut | None = None, draws: NDArray | None = None) -> Loaded:
         """Reads the encoded pictures at `indices`."""
-
-    def name(self, index: int) -> str:
-        """Names a picture in messages."""
 
     def check(self, index: int) -> None:
         """Raises DataError if a picture cannot be decoded."""

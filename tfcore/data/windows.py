@@ -11,7 +11,7 @@ from tfcore.errors import ConfigError
 
 FITS = ("stretch", "crop")
 DRAWS = ("area", "ratio", "row", "column")  # the random numbers of `random_window`
-LARGEST_RATIO = 4 / 3
+LARGEST_RATIO = 4 / 3  # of width to height in a random window, as of height to width
 
 Size = tuple[int, int]  # (H, W)
 Cut = Callable[[Size, NDArray[np.float32], Size], "Window"]  # of the picture's size, its draws, and the input's size
@@ -48,6 +48,11 @@ class Fit(NamedTuple):
         high = min(height, max(1, round(min(height, width * rows / columns) * self.share)))
         wide = min(width, max(1, round(min(width, height * columns / rows) * self.share)))
         return Window((height - high) // 2, (width - wide) // 2, high, wide)
+
+
+def sides(lengths: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Completes a size: one length stands for a square; all else stays, to be checked."""
+    return 2 * tuple(lengths) if lengths is not None and len(lengths) == 1 else lengths
 
 
 def fit(text: str) -> Fit:

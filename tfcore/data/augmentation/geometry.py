@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from tfcore import checks
 from tfcore.data.augmentation.draws import Draws, each
+from tfcore.data.windows import LARGEST_RATIO
 from tfcore.errors import ConfigError
 from tfcore.ops import fused
 
 _PADDINGS = {"zeros": "CONSTANT", "reflect": "REFLECT"}
-_LARGEST_RATIO = 4 / 3  # of width to height, as of height to width
 
 
 def flip(images: tf.Tensor, draws: Draws, probability: float = 0.5) -> tf.Tensor:
@@ -99,7 +99,7 @@ def resized_crop(images: tf.Tensor, draws: Draws, smallest: float = 0.08, larges
     Source: Szegedy et al. 2014, arXiv 1409.4842, section 6.
     """
     area_shares("resized_crop", smallest, largest)
-    height, width = rectangle(draws, smallest, largest, _LARGEST_RATIO)
+    height, width = rectangle(draws, smallest, largest, LARGEST_RATIO)
     rows = tuple(images.shape[1:3])
     down, right = ((draws.uniform(axis) - 0.5) * (1 - side) for axis, side in (("row", height), ("column", width)))
     zeros = tf.zeros_like(width)

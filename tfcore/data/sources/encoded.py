@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,18 +29,32 @@ class Known(NamedTuple):
     size: tuple[int, int] | None
 
 
+class PictureSettings(TypedDict):
+    """The settings of all readers of encoded pictures.
+
+    Attributes:
+        image_size: (H, W) of the model's input, or (H,) for a square; None where all pictures have one size.
+        image_fit: how other pictures become it; see `windows.fit`.
+        test_share: the share to test on where there is no test part, above 0 and below 1.
+        seed: for the choice of that share.
+        skip_bad_pictures: whether all pictures are decoded once, and bad ones are reported and left out.
+    """
+
+    image_size: tuple[int, ...] | None
+    image_fit: str
+    test_share: float
+    seed: int
+    skip_bad_pictures: bool
+
+
 def encoded_dataset(
     name: str,
     train: Stored,
     test: Stored | None,
     class_names: tuple[str, ...],
     *,
-    image_size: tuple[int, ...] | None,
-    image_fit: str,
-    test_share: float,
-    seed: int,
-    skip_bad_pictures: bool,
     known: Known | None = None,
+    **settings: Unpack[PictureSettings],
 ) -> Dataset:
     """Makes a data set of encoded pictures, which are read and decoded when a batch needs them.
 
@@ -51,22 +65,17 @@ def encoded_dataset(
         name: of the data set.
         train, test: the pictures; without `test`, a share of `train` is held out.
         class_names: in the order of the labels.
-        image_size: (H, W) of the model's input, or (H,) for a square; None where all pictures have one size.
-        image_fit: how other pictures become it; see `windows.fit`.
-        test_share: the share to test on without `test`, above 0 and below 1.
-        seed: for the choice of that share.
-        skip_bad_pictures: whether all pictures are decoded once, and bad ones are reported and left out.
         known: of all pictures, in place of a look at them.
+        settings: see `PictureSettings`.
 
     Raises:
         DataError: pictures are bad or differ in size, or a class has no training example.
         ConfigError: an invalid size or fit, or a share that leaves one of the splits empty.
     """
-    checks.share("test_share", test_share)
-    if image_size is not None and len(image_size) == 1:
-        image_size *= 2
+    checks.share("test_share", settings["test_share"])
+    image_size, skip_bad_pictures = windows.sides(settings["image_size"]), settings["skip_bad_pictures"]
     check_lengths("image_size", image_size, "H,W")
-    fit = windows.fit(image_fit)
+    fit = windows.fit(settings["image_fit"])
     parts = [train] if test is None else [train, test]
     rows = [np.arange(len(part.labels)) for part in parts]
     if known is None or skip_bad_pictures:
@@ -75,7 +84,7 @@ def encoded_dataset(
     if size is None:
         raise DataError(f"The pictures of {shown(name)} differ in size. Give one with --image_size=H,W.")
     if test is None:
-        split = held_out_rows(train.labels[rows[0]], test_share, seed)
+        split = held_out_rows(train.labels[rows[0]], settings["test_share"], settings["seed"])
         parts, rows = [train, train], [rows[0][places] for places in split]
     shape = (*size, 1 if known.grey else 3)
     trained, tested = (EncodedSplit(part, shape, fit, chosen) for part, chosen in zip(parts, rows, strict=True))

@@ -4,6 +4,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tfcore.data.dataset import Dataset
 from tfcore.data.download import usable
 from tfcore.data.pictures import EXTENSIONS, shown
-from tfcore.data.sources.encoded import encoded_dataset
+from tfcore.data.sources.encoded import PictureSettings, encoded_dataset
 from tfcore.data.store import FileStore, Stored
 from tfcore.errors import DataError
 
@@ -31,22 +32,15 @@ class _Files:
         return _Files(self.class_names, [self.paths[row] for row in rows], self.labels[rows])
 
 
-def folder(
-    path: Path,
-    *,
-    image_size: tuple[int, ...] | None,
-    image_fit: str,
-    test_share: float,
-    seed: int,
-    skip_bad_pictures: bool,
-) -> Dataset:
+def folder(path: Path, **settings: Unpack[PictureSettings]) -> Dataset:
     """`folder:PATH`: PATH/train/CLASS/* with PATH/test/CLASS/*, or PATH/CLASS/* of which a share is held out as test.
 
     The classes are the folders in the order of their names. The examples are the first file of each class, then the
-    second of each, and so on, so that the first N of them are balanced. See `encoded_dataset` for the other arguments.
+    second of each, and so on, so that the first N of them are balanced.
 
     Args:
         path: the folder. Links are followed; hidden files and folders are ignored.
+        settings: see `PictureSettings`.
 
     Raises:
         DataError: the folder is missing or has another layout, a class is empty, pictures are bad or differ in size.
@@ -69,11 +63,7 @@ def folder(
         train,
         test[0] if test else None,
         parts[0].class_names,
-        image_size=image_size,
-        image_fit=image_fit,
-        test_share=test_share,
-        seed=seed,
-        skip_bad_pictures=skip_bad_pictures,
+        **settings,
     )
 
 

@@ -5,7 +5,7 @@ import io
 import json
 import mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from tfcore.data.dataset import Dataset
 from tfcore.data.parquet import ParquetStore, intact
 from tfcore.data.pictures import shown
 from tfcore.data.shard_index import ROW, Index, indexed
-from tfcore.data.sources.encoded import encoded_dataset
+from tfcore.data.sources.encoded import PictureSettings, encoded_dataset
 from tfcore.data.sources.shards import find, numbered, of_shards, stored
 from tfcore.data.store import Stored
 from tfcore.errors import DataError
@@ -33,15 +33,7 @@ _IS_FILE = b"ARROW1"  # how Arrow's file format begins; `save_to_disk` writes th
 _STREAM_ENDS = b"\xff\xff\xff\xff\0\0\0\0"
 
 
-def huggingface(
-    path: Path,
-    *,
-    image_size: tuple[int, ...] | None,
-    image_fit: str,
-    test_share: float,
-    seed: int,
-    skip_bad_pictures: bool,
-) -> Dataset:
+def huggingface(path: Path, **settings: Unpack[PictureSettings]) -> Dataset:
     """`huggingface:PATH`: Parquet or Arrow files with a column of encoded pictures and a column of whole numbers.
 
     The pictures are the column `image` (or `img`), a struct with `bytes` or plain bytes; the labels are `label` (or
@@ -51,7 +43,7 @@ def huggingface(
 
     Args:
         path: a file, or the folder of the files; see `shards.find`.
-        image_size, image_fit, test_share, seed, skip_bad_pictures: see `encoded_dataset`.
+        settings: see `PictureSettings`.
 
     Raises:
         DataError: pyarrow is not installed, there are no files, one is damaged, or a column is missing or of another
@@ -64,14 +56,9 @@ def huggingface(
     suffixes = {file.suffix.lower() for part in files for file in part}
     if len(suffixes) > 1:
         raise DataError(f"{shown(path)} must hold .parquet or .arrow files, not both. Name the folder of one kind.")
-    read = _arrow if suffixes == {".arrow"} else _parquet
-    train, test = (read(part) if part else None for part in files)
-    assert train is not None  # `find` raises an error without training shards
+    train, test = files.read(_arrow if suffixes == {".arrow"} else _parquet)
     names = _class_names(files.train[0]) or numbered(name, train, test)
-    return encoded_dataset(
-        name, train, test, names, image_size=image_size, image_fit=image_fit, test_share=test_share, seed=seed,
-        skip_bad_pictures=skip_bad_pictures,
-    )  # fmt: skip
+    return encoded_dataset(name, train, test, names, **settings)
 
 
 def _require_pyarrow() -> None:

@@ -18,9 +18,8 @@ from tfcore.data.sources.assemble import own_dataset
 from tfcore.data.sources.encoded import Known, encoded_dataset
 from tfcore.data.store import Stored
 from tfcore.errors import ConfigError, DataError
-from tfcore.files import MEMORY_BYTES
+from tfcore.files import IN_MEMORY_BYTES
 
-_IN_MEMORY_BYTES = MEMORY_BYTES // 4  # a fixed share, whatever else runs
 _FIT = "stretch"  # the default
 _NO_SHARE = 0.1  # of no effect, since there is a test split
 
@@ -95,6 +94,6 @@ def _pixels(images: Images, stores: list[RecordStore], labels: list[NDArray[np.i
     assert images.size is not None
     shape = (*images.size, images.channels)
     train, test = (PixelRecords(*split, shape) for split in zip(stores, labels, strict=True))
-    if train.nbytes + test.nbytes > _IN_MEMORY_BYTES:
+    if train.nbytes + test.nbytes > IN_MEMORY_BYTES:
         return train, test
     return train.loaded(), test.loaded()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data.download import usable
+from tfcore.data.labels import LARGEST_LABEL
 from tfcore.data.pictures import shown
 from tfcore.data.shard_index import Shard, Stamp
 from tfcore.data.shard_store import Bytes, OpenShard, ShardStore
@@ -19,7 +20,6 @@ from tfcore.errors import DataError
 
 _LOG = logging.getLogger(__name__)
 _DEPTH = 3  # folders below PATH that are looked into
-_LARGEST_LABEL = 2**31 - 1
 _NUMBERED = re.compile(r"-\d{1,9}-of-(\d{1,9})\b")
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -33,6 +33,10 @@ class Files(NamedTuple):
 
     train: list[Path]
     test: list[Path]
+
+    def read(self, read: Callable[[list[Path]], Stored]) -> tuple[Stored, Stored | None]:
+        """Reads the shards of each split; None for a test split without any."""
+        return read(self.train), read(self.test) if self.test else None
 
 
 def find(path: Path, pattern: str, layout: str) -> Files:
@@ -117,12 +121,12 @@ def stored(store: Store, labels: NDArray[np.int64]) -> Stored:
     """
     if not len(store):
         raise DataError("A split needs at least one example. Its shards hold none.")
-    bad = (labels < 0) | (labels > _LARGEST_LABEL)
+    bad = (labels < 0) | (labels > LARGEST_LABEL)
     if bad.any():
         index = int(bad.argmax())
         withheld = " One cannot test on a test split without labels: move it elsewhere." if labels[index] == -1 else ""
         raise DataError(
-            f"Labels must be whole numbers from 0 to {_LARGEST_LABEL}. {store.name(index)} has {labels[index]}."
+            f"Labels must be whole numbers from 0 to {LARGEST_LABEL}. {store.name(index)} has {labels[index]}."
             f"{withheld}"
         )
     return Stored(store, labels.astype(np.int32))

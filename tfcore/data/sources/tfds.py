@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tfcore.data.pictures import shown
 from tfcore.data.shard_index import GET_ANEW, Index, Stamp, indexed
 from tfcore.data.shard_store import Bytes, OpenShard, opened
 from tfcore.data.sources.assemble import class_names
-from tfcore.data.sources.encoded import encoded_dataset
+from tfcore.data.sources.encoded import PictureSettings, encoded_dataset
 from tfcore.data.sources.shards import find, numbered, of_shards
 from tfcore.data.sources.tfrecord import Examples, entries, read_example
 from tfcore.errors import DataError
@@ -36,15 +36,7 @@ class _Format(NamedTuple):
     open: Callable[[Path, Stamp], OpenShard]
 
 
-def tfds(
-    path: Path,
-    *,
-    image_size: tuple[int, ...] | None,
-    image_fit: str,
-    test_share: float,
-    seed: int,
-    skip_bad_pictures: bool,
-) -> Dataset:
+def tfds(path: Path, **settings: Unpack[PictureSettings]) -> Dataset:
     """`tfds:PATH`: the folder of a version, as `tfds.load` leaves it, with features `image` and `label`.
 
     The file format is the one in dataset_info.json, TFRecord or ArrayRecord; the names of the classes are those in
@@ -53,7 +45,7 @@ def tfds(
 
     Args:
         path: the folder.
-        image_size, image_fit, test_share, seed, skip_bad_pictures: see `encoded_dataset`.
+        settings: see `PictureSettings`.
 
     Raises:
         DataError: the folder has another layout or format, a shard is damaged, or an Example lacks a feature; and see
@@ -63,16 +55,10 @@ def tfds(
     kind = _file_format(path)
     form = _FORMATS[kind]
     name = f"tfds:{path}"
-    train, test = (
-        of_shards(indexed(part, kind, form.entries), open_shard=form.open) if part else None
-        for part in find(path, form.pattern, _LAYOUT)
-    )
-    assert train is not None  # `find` raises an error without training shards
+    files = find(path, form.pattern, _LAYOUT)
+    train, test = files.read(lambda paths: of_shards(indexed(paths, kind, form.entries), open_shard=form.open))
     names = class_names(path, _NAMES) or numbered(name, train, test)
-    return encoded_dataset(
-        name, train, test, names, image_size=image_size, image_fit=image_fit, test_share=test_share, seed=seed,
-        skip_bad_pictures=skip_bad_pictures,
-    )  # fmt: skip
+    return encoded_dataset(name, train, test, names, **settings)
 
 
 def _file_format(path: Path) -> str:

@@ -5,14 +5,14 @@ import os
 import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from tfcore.data.dataset import Dataset
 from tfcore.data.pictures import shown
 from tfcore.data.shard_index import GET_ANEW, LARGEST_BYTES, ROW, Index, Shard, indexed
-from tfcore.data.sources.encoded import encoded_dataset
+from tfcore.data.sources.encoded import PictureSettings, encoded_dataset
 from tfcore.data.sources.shards import find, numbered, of_shards
 from tfcore.errors import DataError
 from tfcore.files import open_file
@@ -29,15 +29,7 @@ _PREFIX_BYTES = 64  # of a picture, by which it is found quickly
 _LOG = logging.getLogger(__name__)
 
 
-def tfrecord(
-    path: Path,
-    *,
-    image_size: tuple[int, ...] | None,
-    image_fit: str,
-    test_share: float,
-    seed: int,
-    skip_bad_pictures: bool,
-) -> Dataset:
+def tfrecord(path: Path, **settings: Unpack[PictureSettings]) -> Dataset:
     """`tfrecord:PATH`: TFRecords of Examples, with `image/encoded` and `image/class/label`, or `image` and `label`.
 
     Where the smallest label of the data set is 1, as in ImageNet's files, 1 is subtracted from all of them. The classes
@@ -46,7 +38,7 @@ def tfrecord(
 
     Args:
         path: a shard, or the folder of the shards; see `shards.find`.
-        image_size, image_fit, test_share, seed, skip_bad_pictures: see `encoded_dataset`.
+        settings: see `PictureSettings`.
 
     Raises:
         DataError: there are no shards, one is damaged, or an Example lacks a feature; and see `encoded_dataset`.
@@ -62,10 +54,7 @@ def tfrecord(
     numbers, names = numbered(name, *parts), _class_names([*train, *test], first)
     if len(names) != len(numbers):
         names = numbers
-    return encoded_dataset(
-        name, *parts, names, image_size=image_size, image_fit=image_fit, test_share=test_share, seed=seed,
-        skip_bad_pictures=skip_bad_pictures,
-    )  # fmt: skip
+    return encoded_dataset(name, *parts, names, **settings)
 
 
 def _smallest_label(shards: Iterable[Shard]) -> int:

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from tfcore.data.dataset import Dataset
 from tfcore.data.pictures import shown
 from tfcore.data.shard_index import GET_ANEW, ROW, Index, indexed
 from tfcore.data.sources.assemble import class_names
-from tfcore.data.sources.encoded import encoded_dataset
+from tfcore.data.sources.encoded import PictureSettings, encoded_dataset
 from tfcore.data.sources.shards import find, numbered, of_shards
 from tfcore.errors import DataError
 from tfcore.files import open_file
@@ -35,15 +35,7 @@ _WHOLE_NUMBER = re.compile(rb"\s*-?\d{1,18}\s*")
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError)
 
 
-def webdataset(
-    path: Path,
-    *,
-    image_size: tuple[int, ...] | None,
-    image_fit: str,
-    test_share: float,
-    seed: int,
-    skip_bad_pictures: bool,
-) -> Dataset:
+def webdataset(path: Path, **settings: Unpack[PictureSettings]) -> Dataset:
     """`webdataset:PATH`: .tar shards of pictures, each with a .cls file (a whole number) or a .json file.
 
     A .json file has the number as `label` or `cls`. The names of the classes are those in class_names.txt or
@@ -52,7 +44,7 @@ def webdataset(
 
     Args:
         path: a shard, or the folder of the shards; see `shards.find`.
-        image_size, image_fit, test_share, seed, skip_bad_pictures: see `encoded_dataset`.
+        settings: see `PictureSettings`.
 
     Raises:
         DataError: there are no shards, one is damaged, or a picture lacks its label; and see `encoded_dataset`.
@@ -60,14 +52,10 @@ def webdataset(
     """
     files = find(path, _PATTERN, LAYOUT)
     name = f"webdataset:{path}"
-    train, test = (of_shards(indexed(part, "webdataset", _entries)) if part else None for part in files)
-    assert train is not None  # `find` raises an error without training shards
+    train, test = files.read(lambda paths: of_shards(indexed(paths, "webdataset", _entries)))
     folder = files.train[0].parent
     names = class_names(folder) or class_names(folder, "classes.txt") or numbered(name, train, test)
-    return encoded_dataset(
-        name, train, test, names, image_size=image_size, image_fit=image_fit, test_share=test_share, seed=seed,
-        skip_bad_pictures=skip_bad_pictures,
-    )  # fmt: skip
+    return encoded_dataset(name, train, test, names, **settings)
 
 
 class _Member(NamedTuple):
