@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tfcore.data import pictures
 from tfcore.data.pictures import Header, Picture
 from tfcore.data.source import BatchReader, check_labels
-from tfcore.data.store import Loaded, Store, Stored, in_threads
+from tfcore.data.store import Loaded, Rows, Store, Stored, in_threads
 from tfcore.data.windows import Cut, Fit, Size, Window
 from tfcore.errors import DataError
 
@@ -23,7 +23,7 @@ class EncodedSplit:
         stored: the pictures and labels of the store.
         image_shape: (H, W, C) of what `read` returns; C is 1 or 3.
         fit: how pictures of other sizes become (H, W).
-        rows: int64 [n], the pictures of the split in the store; None for all.
+        rows: the pictures of the split in the store, int64 [n] or a range from 0; None for all.
 
     Attributes:
         labels: int32 [n].
@@ -33,14 +33,12 @@ class EncodedSplit:
         DataError: on labels of another dtype, rank or length, or without any example.
     """
 
-    def __init__(
-        self, stored: Stored, image_shape: tuple[int, int, int], fit: Fit, rows: NDArray[np.int64] | None = None
-    ) -> None:
+    def __init__(self, stored: Stored, image_shape: tuple[int, int, int], fit: Fit, rows: Rows | None = None) -> None:
         check_labels(stored.labels, len(stored.store))
         self.store: Store = stored.store
         self.image_shape, self.fit = image_shape, fit
-        self.rows = np.arange(len(stored.labels)) if rows is None else rows
-        self.labels = stored.labels if rows is None else stored.labels[rows]
+        self.rows: Rows = range(len(stored.labels)) if rows is None else rows
+        self.labels = stored.labels[: len(self.rows)] if isinstance(self.rows, range) else stored.labels[self.rows]
         self.nbytes = len(self.rows) * math.prod(image_shape)
         self._stored = stored
 
@@ -57,6 +55,10 @@ class EncodedSplit:
 
         wanted, places = np.unique(indices, return_inverse=True)
         return decode(self.load(wanted), self.image_shape, lambda place: self.name(wanted[place]))[places]
+
+    def in_store(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers in the store of the pictures at `indices`."""
+        return indices if isinstance(self.rows, range) else self.rows[indices]
 
     def name(self, index: int) -> str:
         """Names a picture of the split in messages."""
@@ -104,7 +106,7 @@ class EncodedSplit:
             return _prepared(data, self.name(indices[place]), self.image_shape, window)
 
         try:
-            found = in_threads("decode", prepared, list(enumerate(self.store.read(self.rows[indices]))))
+            found = in_threads("decode", prepared, list(enumerate(self.store.read(self.in_store(indices)))))
         except MemoryError as error:
             raise DataError("There is not enough memory to decode a batch of pictures. Take a smaller one.") from error
         return _loaded(found)

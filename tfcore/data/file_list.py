@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data.pictures import read_bytes, shown
-from tfcore.data.store import FileStore, in_threads
+from tfcore.data.store import FileStore, Rows, in_threads, pieces
 from tfcore.errors import DataError
-
-_AT_ONCE = 1024  # paths made at a time
 
 
 def shortest(numbers: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
@@ -96,9 +94,8 @@ class ListedFiles(FileStore):
             raise DataError(f"{text} Put it back, or start again after: touch {shown(os.path.dirname(path))}")
         return data
 
-    def identity(self, indices: NDArray[np.int64]) -> Iterator[bytes]:
+    def identity(self, rows: Rows) -> Iterator[bytes]:
         """The last two parts of each path and the size of each file."""
-        for start in range(0, len(indices), _AT_ONCE):
-            places = indices[start : start + _AT_ONCE]
-            pairs = zip(self._list.tails(places), self._sizes[places].tolist(), strict=True)
+        for piece in pieces(rows):
+            pairs = zip(self._list.tails(piece), self._sizes[piece].tolist(), strict=True)
             yield b"".join([b"%b\0%d\0" % pair for pair in pairs])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tfcore.data.download import usable
 from tfcore.data.pictures import Header, header, shown
 from tfcore.data.shard_index import ROW, Shard, Stamp
+from tfcore.data.store import Rows, pieces
 from tfcore.errors import DataError
 from tfcore.files import open_file
 
@@ -113,10 +114,11 @@ class ShardStore:
         first = self._ends[number] - len(self._shards[number].rows)
         return f"{shown(self._shards[number].path)}, record {index - first}"
 
-    def identity(self, indices: NDArray[np.int64]) -> Iterator[bytes]:
+    def identity(self, rows: Rows) -> Iterator[bytes]:
         """Name and size of each shard, and for each picture its shard, place and size."""
         for shard in self._shards:
             yield f"{shard.path.name}\0{shard.stamp.size}\0".encode(errors="surrogateescape")
-        yield np.searchsorted(self._ends, indices, side="right").astype("<i8").tobytes()
+        for piece in pieces(rows):
+            yield np.searchsorted(self._ends, piece, side="right").astype("<i8").tobytes()
         for field in ("offset", "size"):
-            yield self._rows[field][indices].tobytes()
+            yield from (self._rows[field][piece].tobytes() for piece in pieces(rows))
