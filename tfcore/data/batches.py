@@ -113,9 +113,12 @@ def data_errors(parts: Iterable[Examples]) -> Iterator[None]:
 
     Raises:
         DataError: a picture of `parts` could not be read inside the block.
+        MemoryError: TensorFlow could not allocate a tensor, of a batch or of the model.
     """
     try:
         yield
+    except tf.errors.ResourceExhaustedError:
+        raise MemoryError("TensorFlow cannot allocate what a step needs. Take a smaller --batch_size.") from None
     except tf.errors.OpError as error:
         failures = [part.failure(error.message) for part in parts]
         for failure in filter(None, failures):
