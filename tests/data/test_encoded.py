@@ -20,7 +20,8 @@ from tensorflow.python.ops import script_ops
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset, Split
 from tfcore.data.encoded import EncodedSplit
-from tfcore.data.pictures import Header, header
+from tfcore.data.headers import Header
+from tfcore.data.pictures import header
 from tfcore.data.statistics import channel_statistics, mean_picture
 from tfcore.data.store import Stored
 from tfcore.data.windows import Fit
