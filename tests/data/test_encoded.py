@@ -23,7 +23,8 @@ from tfcore.data import store
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset, Split
 from tfcore.data.encoded import EncodedSplit
-from tfcore.data.pictures import Header, header
+from tfcore.data.headers import Header
+from tfcore.data.pictures import header
 from tfcore.data.statistics import channel_statistics, mean_picture
 from tfcore.data.store import Stored
 from tfcore.data.windows import Fit

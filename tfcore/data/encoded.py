@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data import pictures
-from tfcore.data.pictures import Header, Picture
+from tfcore.data.headers import Header
+from tfcore.data.pictures import Picture
 from tfcore.data.source import BatchReader, check_labels
 from tfcore.data.store import Loaded, Rows, Store, Stored, in_threads
 from tfcore.data.windows import Cut, Fit, Size, Window
@@ -103,7 +104,7 @@ class EncodedSplit:
                     return self.fit.window(picture, size)
                 return cut(picture, draws[place], size)
 
-            return _prepared(data, self.name(indices[place]), self.image_shape, window)
+            return _prepared(data, lambda: self.name(indices[place]), self.image_shape, window)
 
         try:
             found = in_threads("decode", prepared, list(enumerate(self.store.read(self.in_store(indices)))))
@@ -121,13 +122,15 @@ class _Prepared(NamedTuple):
     notes: tuple[str, ...]
 
 
-def _prepared(data: bytes, name: str, image_shape: tuple[int, int, int], window: Callable[[Size], Window]) -> _Prepared:
+def _prepared(
+    data: bytes, name: Callable[[], str], image_shape: tuple[int, int, int], window: Callable[[Size], Window]
+) -> _Prepared:
     """Finds the window of a picture, and decodes it unless it is a plain JPEG."""
-    header = pictures.header(data, name)
+    header = pictures.usual_header(data) or pictures.header(data, name())
     place = window(header.size)
     if header.plain:
         return _Prepared(data, place, header, ())
-    picture = pictures.decode(data, name, image_shape[2])
+    picture = pictures.decode(data, name(), image_shape[2])
     return _Prepared(pictures.resized(picture.pixels, place, image_shape[:2]).tobytes(), place, header, picture.notes)
 
 
@@ -152,7 +155,9 @@ def read_picture(path: str | Path, image_shape: tuple[int, int, int], fit: Fit) 
     (*size, channels), name = image_shape, pictures.shown(path)
     if channels not in (1, 3):
         raise DataError(f"A picture file gives 1 or 3 channels, not {channels}. Give the pictures as an .npy file.")
-    one = _prepared(pictures.read_bytes(path), name, image_shape, lambda picture: fit.window(picture, image_shape[:2]))
+    one = _prepared(
+        pictures.read_bytes(path), lambda: name, image_shape, lambda picture: fit.window(picture, image_shape[:2])
+    )
     notes, window = [*one.notes], one.window
     if one.header.plain and one.header.grey != (channels == 1):
         notes.append("grey to colour" if one.header.grey else "colour to grey")

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data.download import usable
-from tfcore.data.pictures import Header, header, shown
+from tfcore.data.headers import Header
+from tfcore.data.pictures import header, shown
 from tfcore.data.shard_index import GET_ANEW, Stamp
 from tfcore.data.shard_store import opened
 from tfcore.data.store import Rows, pieces

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tfcore.data import pictures
 from tfcore.data.dataset import Split, aligned_empty
 from tfcore.data.download import usable
-from tfcore.data.pictures import Header
+from tfcore.data.headers import Header
 from tfcore.data.record_manifest import RESTORE, Piece
 from tfcore.data.source import BatchReader, check_labels
 from tfcore.data.store import Rows, in_threads, pieces

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore import machine
-from tfcore.data.pictures import Header, read_bytes, read_header, shown
+from tfcore.data.headers import Header
+from tfcore.data.pictures import read_bytes, read_header, shown
 from tfcore.data.windows import Cut
 
 _T = TypeVar("_T")

@@ -11,7 +11,8 @@ from tfcore import checks
 from tfcore.data import windows
 from tfcore.data.dataset import Dataset
 from tfcore.data.encoded import EncodedSplit
-from tfcore.data.pictures import Header, shown
+from tfcore.data.headers import Header
+from tfcore.data.pictures import shown
 from tfcore.data.sources.assemble import check_lengths, held_out_rows, own_dataset
 from tfcore.data.store import Rows, Store, Stored, in_threads
 from tfcore.errors import DataError
