@@ -100,8 +100,12 @@ def with_example_weights(config: RunConfig, data: "Dataset") -> "Dataset":
     return replace(data, train_weights=weights)
 
 
-def _from_source(config: RunConfig, kind: str, path: Path, *, as_files: bool) -> Any:
-    """Loads a data set from the user's files."""
+def _from_source(config: RunConfig, kind: str, place: str, *, as_files: bool) -> Any:
+    """Loads a data set from the user's files, local or at an address."""
+    from tfcore.data import remote
+    from tfcore.data.download import data_dir
+    from tfcore.data.remote_files import shown
+
     read = lookup.load(SOURCES[kind])
     taken = _taken(read)
     _refuse_settings(config, taken)
@@ -114,7 +118,11 @@ def _from_source(config: RunConfig, kind: str, path: Path, *, as_files: bool) ->
     }
     given = {name: getattr(config, name) for name in SOURCE_SETTINGS if getattr(config, name) is not None}
     offered = {**values, **given, "seed": config.seed}
-    return read(path, **{name: value for name, value in offered.items() if name in taken})
+    path = Path(place).expanduser()
+    if remote.is_url(place):
+        path = remote.local_folder(kind, place, data_dir(config.data_dir) / "remote", config.cache_bytes)
+    loaded = read(path, **{name: value for name, value in offered.items() if name in taken})
+    return replace(loaded, name=f"{kind}:{shown(place)}") if remote.is_url(place) else loaded
 
 
 def _taken(read: Callable[..., Any]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tfcore.data.download import usable
 from tfcore.data.pictures import Header, header, shown
+from tfcore.data.shard_cache import held
 from tfcore.data.shard_index import GET_ANEW, Stamp
 from tfcore.data.shard_store import opened
 from tfcore.errors import DataError
@@ -152,7 +153,7 @@ def intact(path: Path) -> Iterator[None]:
 def _opened(path: Path) -> _File:
     from pyarrow import parquet
 
-    with intact(path), open_file(path) as file:
+    with intact(path), held(path), open_file(path) as file:
         return _File(path, Stamp.of(os.fstat(file.fileno())), parquet.read_metadata(file))
 
 
