@@ -202,7 +202,7 @@ def test_a_shard_that_changes_at_the_server(tmp_path: Path) -> None:
         os.utime(shard, (10**9, 10**9))
         for path in (cache(tmp_path) / ".shards").glob("*.[0-9]*"):
             path.unlink()
-        old.train.store._open._open.clear()
+        old.train.store._open.clear()
         with pytest.raises(DataError, match=r"train-01\.tar has changed since it was listed. Start again"):
             pixels(old)
         server.downloads.clear()

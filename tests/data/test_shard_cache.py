@@ -9,13 +9,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tensorflow as tf
 from support.web_server import WebServer, serving
 
 from tfcore.data import fetching, shard_cache
 from tfcore.data.cache_room import UNFINISHED, make_room
 from tfcore.data.fetching import ask
+from tfcore.data.layout import Layout
 from tfcore.data.open_shards import OpenShards
+from tfcore.data.read_ahead import ReadAhead
 from tfcore.data.remote_files import Waits
 from tfcore.data.shard_cache import RemoteFile
 from tfcore.errors import DataError
@@ -107,7 +111,7 @@ def test_an_open_shard_stays_readable_until_another_is_opened(server: WebServer,
     shards = OpenShards(paths, open_one, most=COUNT)
     found = shards.readers(range(COUNT))
     assert [file.read() for file in found.values()] == [content(number) for number in range(COUNT)]
-    assert len(shards._open) == len(there(paths)) == 2
+    assert len(shards) == len(there(paths)) == 2
     for file in found.values():
         file.close()
 
@@ -198,6 +202,19 @@ def test_shards_are_fetched_ahead(server: WebServer, tmp_path: Path) -> None:
     server.stop()
     shard_cache.fetch_ahead(paths[3:])  # a failure is told when the shard is needed
     assert read(paths[0]) == content(0)
+
+
+def test_shards_of_later_rows_are_fetched_ahead(server: WebServer, tmp_path: Path) -> None:
+    paths = links(server, tmp_path / "cache", 10 * SIZE)
+    ahead = ReadAhead(Layout(paths, np.arange(1, COUNT + 1) * 10))
+    compute = tf.function(lambda rows: rows + ahead(rows), autograph=False)
+    for _ in range(3):
+        assert compute(tf.constant([5, 39, 30, 31], tf.int64)).numpy().tolist() == [5, 39, 30, 31]
+    deadline = time.monotonic() + 20
+    while there(paths) != [0, 3] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert there(paths) == [0, 3]
+    assert server.downloads.total() == 2
 
 
 def test_a_cache_that_cannot_be_written(server: WebServer, tmp_path: Path) -> None:

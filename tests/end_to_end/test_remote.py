@@ -63,6 +63,30 @@ def test_a_run_has_the_bits_of_one_on_local_files(
     assert bool(repeated) == (shards_kept == 2)
 
 
+def test_blocks_open_a_shard_once_an_epoch(
+    call: Any, tmp_path: Path, server: WebServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = f"--dataset=records:{server.url}/made"
+    limit = f"--cache_bytes={3 * largest_bytes(server.folder / 'made')}"
+    small = ("--batch_size=5", "--steps=72", "--validation=0")  # two epochs, of a batch of 5 for each 50 in a shard
+    call("train", "--dataset=records:served/made", *TRAIN, *small, "--shuffle=blocks:1", "--run_dir=local")
+    call("train", remote, limit, *TRAIN, *small, "--shuffle=blocks", "--stop_after_steps=30", "--run_dir=remote")
+    assert "--shuffle=blocks:1\n" in (tmp_path / "remote" / "config.flags").read_text()
+    call("train", remote, "--shuffle=blocks", "--cache_bytes=1000000", "--run_dir=remote")
+    assert differences(tmp_path / "local", tmp_path / "remote") == []
+    trained = [count for name, count in server.downloads.items() if "train-0" in name]
+    assert sum(trained) <= 4 * 2 + 6  # a few twice, where a run is cut
+    assert not [text for text in caplog.messages if "again and again" in text]
+    refused = call("train", remote, limit, *TRAIN, "--shuffle=global", "--run_dir=remote", status=2)
+    assert "--shuffle=global (there: blocks:1)" in refused.stderr
+    call("train", remote, limit, *TRAIN, "--steps=1", "--run_dir=global")
+    told = [text for text in caplog.messages if "again and again" in text]
+    assert len(told) == 1
+    assert told[0].endswith("Give --shuffle=blocks, or a larger --cache_bytes.")
+    refused = call("train", DATA, *TRAIN[:3], "--shuffle=blocks", status=2)
+    assert "--shuffle=blocks is for data in shards, such as records:. npz:data.npz has none" in refused.stderr
+
+
 def test_a_server_that_goes_away_and_comes_back(
     call: Any, tmp_path: Path, server: WebServer, caplog: pytest.LogCaptureFixture
 ) -> None:

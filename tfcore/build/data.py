@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from tfcore.build import lookup, user_code
+from tfcore.build.shuffle import blocks
 from tfcore.build.tables import DATASETS, SOURCES, source_of
 from tfcore.config import SOURCE_SETTINGS, RunConfig
 from tfcore.errors import ConfigError, DataError
@@ -145,10 +146,15 @@ def make_splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
     """Returns the examples of `train`, `validation` (if any are held out) and `test`."""
     from tfcore.data.batches import Examples
     from tfcore.data.dataset import split_validation
+    from tfcore.data.layout import layout_of
+    from tfcore.data.read_ahead import ReadAhead
 
     train, held_out = split_validation(data.train.labels, config.validation, config.seed)
     reader = data.train.batch_reader()
-    found = {"train": Examples(reader, train if len(held_out) else None, data.train_weights)}
+    rows, layout = train if len(held_out) else None, layout_of(data.train)
+    in_blocks = blocks(config, data, rows)
+    read_ahead = ReadAhead(layout) if in_blocks is not None and layout is not None and layout.is_remote else None
+    found = {"train": Examples(reader, rows, data.train_weights, blocks=in_blocks, read_ahead=read_ahead)}
     if len(held_out):
         found["validation"] = Examples(reader, held_out)
     return {**found, "test": Examples(data.test.batch_reader())}

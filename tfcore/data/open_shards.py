@@ -50,6 +50,13 @@ class OpenShards(Generic[_Reader]):
             shard_cache.touch(self._paths[number])
         return found
 
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def clear(self) -> None:
+        """Closes all shards, as soon as no thread reads from them."""
+        self._open.clear()
+
     def _close_deleted(self) -> None:
         """Closes the shards that are no longer in the cache: an open file would go on taking room on the disk."""
         if self._is_remote:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data.download import usable
+from tfcore.data.layout import Layout
 from tfcore.data.pictures import Header, header, shown
 from tfcore.data.shard_cache import held
 from tfcore.data.shard_index import GET_ANEW, Stamp
@@ -84,6 +85,12 @@ class ParquetStore:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def layout(self) -> Layout:
+        """The files."""
+        ends = {group.file.path: end for group, end in zip(self._groups, self._ends, strict=True)}
+        return Layout(list(ends), np.array(list(ends.values()), np.int64))
 
     def read(self, indices: NDArray[np.int64]) -> list[bytes]:
         """See `Store.read`."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tfcore.data import pictures
 from tfcore.data.dataset import Split, aligned_empty
 from tfcore.data.download import usable
+from tfcore.data.layout import Layout
 from tfcore.data.open_shards import OpenShards
 from tfcore.data.pictures import Header
 from tfcore.data.record_manifest import RESTORE, Piece
@@ -92,6 +93,11 @@ class RecordStore:
         for number, reader in self._open.readers(np.unique(numbers).tolist()).items():
             found += self._read(reader, number, rows[numbers == number].tolist())
         return [found[place] for place in places]
+
+    @property
+    def layout(self) -> Layout:
+        """The shards."""
+        return Layout([self._folder / shard.file for shard in self._shards], self._ends)
 
     def header(self, index: int) -> Header:
         """The header of a record that is a picture file.
@@ -193,6 +199,11 @@ class PixelRecords:
                 )
         return np.frombuffer(b"".join(records), np.uint8).reshape(-1, *self.image_shape)
 
+    @property
+    def layout(self) -> Layout:
+        """The shards."""
+        return self._store.layout.of_rows(np.arange(len(self)))
+
     def first(self, count: int) -> "PixelRecords":
         """The first `count` examples; reads nothing."""
         return PixelRecords(self._store, self.labels[:count], self.image_shape)
@@ -217,7 +228,7 @@ class PixelRecords:
             images[rows[0] : rows[-1] + 1] = self.read(rows)
 
         in_threads("read", load, [(start,) for start in range(0, len(self), chunk)])
-        return LoadedRecords(images, self.labels, tuple(self.identity()))
+        return LoadedRecords(images, self.labels, tuple(self.identity()), self.layout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,13 +238,16 @@ class LoadedRecords(Split):
     Args:
         images, labels: see `Split`.
         checksums: of the shards.
+        layout: of the examples in the shards that they were read from.
     """
 
     checksums: tuple[bytes, ...]
+    layout: Layout
 
     def first(self, count: int) -> "LoadedRecords":
         """The first `count` examples: views, not copies."""
-        return LoadedRecords(self.images[:count], self.labels[:count], self.checksums)
+        layout = self.layout.of_rows(np.arange(min(count, len(self))))
+        return LoadedRecords(self.images[:count], self.labels[:count], self.checksums, layout)
 
     def identity(self) -> Iterator[bytes]:
         """The checksums of the shards by the manifest."""

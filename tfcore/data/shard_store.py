@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data.download import usable
+from tfcore.data.layout import Layout
 from tfcore.data.open_shards import OpenShards
 from tfcore.data.pictures import Header, header, shown
 from tfcore.data.shard_cache import held
@@ -87,6 +88,11 @@ class ShardStore:
     def labels(self) -> NDArray[np.int64]:
         """int64 [N], as the shards have them."""
         return self._rows["label"]
+
+    @property
+    def layout(self) -> Layout:
+        """The shards."""
+        return Layout([shard.path for shard in self._shards], self._ends)
 
     def read(self, indices: NDArray[np.int64]) -> list[bytes]:
         """See `Store.read`."""

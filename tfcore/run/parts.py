@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfcore.adaptation import adapt, adaptive
 from tfcore.architecture import Architecture
-from tfcore.build import runtime, user_code, workload
+from tfcore.build import runtime, shuffle, user_code, workload
 from tfcore.build.augmentation import build_augmentation
 from tfcore.build.configuration import AUTOMATIC
 from tfcore.build.data import load_dataset, make_splits, pixel_statistics
@@ -149,7 +149,7 @@ def build_parts(
         TfcoreError: an error in the configuration or the data.
     """
     data = load_dataset(config, for_training=True) if data is None else data
-    config, why_precision = _chosen(config, data, model)
+    config, why_precision = _chosen(shuffle.resolve(config, data), data, model)
     splits = make_splits(config, data)
     plan = plan_model(config, data)
     net = build_model(plan, seed=config.seed, statistics=pixel_statistics(config, data), cls=model)
