@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 Sources = dict[str, str]  # path from the project's root -> text of the file
 Rule = Callable[[Sources], Iterator[str]]  # yields complaints
 
-GROUND = ["errors", "checks", "patterns", "seeds", "files", "npy_header", "machine"]
+GROUND = ["errors", "checks", "patterns", "seeds", "files", "npy_header", "machine", "workers"]
 PURE = ["modules", "initializers", "losses", "metrics", "schedules", "views"]
 PLAIN = [
     "architecture",
@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "files": ["errors"],
     "npy_header": [],
     "machine": [],
+    "workers": [],
     "architecture": ["errors", "checks"],
     "history": ["errors", "checks", "files"],
     "config_values": ["errors", "checks"],
@@ -59,6 +60,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*GROUND, *PURE, "ops"] for name in ["layers", "optimizers", "data"]},
     "models": [*GROUND, *PURE, "ops", "layers"],
     "training": [*GROUND, "modules", "losses", "metrics", "data.batches", "data.order"],
+    "distribution": GROUND,
     "export": [*GROUND, *PURE, "architecture", "config", "ops", "layers", "models", "training"],
     "build": [
         *GROUND,
@@ -81,7 +83,19 @@ MAY_IMPORT: dict[str, list[str]] = {
     "lr_find": [*BELOW_BUILD, "build", "run", "report"],
     "cli": [
         *BELOW_BUILD,
-        *("build", "terminal", "use", "look", "report", "run", "sweep", "dashboard", "bench", "lr_find"),
+        *(
+            "build",
+            "terminal",
+            "use",
+            "look",
+            "report",
+            "run",
+            "sweep",
+            "dashboard",
+            "bench",
+            "lr_find",
+            "distribution",
+        ),
     ],
     "api": [*BELOW_BUILD, "build", "terminal", "use", "report", "run"],
     "__main__": ["cli"],

@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfcore import checks
 from tfcore.data import order
 from tfcore.data.augmentation.chain import Augmentation
 from tfcore.data.augmentation.geometry import resized
+from tfcore.data.augmentation.weighted import mixed_with_weights
 from tfcore.data.decoding import THREADS
 from tfcore.data.encoded_reader import EncodedReader
+from tfcore.data.share import WHOLE, Share
 from tfcore.data.source import BatchReader
 from tfcore.data.windows import Cut
 from tfcore.errors import DataError
@@ -134,12 +137,13 @@ class TrainingBatches:
         augmentation: applied to every batch; None for none.
         image_size: (H, W) that the pictures are resized to after it; None for their own.
         prefetch_bytes: pictures that are read ahead from files, at most; at least one batch is.
+        share: the rows of every batch to read, of one worker of several. They and their draws are those of the whole.
 
     Attributes:
         block_steps: K, chosen by the size of a batch. The contents of batches do not depend on it.
 
     Raises:
-        ConfigError: a batch size below 1.
+        ConfigError: a batch size below 1, or one that the workers cannot share.
     """
 
     def __init__(
@@ -151,19 +155,22 @@ class TrainingBatches:
         augmentation: Augmentation | None = None,
         image_size: tuple[int, int] | None = None,
         prefetch_bytes: int = PREFETCH_BYTES,
+        share: Share = WHOLE,
     ) -> None:
         checks.positive("batch_size", batch_size)
+        share.check(batch_size)
+        self._share = share
         self._cut = augmentation.cut if augmentation is not None and examples.is_encoded else None
         self.examples = examples if self._cut is None else examples.cut(self._cut)
         self.batch_size, self.seed, self._augmentation = batch_size, seed, augmentation
         self._image_size, self._prefetch_bytes = image_size, prefetch_bytes
-        self.block_steps = examples.block_steps(batch_size)
+        self.block_steps = examples.block_steps(share.size(batch_size))
 
     def from_step(self, step: int) -> Iterator[Any]:
         """Returns an endless iterator of `(images uint8 [K, B, H, W, C], labels int32 [K, B])`.
 
         With an augmentation images may be float32; with one that mixes examples, labels are float32 `[K, B, classes]`.
-        Examples that have weights give these as a third tensor, float32 `[K, B]`; see `_mixed_with_weights`.
+        Examples that have weights give these as a third tensor, float32 `[K, B]`; see `mixed_with_weights`.
         The first block starts with the batch of `step`, counted from 0.
         """
         numbers = tf.data.Dataset.range(step, _ENDLESS, self.block_steps)
@@ -177,70 +184,68 @@ class TrainingBatches:
 
     def _block(self, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         steps, size, examples = self.block_steps, self.batch_size, len(self.examples)
-        places = order.indices(self.seed, step * size, steps * size, examples)
-        key = Key(self.seed, step, step * size)
-        augmentation, is_cut = self._augmentation, self._cut is not None
-        draws = None
+        augmentation, is_cut, rows = self._augmentation, self._cut is not None, self._rows()
+        places = order.indices(self.seed, step * size, steps * size, examples, rows)
+        key, draws = Key(self.seed, step, step * size), None
+        drawn: dict[str, Any] = {"count": steps * size, "batch_size": size, "examples": examples, "rows": rows}
         if augmentation is not None and is_cut:
-            draws = augmentation.cut_draws(key=key, count=steps * size, batch_size=size, examples=examples)
+            draws = augmentation.cut_draws(key=key, **drawn)
         images, labels = self.examples.gather(places, draws)
         weights = self.examples.weights(places)
         if augmentation is not None:
-            augment = functools.partial(augmentation, key=key, batch_size=size, examples=examples, is_cut=is_cut)
+            augment: Callable[..., Any] = functools.partial(augmentation, key=key, is_cut=is_cut, **drawn)
             if weights is not None and augmentation.mixes:
-                images, labels, weights = _mixed_with_weights(augment, images, augmentation.targets(labels), weights)
+                images, labels, weights = mixed_with_weights(augment, images, augmentation.targets(labels), weights)
             else:
                 images, labels = augment(images, labels)
         if self._image_size is not None:
             images = resized(images, self._image_size)
         wholes = (images, labels) if weights is None else (images, labels, weights)
-        return tuple(tf.reshape(whole, [steps, size, *whole.shape[1:]]) for whole in wholes)
+        if rows is not None and len(rows) > (own := self._share.rows(size, steps)).size:
+            wholes = tuple(tf.gather(whole, np.searchsorted(rows, own)) for whole in wholes)  # without others' partners
+        return tuple(tf.reshape(whole, [steps, self._share.size(size), *whole.shape[1:]]) for whole in wholes)
 
-
-def _mixed_with_weights(
-    augment: Callable[..., Any], images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Mixes examples that have weights.
-
-    The loss of examples y and y' of weights w and w', mixed in shares λ and 1 - λ, is the weighted sum
-
-        λ w loss(y) + (1 - λ) w' loss(y') = v loss((λ w y + (1 - λ) w' y') / v),  v = λ w + (1 - λ) w'
-
-    where the loss is linear in the targets, as the cross-entropy is, also with label smoothing. So the targets are
-    multiplied by the weights, mixed, and divided by their sum v, which is the weight of the mixed example.
-
-    Args:
-        augment: of images and targets.
-        images: `[n, H, W, C]`.
-        targets: float32 `[n, classes]`, which sum to 1.
-        weights: float32 `[n]`.
-
-    Returns:
-        Images, targets which sum to 1 (to 0 where the weight is 0), and weights v.
-    """
-    images, weighted = augment(images, weights[:, tf.newaxis] * targets)
-    mixed = tf.reduce_sum(weighted, axis=1)
-    return images, tf.math.divide_no_nan(weighted, mixed[:, tf.newaxis]), mixed
+    def _rows(self) -> NDArray[np.int64] | None:
+        """The rows of a block to read, int64 `[n]`; None for all."""
+        if self._share.count == 1:
+            return None
+        mixes = self._augmentation is not None and self._augmentation.mixes
+        find = self._share.rows_and_partners if mixes else self._share.rows
+        return find(self.batch_size, self.block_steps)
 
 
 class EvaluationBatches:
     """Evaluation batches: every example once, in order, as `(images [B, H, W, C], labels [B], weights [B])`.
 
-    The last batch is padded to full size with copies of the last example of weight 0: one shape, one trace.
+    The last batch is padded to full size with copies of the last example of weight 0: one shape, one trace. Of several
+    workers each gets a part of the batches, one after the other.
 
     Args:
         examples: to evaluate on.
         batch_size: B.
         prefetch_bytes: pictures that are read ahead from files, at most; at least one batch is.
+        share: of one worker of several.
+
+    Attributes:
+        count, first: the number of these batches, and of those before them.
 
     Raises:
         ConfigError: a batch size below 1.
     """
 
-    def __init__(self, examples: Examples, *, batch_size: int, prefetch_bytes: int = PREFETCH_BYTES) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        *,
+        batch_size: int,
+        prefetch_bytes: int = PREFETCH_BYTES,
+        share: Share = WHOLE,
+    ) -> None:
         checks.positive("batch_size", batch_size)
         self.examples, self.batch_size, self._prefetch_bytes = examples, batch_size, prefetch_bytes
-        self.count = -(-len(examples) // batch_size)
+        batches = -(-len(examples) // batch_size)
+        self.first, end = (batches * part // share.count for part in (share.number, share.number + 1))
+        self.count = end - self.first
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._pipeline)
@@ -248,7 +253,8 @@ class EvaluationBatches:
     @functools.cached_property
     def _pipeline(self) -> tf.data.Dataset:
         """The pipeline, built once: tracing takes 20 ms, half the time of a small model's evaluation."""
-        return _pipeline(tf.data.Dataset.range(self.count), self._batch, self.examples, self._prefetch_bytes)
+        numbers = tf.data.Dataset.range(self.first, self.first + self.count)
+        return _pipeline(numbers, self._batch, self.examples, self._prefetch_bytes)
 
     def _batch(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Computes the batch of that number, counted from 0."""

@@ -5,7 +5,9 @@ sequence is place p mod N of epoch p div N, and step t takes positions tB … tB
 example is dropped, a run resumes mid-epoch from one integer, and nothing is shuffled in a buffer.
 """
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfcore import seeds
 
@@ -15,7 +17,9 @@ _ROUNDS = 16  # 4, the op's public default, makes consecutive epochs almost shif
 _BROKEN_SIZES = frozenset(2**bits + 1 for bits in range(16, 63, 2))
 
 
-def indices(seed: int, first_position: tf.Tensor, count: int, examples: int) -> tf.Tensor:
+def indices(
+    seed: int, first_position: tf.Tensor, count: int, examples: int, rows: NDArray[np.int64] | None = None
+) -> tf.Tensor:
     """Returns the examples at positions `first_position … first_position + count - 1` of the endless sequence.
 
     Args:
@@ -23,13 +27,14 @@ def indices(seed: int, first_position: tf.Tensor, count: int, examples: int) -> 
         first_position: int64 scalar tensor, at least 0.
         count: number of positions, at least 1.
         examples: N, the number of examples in an epoch, at least 1.
+        rows: those of the `count` positions that are wanted; None for all.
 
     Returns:
-        int64 `[count]`, each in [0, N).
+        int64 `[count]`, or one for each of `rows`, each in [0, N).
     """
     if examples == 1:
-        return tf.zeros([count], tf.int64)
-    positions = first_position + tf.range(count, dtype=tf.int64)
+        return tf.zeros([count if rows is None else len(rows)], tf.int64)
+    positions = first_position + (tf.range(count, dtype=tf.int64) if rows is None else rows)
     first_epoch = first_position // examples
     most_epochs = 1 + -(-count // examples)  # that begin or end in `count` positions
     epochs = first_epoch + tf.range(most_epochs, dtype=tf.int64)

@@ -1,0 +1,42 @@
+"""`launch`: trains a run as several processes on this machine."""
+
+import sys
+from collections.abc import Sequence
+
+from tfcore import checks, machine
+from tfcore.cli import flags
+from tfcore.distribution.launch import Launch
+from tfcore.errors import ConfigError
+
+_LAUNCHED = "train"
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Splits the arguments of `launch` into its own flags, and the flags of the command after them.
+
+    Raises:
+        ConfigError: the command is not `train`.
+    """
+    place = next((place for place, text in enumerate(arguments) if not text.startswith("-")), len(arguments))
+    own, command = list(arguments[:place]), list(arguments[place:])
+    if command[:1] == [_LAUNCHED] or {"--help", "-h"} & set(own):
+        return own, command[1:]
+    found = f"Received '{command[0]}'." if command else "Received no command."
+    raise ConfigError(f"Expected `tfcore launch --workers=N train …`, with flags as --name=value. {found}")
+
+
+def run(parsed: flags.Parsed) -> int:
+    """Trains with several workers, and returns the exit status."""
+    count, threads = parsed.options["workers"], parsed.options["threads"]
+    checks.positive_integer("workers", count)
+    checks.not_negative("threads", threads)
+    if flags.parse(_LAUNCHED, parsed.arguments).wants_help:  # also one error in place of one for each worker
+        print(flags.usage(_LAUNCHED))
+        return 0
+    share = threads or max(1, machine.processors() // count)
+    command = [sys.executable, "-m", "tfcore", _LAUNCHED, f"--intra_op_threads={share}", *parsed.arguments]
+    with Launch(command, count) as workers:
+        status, told = workers.wait()
+    for line in told:
+        print(line, file=sys.stderr)
+    return status

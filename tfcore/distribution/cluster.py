@@ -1,0 +1,84 @@
+"""Reads the workers of a run from `TF_CONFIG`, and finds those that cannot be reached; does not load TensorFlow."""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tfcore.errors import ConfigError, RunError
+
+TF_CONFIG = "TF_CONFIG"
+LAUNCHED = "TFCORE_LAUNCHED"  # set for processes of `tfcore launch`, which tells which worker was lost
+LOST_STATUS = 75  # with which they end then
+_EXAMPLE = '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
+_PROBE_SECS = 2.0
+
+
+class LostWorkerError(RunError):
+    """A worker that ended, hangs or cannot be reached, so that the others cannot go on."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The addresses of all workers, such as 10.0.0.1:2222, and the number of this one."""
+
+    addresses: tuple[str, ...]
+    number: int = 0
+
+    def named(self, number: int) -> str:
+        """Names a worker with its address."""
+        return f"worker {number} at {self.addresses[number]}"
+
+    def unreachable(self) -> list[int]:
+        """Returns the numbers of the other workers to whose address no connection can be made."""
+        others = [number for number in range(len(self.addresses)) if number != self.number]
+        return [number for number in others if not _accepts(self.addresses[number])]
+
+
+def _accepts(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_SECS):
+            return True
+    except OSError:
+        return False
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Cluster | None:
+    """Reads `TF_CONFIG` as TensorFlow does; None for a single process.
+
+    Raises:
+        ConfigError: it names no workers with addresses, or not this one.
+    """
+    text = environment.get(TF_CONFIG, "")
+    if not text:
+        return None
+    try:
+        given = json.loads(text)
+        cluster, task = given.get("cluster", {}), given.get("task", {})
+        kind, index = task.get("type", "worker"), int(task.get("index", 0))
+        chiefs, others = tuple(cluster.get("chief", ())), tuple(cluster.get("worker", ()))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"{TF_CONFIG} must be JSON such as {_EXAMPLE}. Received '{text}'.") from error
+    for address in (*chiefs, *others):
+        _check_address(address)
+    if set(cluster) - {"chief", "worker"} or kind not in ("chief", "worker"):
+        raise ConfigError(f"{TF_CONFIG}: the processes of a run are workers, and a chief at most. Received '{text}'.")
+    number = index + (len(chiefs) if kind == "worker" else 0)
+    if not (chiefs or others):
+        return None
+    if index < 0 or number >= len(chiefs if kind == "chief" else chiefs + others) or len(chiefs) > 1:
+        raise ConfigError(
+            f"{TF_CONFIG}: {kind} {index} must be one of the {len(chiefs)} chief and {len(others)} workers, and there "
+            "is at most one chief."
+        )
+    return Cluster(chiefs + others, number) if len(chiefs + others) > 1 else None
+
+
+def _check_address(address: Any) -> None:
+    """Raises ConfigError unless the address is text such as 10.0.0.1:2222."""
+    port = address.rpartition(":")[2] if isinstance(address, str) and ":" in address else ""
+    if not (port.isdecimal() and 0 < int(port) < 2**16):
+        raise ConfigError(f"{TF_CONFIG}: an address is HOST:PORT, such as 10.0.0.1:2222. Received '{address}'.")
