@@ -130,9 +130,10 @@ def _how(status: int) -> str:
 def _relay(output: IO[bytes], number: int, errors: list[str]) -> None:
     """Prints the lines of a worker to standard error, each with its number; collects its error."""
     prefix = f"worker {number}: "
-    for line in output:
-        text = line.decode(errors="replace").rstrip("\n")
-        if text.startswith(f"error: {prefix}"):
-            errors.append(text)
-        else:
-            print(prefix + text, file=sys.stderr, flush=True)
+    with output:
+        for line in output:
+            text = line.decode(errors="replace").rstrip("\n")
+            if text.startswith(f"error: {prefix}"):
+                errors.append(text)
+            else:
+                print(prefix + text, file=sys.stderr, flush=True)

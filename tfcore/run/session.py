@@ -162,11 +162,10 @@ class Session:
 
     def _restore(self) -> int:
         """Restores the newest checkpoint, prints messages about it, and returns its step; 0 for a new run."""
-        agree_on_facts(self.workers, self._provenance.facts())
-        check_length(self.parts, self.folder, self.newest_step())
-        restored = restore_for_all(
-            self.parts, lambda: restore(self.parts, self.folder, self.checkpoints, self._provenance)
-        )
+        parts = self.parts
+        agree_on_facts(self.workers, self._provenance.facts)
+        check_length(parts, self.folder, self.newest_step())
+        restored = restore_for_all(parts, lambda: restore(parts, self.folder, self.checkpoints, self._provenance))
         for line in messages.warnings_of_restore(restored):
             self.console.print(line)
         if restored.step:
@@ -261,7 +260,8 @@ class Session:
 
         events = run_events(
             parts, log, self._observer(log), next_step=next_step, save=save,
-            is_among_best=answered_by_chief(self.workers, self.checkpoints.is_among_best), say=self.details.print, custom=self._custom_events(parts),
+            is_among_best=answered_by_chief(self.workers, self.checkpoints.is_among_best),
+            say=self.details.print, custom=self._custom_events(parts),
         )  # fmt: skip
         loop = Loop(
             parts.phases(), events, xla=self.config.xla == "on", max_call_steps=self._max_call_steps,

@@ -45,10 +45,16 @@ def agree_on_config(workers: Workers, config: RunConfig, given: Mapping[str, Any
     return replace(chief, **{name: getattr(config, name) for name in OF_A_MACHINE})
 
 
-def agree_on_facts(workers: Workers, facts: Mapping[str, Any]) -> None:
-    """Raises RunError, on all workers, unless their versions and data are equal."""
+def agree_on_facts(workers: Workers, read: Callable[[], Mapping[str, Any]]) -> None:
+    """Raises RunError, on all workers, unless their versions and data are equal.
+
+    Args:
+        workers: of the run.
+        read: returns the facts about this process; not called for a single one, since it waits for the data.
+    """
     if workers.count == 1:
         return
+    facts = read()
     chief = workers.broadcast(dict(facts))
     told = [
         f"{name} {facts.get(name, 'none')} (the chief has {chief.get(name, 'none')})"
