@@ -79,6 +79,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "run": [*BELOW_BUILD, "build", "terminal", "use", "look"],
     "sweep": [*GROUND, *PLAIN, "training.run_folder", "build"],
     "dashboard": ["errors"],
+    "doctor": [*GROUND, ""],
     "bench": [*BELOW_BUILD, "build", "run"],
     "lr_find": [*BELOW_BUILD, "build", "run", "report"],
     "cli": [
@@ -92,6 +93,7 @@ MAY_IMPORT: dict[str, list[str]] = {
             "run",
             "sweep",
             "dashboard",
+            "doctor",
             "bench",
             "lr_find",
             "distribution",
@@ -102,7 +104,20 @@ MAY_IMPORT: dict[str, list[str]] = {
     "": ["api", "build.own_data", "use", "history", "cli"],
 }
 CONCRETE = ["data.sources", "schedules", "layers", "optimizers", "models"]  # which no room above `build` names
-ABOVE_BUILD = ["terminal", "use", "run", "look", "report", "sweep", "dashboard", "bench", "lr_find", "cli", "api"]
+ABOVE_BUILD = [
+    "terminal",
+    "use",
+    "run",
+    "look",
+    "report",
+    "sweep",
+    "dashboard",
+    "doctor",
+    "bench",
+    "lr_find",
+    "cli",
+    "api",
+]
 SESSION = "run.session"  # which only these name:
 NAME_SESSION = ["cli", "bench", "api", SESSION]
 # What --help and a mistyped flag pass through: they answer at once only while none of these loads a large package.

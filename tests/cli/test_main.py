@@ -52,7 +52,7 @@ def assert_refused(
     [
         (
             ["trian"],
-            "Unknown command 'trian'. Expected train, sweep, eval, predict, export, convert, show, report, lr_find, "
+            "Unknown command 'trian'. Expected train, launch, doctor, sweep, eval, predict, export, convert, show, report, lr_find, "
             "benchmark.",
         ),
         (["--seed=1"], "Unknown command '--seed=1'"),

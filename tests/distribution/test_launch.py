@@ -107,8 +107,9 @@ def test_a_wrong_command_is_refused_once(arguments: list[str], told: str, capsys
     assert len(error.splitlines()) == 1
 
 
-def test_flags_after_train_are_those_of_train() -> None:
-    assert command.split(["--workers=2", "train", "--steps=3"]) == (["--workers=2"], ["--steps=3"])
+@pytest.mark.parametrize("name", ["train", "doctor"])
+def test_flags_after_the_command_are_those_of_the_command(name: str) -> None:
+    assert command.split(["--workers=2", name, "--json"]) == (["--workers=2"], [name, "--json"])
 
 
 def test_help_is_that_of_the_command(capsys: Any) -> None:

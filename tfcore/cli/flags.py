@@ -107,6 +107,7 @@ HIGHEST = Option("highest", 10.0, "Learning rate of the last step.")
 RISE_STEPS = Option("steps", 300, "Steps from the lowest rate to the highest; they end earlier if training diverges.")
 RATES_OUT = Option("out", "", "Path of the .png to write; must not exist yet.")
 
+RUNS_FOLDER = Option("folder", "runs", "Folder of runs, whose disk and file system are checked.")
 WORKERS = Option("workers", 1, "Number of processes, which must divide the batch.")
 THREADS = Option("threads", 0, "Threads within one op of each process. 0: an equal share of the processors.")
 
@@ -123,6 +124,7 @@ OPTIONS = {
         JSON,
     ),
     "launch": (WORKERS, THREADS),
+    "doctor": (RUNS_FOLDER, DATA_DIR, JOIN_TIMEOUT, JSON),
     "sweep": (SWEEP_GRID, SWEEP_RANDOM, SWEEP_OUT, JSON),
     "eval": (FROM_RUN, SPLIT, CHECKPOINT, WATCH, AVERAGE, DATA_DIR, JSON),
     "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),

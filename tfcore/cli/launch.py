@@ -1,4 +1,4 @@
-"""`launch`: trains a run as several processes on this machine."""
+"""`launch`: runs a command as several processes on this machine."""
 
 import sys
 from collections.abc import Sequence
@@ -8,34 +8,35 @@ from tfcore.cli import flags
 from tfcore.distribution.launch import Launch
 from tfcore.errors import ConfigError
 
-_LAUNCHED = "train"
+_LAUNCHED = ("train", "doctor")
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Splits the arguments of `launch` into its own flags, and the flags of the command after them.
+    """Splits the arguments of `launch` into its own flags, and the command after them with its flags.
 
     Raises:
-        ConfigError: the command is not `train`.
+        ConfigError: another command than `train` and `doctor`.
     """
     place = next((place for place, text in enumerate(arguments) if not text.startswith("-")), len(arguments))
     own, command = list(arguments[:place]), list(arguments[place:])
-    if command[:1] == [_LAUNCHED] or {"--help", "-h"} & set(own):
-        return own, command[1:]
+    if (command and command[0] in _LAUNCHED) or {"--help", "-h"} & set(own):
+        return own, command
     found = f"Received '{command[0]}'." if command else "Received no command."
     raise ConfigError(f"Expected `tfcore launch --workers=N train …`, with flags as --name=value. {found}")
 
 
 def run(parsed: flags.Parsed) -> int:
-    """Trains with several workers, and returns the exit status."""
+    """Runs the command with several workers, and returns the exit status."""
     count, threads = parsed.options["workers"], parsed.options["threads"]
     checks.positive_integer("workers", count)
     checks.not_negative("threads", threads)
-    if flags.parse(_LAUNCHED, parsed.arguments).wants_help:  # also one error in place of one for each worker
-        print(flags.usage(_LAUNCHED))
+    command, *arguments = parsed.arguments
+    if flags.parse(command, arguments).wants_help:  # also one error in place of one for each worker
+        print(flags.usage(command))
         return 0
     share = threads or max(1, machine.processors() // count)
-    command = [sys.executable, "-m", "tfcore", _LAUNCHED, f"--intra_op_threads={share}", *parsed.arguments]
-    with Launch(command, count) as workers:
+    settings = [f"--intra_op_threads={share}"] if command == "train" else []
+    with Launch([sys.executable, "-m", "tfcore", command, *settings, *arguments], count) as workers:
         status, told = workers.wait()
     for line in told:
         print(line, file=sys.stderr)

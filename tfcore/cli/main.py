@@ -18,6 +18,7 @@ from tfcore.errors import ConfigError, TfcoreError
 COMMANDS = {
     "train": "Train a model, or resume a run.",
     "launch": "Train a model, or resume a run, as several processes on this machine.",
+    "doctor": "Check this machine, and the workers of a run, before a training.",
     "sweep": "Train a run for each combination of settings, and rank them.",
     "eval": "Score a run's model.",
     "predict": "Classify picture files.",
