@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tfcore.cli.main import main
+from tfcore.distribution import launch
 from tfcore.doctor import local
 
 ROOT = Path(__file__).parents[2]
@@ -42,3 +43,19 @@ def test_the_workers_of_a_cluster_check_each_other(tmp_path: Path, is_there: boo
     assert ("all workers see the same runs" if is_there else "runs is not there yet") in text
     assert "the sum of 1 million numbers over all workers takes " in text
     assert [path for path in tmp_path.rglob("*") if path.name != "runs"] == []
+
+
+@pytest.mark.thorough
+def test_workers_may_be_listed_as_by_mpirun(tmp_path: Path) -> None:
+    addresses = ",".join(launch.addresses(2))
+    given = {**os.environ, "PYTHONPATH": str(ROOT), "TFCORE_WORKERS": addresses}
+    command = [sys.executable, "-m", "tfcore", "doctor", "--folder=runs", "--join_timeout=60"]
+    workers = [
+        subprocess.Popen(command, env={**given, "OMPI_COMM_WORLD_RANK": rank}, cwd=tmp_path, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for rank in "01"
+    ]  # fmt: skip
+    (chief, _), (other, told) = (worker.communicate(timeout=120) for worker in workers)
+    assert [worker.returncode for worker in workers] == [0, 0], told
+    assert "ok    2 workers are connected, with the same versions." in chief
+    assert other == ""

@@ -61,6 +61,11 @@ def test_a_cluster_without_this_worker_is_refused(cluster: Any, task: Any, told:
     assert told in str(caught.value)
 
 
+def test_what_tensorflow_reads_is_what_was_meant() -> None:
+    cluster = Cluster((ONE, TWO), 1)
+    assert from_environment({"TF_CONFIG": cluster.tf_config}) == cluster
+
+
 def test_workers_whose_port_is_closed_are_found() -> None:
     with socket.socket() as open_one, socket.socket() as closed:
         for each in (open_one, closed):

@@ -1,4 +1,4 @@
-"""Reads the workers of a run from `TF_CONFIG`, and finds those that cannot be reached; does not load TensorFlow."""
+"""Reads the workers of a run from the environment, and finds those that cannot be reached; does not load TensorFlow."""
 
 import json
 import os
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tfcore.distribution import schedulers
 from tfcore.errors import ConfigError, RunError
 
 TF_CONFIG = "TF_CONFIG"
@@ -31,6 +32,12 @@ class Cluster:
         """Names a worker with its address."""
         return f"worker {number} at {self.addresses[number]}"
 
+    @property
+    def tf_config(self) -> str:
+        """The cluster as TensorFlow reads it from `TF_CONFIG`."""
+        task = {"type": "worker", "index": self.number}
+        return json.dumps({"cluster": {"worker": self.addresses}, "task": task})
+
     def unreachable(self) -> list[int]:
         """Returns the numbers of the other workers to whose address no connection can be made."""
         others = [number for number in range(len(self.addresses)) if number != self.number]
@@ -47,14 +54,17 @@ def _accepts(address: str) -> bool:
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Cluster | None:
-    """Reads `TF_CONFIG` as TensorFlow does; None for a single process.
+    """Reads `TF_CONFIG` as TensorFlow does, or else the variables of a job scheduler; None for a single process.
 
     Raises:
-        ConfigError: it names no workers with addresses, or not this one.
+        ConfigError: they name no workers with addresses, or not this one.
     """
     text = environment.get(TF_CONFIG, "")
     if not text:
-        return None
+        addresses, number = schedulers.from_list(environment) or schedulers.from_slurm(environment) or ((), 0)
+        for address in addresses:
+            _check_address(address)
+        return Cluster(addresses, number) if len(addresses) > 1 else None
     try:
         given = json.loads(text)
         cluster, task = given.get("cluster", {}), given.get("task", {})
@@ -81,4 +91,4 @@ def _check_address(address: Any) -> None:
     """Raises ConfigError unless the address is text such as 10.0.0.1:2222."""
     port = address.rpartition(":")[2] if isinstance(address, str) and ":" in address else ""
     if not (port.isdecimal() and 0 < int(port) < 2**16):
-        raise ConfigError(f"{TF_CONFIG}: an address is HOST:PORT, such as 10.0.0.1:2222. Received '{address}'.")
+        raise ConfigError(f"The address of a worker is HOST:PORT, such as 10.0.0.1:2222. Received '{address}'.")

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfcore.distribution.cluster import Cluster, LostWorkerError
+from tfcore.distribution.cluster import TF_CONFIG, Cluster, LostWorkerError
 from tfcore.workers import Workers
 
 _GROUP = 7001  # a key of TensorFlow's for the group of all workers
@@ -129,6 +129,7 @@ def join(cluster: Cluster, *, timeout_secs: float) -> Joined:
     A process whose peers do not come within `timeout_secs` ends here with status 1 and a line that names them, since
     TensorFlow would wait forever.
     """
+    os.environ[TF_CONFIG] = os.environ.get(TF_CONFIG) or cluster.tf_config  # where TensorFlow reads it
     arrived = threading.Event()
     watch = threading.Thread(target=_watch, args=(cluster, arrived, timeout_secs), name="join", daemon=True)
     watch.start()

@@ -1,6 +1,5 @@
 """Runs a command as several workers on this machine: ports, output, and one end for all."""
 
-import json
 import os
 import signal
 import socket
@@ -13,7 +12,7 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import IO, Any, Self
 
-from tfcore.distribution.cluster import LAUNCHED, LOST_STATUS, TF_CONFIG
+from tfcore.distribution.cluster import LAUNCHED, LOST_STATUS, TF_CONFIG, Cluster
 
 _HOST = "127.0.0.1"
 _GRACE_SECS = 10.0  # for the others, once a worker has failed: TensorFlow tells most of them within two seconds
@@ -66,8 +65,8 @@ class Launch:
             signal.signal(number, handler)
 
     def _started(self, number: int) -> "subprocess.Popen[bytes]":
-        config = {"cluster": {"worker": self._addresses}, "task": {"type": "worker", "index": number}}
-        environment = {**os.environ, TF_CONFIG: json.dumps(config), LAUNCHED: "1"}
+        config = Cluster(tuple(self._addresses), number).tf_config
+        environment = {**os.environ, TF_CONFIG: config, LAUNCHED: "1"}
         streams: dict[str, Any] = {}
         if number:  # a process group each: a terminal's Ctrl-C reaches them only through this process
             streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
