@@ -117,3 +117,34 @@ def test_help_is_that_of_the_command(capsys: Any) -> None:
     assert "--workers" in capsys.readouterr().out
     assert main(["launch", "--workers=2", "train", "--help"]) == 0
     assert "--learning_rate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["train", "--model=mlp"], ["doctor"]])
+def test_a_start_that_could_not_go_on_is_refused(arguments: list[str], capsys: Any) -> None:
+    assert main(["launch", "--workers=2", "--restarts=1", *arguments]) == 2
+    assert "--restarts needs `train --run_dir=FOLDER`" in capsys.readouterr().err
+
+
+def test_a_failure_is_repeated_so_often(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Until the run ends, or no restart is left; wrong flags and signals are final."""
+    for statuses, restarts, started in [([1, 1, 0], 3, 3), ([1, 1], 1, 2), ([2], 5, 1), ([143], 5, 1), ([1], 0, 1)]:
+        left = iter(statuses)
+
+        class Fake:
+            def __init__(self, *_: Any) -> None:
+                pass
+
+            def __enter__(self) -> "Fake":
+                return self
+
+            def __exit__(self, *_: Any) -> None:
+                pass
+
+            def wait(self, left: Any = left) -> tuple[int, list[str]]:
+                return next(left), ["told"]
+
+        monkeypatch.setattr(command, "Launch", Fake)
+        assert main(["launch", "--workers=2", f"--restarts={restarts}", "train", "--run_dir=x"]) == statuses[-1]
+        printed = capsys.readouterr().err
+        assert printed.count("told") == started == len(statuses)
+        assert printed.count("Starting all workers again") == started - 1

@@ -111,6 +111,8 @@ RUNS_FOLDER = Option("folder", "runs", "Folder of runs, whose disk and file syst
 WORKERS = Option("workers", 1, "Number of processes, which must divide the batch.")
 THREADS = Option("threads", 0, "Threads within one op of each process. 0: an equal share of the processors.")
 
+RESTARTS = Option("restarts", 0, "How often all processes start again after a failure, from the newest checkpoint.")
+
 OPTIONS = {
     "train": (
         RUN_DIR,
@@ -123,7 +125,7 @@ OPTIONS = {
         QUIET,
         JSON,
     ),
-    "launch": (WORKERS, THREADS),
+    "launch": (WORKERS, THREADS, RESTARTS),
     "doctor": (RUNS_FOLDER, DATA_DIR, JOIN_TIMEOUT, JSON),
     "sweep": (SWEEP_GRID, SWEEP_RANDOM, SWEEP_OUT, JSON),
     "eval": (FROM_RUN, SPLIT, CHECKPOINT, WATCH, AVERAGE, DATA_DIR, JSON),

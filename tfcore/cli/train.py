@@ -46,27 +46,35 @@ def run(parsed: flags.Parsed) -> int:
         importing.import_tensorflow_for_good()
         runtime.set_up(config)
         workers, config = _joined(cluster, config, parsed.given, timeout_secs)
-        if cluster is not None and workers.broadcast(has_ended(folder, config)):
-            return _say_ended(folder, as_json=options["json"]) if is_chief else 0
-        from tfcore.run.session import Session
-        from tfcore.terminal import tables
+        with workers.watched():
+            if cluster is not None and workers.broadcast(has_ended(folder, config)):
+                return _say_ended(folder, as_json=options["json"]) if is_chief else 0
+            return _train(options, folder, config, workers, deadline=start + limit_secs)
 
-        console = tables.console(to_stderr=options["json"], quiet=not is_chief)
-        host, port = options["tensorboard_host"], options["tensorboard_port"]
-        with (
-            workers.watched(),
-            Dashboard(folder.path, host=host, port=port, say=partial(console.print, markup=False)) as board,
-            report.at_end(folder, wanted=config.report and is_chief, say=console.print),
-        ):
-            session = Session(config, folder, console, quiet=options["quiet"], workers=workers)
-            status, result = session.run(
-                pause_step=workers.broadcast(options["stop_after_steps"]) or None,
-                max_secs=start + limit_secs - time.monotonic(),
-                on_start=board.start if options["tensorboard"] and is_chief else lambda: None,
-            )
-        if options["json"] and is_chief:
-            print(json.dumps(result))
-        return status
+
+def _train(
+    options: Mapping[str, Any], folder: RunFolder, config: RunConfig, workers: Workers, *, deadline: float
+) -> int:
+    """Trains once all is checked, and returns the exit status."""
+    from tfcore.run.session import Session
+    from tfcore.terminal import tables
+
+    is_chief = workers.is_chief
+    console = tables.console(to_stderr=options["json"], quiet=not is_chief)
+    session = Session(config, folder, console, quiet=options["quiet"], workers=workers)
+    host, port = options["tensorboard_host"], options["tensorboard_port"]
+    with (
+        Dashboard(folder.path, host=host, port=port, say=partial(console.print, markup=False)) as board,
+        report.at_end(folder, wanted=config.report and is_chief, say=console.print),
+    ):
+        status, result = session.run(
+            pause_step=workers.broadcast(options["stop_after_steps"]) or None,
+            max_secs=deadline - time.monotonic(),
+            on_start=board.start if options["tensorboard"] and is_chief else lambda: None,
+        )
+    if options["json"] and is_chief:
+        print(json.dumps(result))
+    return status
 
 
 def _joined(

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ TF_CONFIG = "TF_CONFIG"
 LAUNCHED = "TFCORE_LAUNCHED"  # set for processes of `tfcore launch`, which tells which worker was lost
 LOST_STATUS = 75  # with which they end then
 _EXAMPLE = '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
-_PROBE_SECS = 2.0
+PROBE_SECS = 2.0
 
 
 class LostWorkerError(RunError):
@@ -41,13 +42,15 @@ class Cluster:
     def unreachable(self) -> list[int]:
         """Returns the numbers of the other workers to whose address no connection can be made."""
         others = [number for number in range(len(self.addresses)) if number != self.number]
-        return [number for number in others if not _accepts(self.addresses[number])]
+        with ThreadPoolExecutor(len(others)) as pool:
+            accept = pool.map(lambda number: _accepts(self.addresses[number]), others)
+            return [number for number, accepts in zip(others, accept, strict=True) if not accepts]
 
 
 def _accepts(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_SECS):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECS):
             return True
     except OSError:
         return False

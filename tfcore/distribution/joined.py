@@ -5,8 +5,6 @@ import json
 import os
 import re
 import signal
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,11 +14,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfcore.distribution.cluster import TF_CONFIG, Cluster, LostWorkerError
+from tfcore.distribution.waiting import limited
 from tfcore.workers import Workers
 
 _GROUP = 7001  # a key of TensorFlow's for the group of all workers
 _FEW, _MANY = 2**9, 2**20  # words in one exchange: each size is traced once
-_SAID_AFTER_SECS = 10.0
 _GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
 _PEER = re.compile(r"remote target /job:(\w+)/replica:0/task:(\d+)")
 
@@ -130,31 +128,9 @@ def join(cluster: Cluster, *, timeout_secs: float) -> Joined:
     TensorFlow would wait forever.
     """
     os.environ[TF_CONFIG] = os.environ.get(TF_CONFIG) or cluster.tf_config  # where TensorFlow reads it
-    arrived = threading.Event()
-    watch = threading.Thread(target=_watch, args=(cluster, arrived, timeout_secs), name="join", daemon=True)
-    watch.start()
-    workers = Joined(cluster)
-    workers.exchange(None)
-    arrived.set()
-    watch.join()
+    with limited(cluster, timeout_secs):
+        workers = Joined(cluster)
+        workers.exchange(None)
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # TensorFlow's handler would ignore the signal
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return workers
-
-
-def _watch(cluster: Cluster, arrived: threading.Event, timeout_secs: float) -> None:
-    """Says which workers are waited for, and ends the process if they do not come in time."""
-    said_after = min(_SAID_AFTER_SECS, timeout_secs)
-    if arrived.wait(said_after):
-        return
-    if said_after < timeout_secs:
-        print(f"Waiting for {_missing(cluster)}.", file=sys.stderr, flush=True)
-        if arrived.wait(timeout_secs - said_after):
-            return
-    told = f"error: worker {cluster.number}: {_missing(cluster)} did not come within {timeout_secs:g} s. Is it "
-    print(f"{told}started, and is its address right and not behind a firewall?", file=sys.stderr, flush=True)
-    os._exit(1)
-
-
-def _missing(cluster: Cluster) -> str:
-    return ", ".join(map(cluster.named, cluster.unreachable())) or "the other workers, which can be reached"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -13,7 +14,14 @@ from tfcore.build.augmentation import build_augmentation
 from tfcore.build.configuration import AUTOMATIC
 from tfcore.build.data import load_dataset, make_splits, pixel_statistics
 from tfcore.build.model import build_model, plan_model
-from tfcore.build.optimizer import build_loss, build_step, check_targets, first_averaged, training_loss
+from tfcore.build.optimizer import (
+    build_loss,
+    build_step,
+    check_targets,
+    first_averaged,
+    sums_across_workers,
+    training_loss,
+)
 from tfcore.build.phases import PhasePlan, plan_phases
 from tfcore.build.tables import AUGMENTATIONS, MODELS
 from tfcore.config import RunConfig
@@ -32,7 +40,7 @@ from tfcore.training.step import TrainingStep
 from tfcore.training.sums import TrainingSums
 from tfcore.use.teacher import Teacher, load_teacher
 from tfcore.views import averaged
-from tfcore.workers import ALONE, Workers
+from tfcore.workers import ALONE, Workers, summed_across
 
 _ADAPT_EXAMPLES = 5000  # at most, that layers adapt to
 _ADAPT_BYTES = 64 * 2**20  # at most, of their pictures
@@ -169,7 +177,9 @@ def build_parts(
     splits = make_splits(config, data)
     plan = plan_model(config, data)
     net = build_model(plan, seed=config.seed, statistics=pixel_statistics(config, data), cls=model)
-    traced = _outline(config, data, net)
+    # A model's own `tf.function` may keep what is traced here for the step.
+    with summed_across(workers.all_reduce) if sums_across_workers(config, net, workers) else nullcontext():
+        traced = _outline(config, data, net)
     with user_code.telling(f"--model={config.model}"):
         _adapt(net, data, splits["train"])
     total_steps = config.total_steps(len(splits["train"]))

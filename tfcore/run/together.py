@@ -35,7 +35,7 @@ def agree_on_config(workers: Workers, config: RunConfig, given: Mapping[str, Any
     """
     chief = RunConfig.from_flags(workers.broadcast(config.flags()))
     open_names = [name for name, value in AUTOMATIC.items() if getattr(config, name) == value]
-    names = [name for name in given if name not in (*OF_A_MACHINE, *open_names)]
+    names = [name for name in sorted(given) if name not in (*OF_A_MACHINE, *open_names)]
     told = [
         f"--{name}={spelled(getattr(config, name))} (the chief has {spelled(getattr(chief, name))})"
         for name in names
