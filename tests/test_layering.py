@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 Sources = dict[str, str]  # path from the project's root -> text of the file
 Rule = Callable[[Sources], Iterator[str]]  # yields complaints
 
-GROUND = ["errors", "checks", "patterns", "seeds", "files", "npy_header", "machine"]
+GROUND = ["errors", "checks", "patterns", "seeds", "files", "npy_header", "machine", "workers"]
 PURE = ["modules", "initializers", "losses", "metrics", "schedules", "views"]
 PLAIN = [
     "architecture",
@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "files": ["errors"],
     "npy_header": [],
     "machine": [],
+    "workers": [],
     "architecture": ["errors", "checks"],
     "history": ["errors", "checks", "files"],
     "config_values": ["errors", "checks"],
@@ -59,6 +60,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*GROUND, *PURE, "ops"] for name in ["layers", "optimizers", "data"]},
     "models": [*GROUND, *PURE, "ops", "layers"],
     "training": [*GROUND, "modules", "losses", "metrics", "data.batches", "data.order"],
+    "distribution": GROUND,
     "export": [*GROUND, *PURE, "architecture", "config", "ops", "layers", "models", "training"],
     "build": [
         *GROUND,
@@ -77,18 +79,45 @@ MAY_IMPORT: dict[str, list[str]] = {
     "run": [*BELOW_BUILD, "build", "terminal", "use", "look"],
     "sweep": [*GROUND, *PLAIN, "training.run_folder", "build"],
     "dashboard": ["errors"],
+    "doctor": [*GROUND, ""],
     "bench": [*BELOW_BUILD, "build", "run"],
     "lr_find": [*BELOW_BUILD, "build", "run", "report"],
     "cli": [
         *BELOW_BUILD,
-        *("build", "terminal", "use", "look", "report", "run", "sweep", "dashboard", "bench", "lr_find"),
+        *(
+            "build",
+            "terminal",
+            "use",
+            "look",
+            "report",
+            "run",
+            "sweep",
+            "dashboard",
+            "doctor",
+            "bench",
+            "lr_find",
+            "distribution",
+        ),
     ],
     "api": [*BELOW_BUILD, "build", "terminal", "use", "report", "run"],
     "__main__": ["cli"],
     "": ["api", "build.own_data", "use", "history", "cli"],
 }
 CONCRETE = ["data.sources", "schedules", "layers", "optimizers", "models"]  # which no room above `build` names
-ABOVE_BUILD = ["terminal", "use", "run", "look", "report", "sweep", "dashboard", "bench", "lr_find", "cli", "api"]
+ABOVE_BUILD = [
+    "terminal",
+    "use",
+    "run",
+    "look",
+    "report",
+    "sweep",
+    "dashboard",
+    "doctor",
+    "bench",
+    "lr_find",
+    "cli",
+    "api",
+]
 SESSION = "run.session"  # which only these name:
 NAME_SESSION = ["cli", "bench", "api", SESSION]
 # What --help and a mistyped flag pass through: they answer at once only while none of these loads a large package.

@@ -16,8 +16,9 @@ from tfcore.build import own_data, own_stream
 from tfcore.build.data import load_dataset
 from tfcore.build.own_source import MappedPixels, OwnSource
 from tfcore.config import RunConfig
-from tfcore.data.batches import EvaluationBatches, Examples, data_errors
+from tfcore.data.batches import EvaluationBatches
 from tfcore.data.dataset import Dataset
+from tfcore.data.examples import Examples, data_errors
 from tfcore.data.fingerprint import fingerprint
 from tfcore.errors import ConfigError, DataError, DiskError, TfcoreError
 

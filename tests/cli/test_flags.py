@@ -28,7 +28,7 @@ def test_only_what_was_given_is_given() -> None:
     assert parsed.given == {}
     own = {"run_dir": "", "stop_after_steps": 0, "max_time": "", "quiet": False, "json": False}
     board = {"tensorboard": False, "tensorboard_host": "127.0.0.1", "tensorboard_port": -1}
-    assert parsed.options == own | board
+    assert parsed.options == own | board | {"join_timeout": "5m"}
     assert not parsed.wants_help
 
 

@@ -52,8 +52,8 @@ def assert_refused(
     [
         (
             ["trian"],
-            "Unknown command 'trian'. Expected train, sweep, eval, predict, export, convert, show, report, lr_find, "
-            "benchmark.",
+            "Unknown command 'trian'. Expected train, launch, doctor, sweep, eval, predict, export, convert, show, "
+            "report, lr_find, benchmark.",
         ),
         (["--seed=1"], "Unknown command '--seed=1'"),
         (["train", "--stesp=3"], "Unknown flag --stesp. Did you mean 'steps'?"),

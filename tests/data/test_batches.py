@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tfcore.data import order
 from tfcore.data.augmentation.chain import Augmentation, Part
 from tfcore.data.augmentation.mixing import cutmix, mixup
-from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
+from tfcore.data.batches import EvaluationBatches, TrainingBatches
 from tfcore.data.dataset import Split, aligned_empty
+from tfcore.data.examples import Examples, data_errors
 from tfcore.errors import ConfigError
 
 SHAPE = (2, 3, 1)

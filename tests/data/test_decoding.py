@@ -13,9 +13,10 @@ from PIL import Image
 
 from tfcore.data.augmentation.chain import Augmentation, Part
 from tfcore.data.augmentation.geometry import resized_crop
-from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
+from tfcore.data.batches import EvaluationBatches, TrainingBatches
 from tfcore.data.decoding import decoded
 from tfcore.data.encoded import EncodedSplit, read_picture
+from tfcore.data.examples import Examples, data_errors
 from tfcore.data.pictures import resized
 from tfcore.data.store import FileStore, Stored
 from tfcore.data.windows import Fit, Window, random_window
@@ -247,7 +248,8 @@ def test_a_jpeg_in_memory_may_be_of_any_kind_of_bytes(paths: list[str]) -> None:
 CHILD = """
 import sys
 import numpy as np
-from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.data.batches import TrainingBatches
+from tfcore.data.examples import Examples
 from tfcore.data.encoded import EncodedSplit
 from tfcore.data.store import FileStore, Stored
 from tfcore.data.windows import Fit

@@ -20,9 +20,10 @@ from PIL import Image
 from tensorflow.python.ops import script_ops
 
 from tfcore.data import store
-from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
+from tfcore.data.batches import EvaluationBatches, TrainingBatches
 from tfcore.data.dataset import Dataset, Split
 from tfcore.data.encoded import EncodedSplit
+from tfcore.data.examples import Examples, data_errors
 from tfcore.data.headers import Header
 from tfcore.data.pictures import header
 from tfcore.data.statistics import channel_statistics, mean_picture
@@ -205,7 +206,8 @@ import numpy as np
 import tensorflow as tf
 from pathlib import Path
 from typing import Any, cast
-from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.data.batches import TrainingBatches
+from tfcore.data.examples import Examples
 from tfcore.data.dataset import Split
 from tfcore.data.sources.folder import folder
 

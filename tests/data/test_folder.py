@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from tfcore.data import file_list
-from tfcore.data.batches import EvaluationBatches, Examples, data_errors
+from tfcore.data.batches import EvaluationBatches
 from tfcore.data.dataset import Dataset
+from tfcore.data.examples import Examples, data_errors
 from tfcore.data.source import Source
 from tfcore.data.sources import folder as source
 from tfcore.errors import ConfigError, DataError

@@ -26,7 +26,8 @@ from support.record_sets import (
 
 from tfcore.data import record_writer
 from tfcore.data import records as records_file
-from tfcore.data.batches import EvaluationBatches, Examples
+from tfcore.data.batches import EvaluationBatches
+from tfcore.data.examples import Examples
 from tfcore.data.fingerprint import fingerprint
 from tfcore.data.record_manifest import MANIFEST, STATE, read_manifest
 from tfcore.data.records import LoadedRecords, PixelRecords, verify

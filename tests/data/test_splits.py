@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tfcore.data import order, splits
-from tfcore.data.batches import Examples
 from tfcore.data.dataset import Split, split_validation
+from tfcore.data.examples import Examples
 from tfcore.data.splits import HASHED, HashedPart, divided, kind
 from tfcore.errors import ConfigError
 

@@ -5,15 +5,17 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
 from unittest import mock
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def run(arguments: Sequence[str], *, cwd: pathlib.Path, timeout: float) -> subprocess.CompletedProcess[str]:
-    """Does what `python -m tfcore` with the arguments does, in a process with this one's environment.
+def run(
+    arguments: Sequence[str], *, cwd: pathlib.Path, timeout: float, environment: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
+    """Does what `python -m tfcore` with the arguments does, in a process with this one's environment or another.
 
     The process begins with one thread, and with TensorFlow imported but not used. What it prints goes to two hidden
     files in `cwd` until it ends.
@@ -24,7 +26,7 @@ def run(arguments: Sequence[str], *, cwd: pathlib.Path, timeout: float) -> subpr
     start_server()
     files = [cwd / f".{name}" for name in ("out", "err")]
     process = multiprocessing.get_context("forkserver").Process(
-        target=_command, args=(arguments, cwd, files, dict(os.environ))
+        target=_command, args=(arguments, cwd, files, dict(environment))
     )
     process.start()
     process.join(timeout)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.data.batches import TrainingBatches
 from tfcore.data.dataset import Split
+from tfcore.data.examples import Examples
 from tfcore.losses import cross_entropy
 from tfcore.optimizers import Adam
 from tfcore.training.events import Event, Moment, Schedule

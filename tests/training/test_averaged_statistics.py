@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.data.batches import TrainingBatches
 from tfcore.data.dataset import Split
+from tfcore.data.examples import Examples
 from tfcore.errors import RunError
 from tfcore.layers import BatchNorm
 from tfcore.modules import named_parameters, named_variables

@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 from support.small_loop import BATCH, CLASSES, IMAGES, LABELS
 
-from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.data.batches import TrainingBatches
 from tfcore.data.dataset import Split
+from tfcore.data.examples import Examples
 from tfcore.losses import cross_entropy
 from tfcore.modules import named_parameters
 from tfcore.optimizers import GradientDescent, Optimizer, ScheduleFreeAdamW

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcore.data.batches import EvaluationBatches, Examples
+from tfcore.data.batches import EvaluationBatches
 from tfcore.data.dataset import Split
+from tfcore.data.examples import Examples
 from tfcore.losses import cross_entropy
 from tfcore.metrics import Scores
 from tfcore.training import evaluation as module

@@ -6,8 +6,9 @@ import tensorflow as tf
 from support.small_loop import BATCH, CLASSES, IMAGES, LABELS, SlowMachine, Training, event, nothing, recorded
 
 from tfcore.data.augmentation.geometry import resized
-from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.data.batches import TrainingBatches
 from tfcore.data.dataset import Split
+from tfcore.data.examples import Examples
 from tfcore.losses import cross_entropy
 from tfcore.optimizers import Adam
 from tfcore.training.events import Moment

@@ -15,8 +15,8 @@ from tfcore.config import SOURCE_SETTINGS, RunConfig
 from tfcore.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from tfcore.data.batches import Examples
     from tfcore.data.dataset import Dataset
+    from tfcore.data.examples import Examples
     from tfcore.data.splits import Part
 
 
@@ -145,7 +145,7 @@ def _refuse_settings(config: RunConfig, taken: tuple[str, ...]) -> None:
 
 def make_splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
     """Returns the examples of `train`, `validation` (if any are held out) and `test`."""
-    from tfcore.data.batches import Examples
+    from tfcore.data.examples import Examples
     from tfcore.data.layout import layout_of
     from tfcore.data.read_ahead import ReadAhead
 

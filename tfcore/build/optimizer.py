@@ -14,6 +14,7 @@ from tfcore.build.tables import LOSSES, OPTIMIZERS
 from tfcore.config import RunConfig
 from tfcore.config.training import BALANCED, class_weights
 from tfcore.errors import ConfigError, ShapeError
+from tfcore.workers import ALONE, Workers
 
 if TYPE_CHECKING:
     from tfcore.training.step import TrainingStep
@@ -27,6 +28,7 @@ def build_step(
     loss: Callable[..., Any] | None = None,
     teacher: Callable[[Any], Any] | None = None,
     epoch_steps: Fraction = Fraction(1),
+    workers: Workers = ALONE,
 ) -> "TrainingStep":
     """Builds the step with its optimizer, schedule, penalty, SAM and micro-batches.
 
@@ -37,6 +39,7 @@ def build_step(
         loss: in place of `build_loss`.
         teacher: see `TrainingStep`.
         epoch_steps: steps of an epoch, for the averages that begin after some.
+        workers: share each batch.
     """
     from tfcore.modules import named_parameters, named_variables
     from tfcore.training.sharpness import Sharpness
@@ -50,8 +53,16 @@ def build_step(
     return TrainingStep(
         net, build_optimizer(config, net, parameters, total_steps, epoch_steps), loss or build_loss(config),
         seed=config.seed, batch_size=config.batch_size, penalty=penalty, microbatches=config.microbatches,
-        sharpness=sharpness, teacher=teacher,
+        sharpness=sharpness, teacher=teacher, workers=workers, synced=sums_across_workers(config, net, workers),
+        xla=workers.count > 1 and config.xla == "on",
     )  # fmt: skip
+
+
+def sums_across_workers(config: RunConfig, net: Any, workers: Workers) -> bool:
+    """Tells whether layers of the model take their statistics over the batches of several workers."""
+    layers = (net, *net.submodules)
+    is_synced = workers.count > 1 and config.batch_norm == "synced"
+    return is_synced and any(getattr(layer, "sums_across_workers", False) for layer in layers)
 
 
 def build_loss(config: RunConfig) -> Callable[..., Any]:

@@ -34,6 +34,11 @@ class Option:
 RUN_DIR = Option("run_dir", "", "Folder of the run. The folder of an unfinished run resumes it.")
 STOP_AFTER = Option("stop_after_steps", 0, "Save and exit after this many completed steps, as on a signal. 0: never.")
 MAX_TIME = Option("max_time", "", "Save and exit after this time, as on a signal: seconds, 90m, 1h30m. Default: never.")
+JOIN_TIMEOUT = Option(
+    "join_timeout",
+    "5m",
+    "Time that a worker waits for the others at the start: seconds, 5m, 1h. See docs/distributed.md.",
+)
 TENSORBOARD = Option("tensorboard", False, "Serve TensorBoard on the run's folder during training.")
 TENSORBOARD_HOST = Option(
     "tensorboard_host",
@@ -106,8 +111,26 @@ HIGHEST = Option("highest", 10.0, "Learning rate of the last step.")
 RISE_STEPS = Option("steps", 300, "Steps from the lowest rate to the highest; they end earlier if training diverges.")
 RATES_OUT = Option("out", "", "Path of the .png to write; must not exist yet.")
 
+RUNS_FOLDER = Option("folder", "runs", "Folder of runs, whose disk and file system are checked.")
+WORKERS = Option("workers", 1, "Number of processes, which must divide the batch.")
+THREADS = Option("threads", 0, "Threads within one op of each process. 0: an equal share of the processors.")
+
+RESTARTS = Option("restarts", 0, "How often all processes start again after a failure, from the newest checkpoint.")
+
 OPTIONS = {
-    "train": (RUN_DIR, STOP_AFTER, MAX_TIME, TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, QUIET, JSON),
+    "train": (
+        RUN_DIR,
+        STOP_AFTER,
+        MAX_TIME,
+        TENSORBOARD,
+        TENSORBOARD_HOST,
+        TENSORBOARD_PORT,
+        JOIN_TIMEOUT,
+        QUIET,
+        JSON,
+    ),
+    "launch": (WORKERS, THREADS, RESTARTS),
+    "doctor": (RUNS_FOLDER, DATA_DIR, JOIN_TIMEOUT, JSON),
     "sweep": (SWEEP_GRID, SWEEP_RANDOM, SWEEP_OUT, SWEEP_JOBS, SWEEP_PRINT, JSON),
     "eval": (FROM_RUN, SPLIT, CHECKPOINT, WATCH, AVERAGE, DATA_DIR, JSON),
     "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),

@@ -12,11 +12,13 @@ from typing import NoReturn
 
 from tfcore import __version__, checks
 from tfcore.build import user_code
-from tfcore.cli import flags, show_kinds
+from tfcore.cli import flags, launch, show_kinds
 from tfcore.errors import ConfigError, TfcoreError
 
 COMMANDS = {
     "train": "Train a model, or resume a run.",
+    "launch": "Train a model, or resume a run, as several processes on this machine.",
+    "doctor": "Check this machine, and the workers of a run, before a training.",
     "sweep": "Train a run for each combination of settings, and rank them.",
     "eval": "Score a run's model.",
     "predict": "Classify picture files.",
@@ -109,7 +111,11 @@ def _dispatch(arguments: Sequence[str]) -> int:
             print(show_kinds.overview())
             return 0 if rest else 2
         command, rest = show_kinds.command(rest)
-    parsed = flags.parse(command, rest)
+    if command == "launch":
+        own, after = launch.split(rest)
+        parsed = flags.parse(command, own)._replace(arguments=tuple(after))
+    else:
+        parsed = flags.parse(command, rest)
     if parsed.wants_help:
         print(flags.usage(command))
         return 0

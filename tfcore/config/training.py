@@ -189,6 +189,12 @@ class TrainingSettings(Settings):
     clip_norm: float | None = flag(None, "Clip the gradients to this global norm.", checks.positive)
 
     batch_size: int = flag(128, "Examples per step.", checks.positive_integer)
+    batch_norm: str = flag(
+        "synced",
+        "How several workers normalise a batch: synced (as one process would, by sums over all of them) or local (each "
+        "its own part; faster).",
+        choices=("synced", "local"),
+    )
     microbatches: int = flag(1, "Parts that each batch is split into, to save memory.", checks.positive_integer)
     steps: int | None = flag(None, "Length of the run in steps.", checks.positive_integer)
     epochs: float | None = flag(

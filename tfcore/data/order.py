@@ -35,7 +35,14 @@ class Blocks:
     at_once: int
 
 
-def indices(seed: int, first_position: tf.Tensor, count: int, examples: int, blocks: Blocks | None = None) -> tf.Tensor:
+def indices(
+    seed: int,
+    first_position: tf.Tensor,
+    count: int,
+    examples: int,
+    blocks: Blocks | None = None,
+    rows: NDArray[np.int64] | None = None,
+) -> tf.Tensor:
     """Returns the examples at positions `first_position … first_position + count - 1` of the endless sequence.
 
     Args:
@@ -44,13 +51,14 @@ def indices(seed: int, first_position: tf.Tensor, count: int, examples: int, blo
         count: number of positions, at least 1.
         examples: N, the number of examples in an epoch, at least 1.
         blocks: the shards of the examples, whose sizes sum to N; None for a permutation of all examples.
+        rows: those of the `count` positions that are wanted; None for all.
 
     Returns:
-        int64 `[count]`, each in [0, N).
+        int64 `[count]`, or one for each of `rows`, each in [0, N).
     """
     if examples == 1:
-        return tf.zeros([count], tf.int64)
-    positions = first_position + tf.range(count, dtype=tf.int64)
+        return tf.zeros([count if rows is None else len(rows)], tf.int64)
+    positions = first_position + (tf.range(count, dtype=tf.int64) if rows is None else rows)
     first_epoch = first_position // examples
     most_epochs = 1 + -(-count // examples)  # that begin or end in `count` positions
     epochs = first_epoch + tf.range(most_epochs, dtype=tf.int64)

@@ -6,6 +6,7 @@ from tfcore import checks, ops
 from tfcore.errors import ShapeError
 from tfcore.layers.inputs import floating, has_features
 from tfcore.seeds import Key
+from tfcore.workers import AllReduce, across_workers
 
 
 class BatchNorm(tf.Module):
@@ -21,6 +22,10 @@ class BatchNorm(tf.Module):
     Momentum is the fraction of the moving average that is kept, as in Keras; PyTorch's momentum is 1 - this one. The
     moving variance is unbiased, as in the paper (algorithm 2, line 10), PyTorch and TensorFlow's fused op; Keras 3 uses
     the biased one. Each micro-batch is normalised by itself and updates the moving averages.
+
+    Where several workers share a batch (`workers.summed_across`), mean_B and variance_B are those of the whole batch,
+    from sums over all workers of d = x - moving_mean and d²: one exchange, and as exact as two passes unless the mean
+    of the batch is many standard deviations from the moving one. The gradient flows through the sums.
 
     In a compiled evaluation, a batch norm right after a convolution or product is folded into it (`ops.folded`).
 
@@ -42,6 +47,8 @@ class BatchNorm(tf.Module):
 
     Source: Ioffe & Szegedy 2015, arXiv 1502.03167, algorithms 1 and 2.
     """
+
+    sums_across_workers = True
 
     def __init__(
         self,
@@ -74,6 +81,8 @@ class BatchNorm(tf.Module):
             )
         if not training and (y := ops.folded(x, self._factor_and_shift)) is not None:
             return y
+        if training and (all_reduce := across_workers()) is not None:
+            return self._normalised_across(x, all_reduce)
         pictures = x if x.shape.rank == 4 else x[:, tf.newaxis, tf.newaxis, :]  # [N, H, W, C], as the op requires
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=pictures,
@@ -88,6 +97,21 @@ class BatchNorm(tf.Module):
             _move(self.moving_mean, mean, 1 - self.momentum)
             _move(self.moving_variance, variance, 1 - self.momentum)
         return y if x.shape.rank == 4 else y[:, 0, 0, :]
+
+    def _normalised_across(self, x: tf.Tensor, all_reduce: AllReduce) -> tf.Tensor:
+        """Normalises in training, with the mean and variance over the batches of all workers."""
+        centre = tf.identity(self.moving_mean)
+        d = tf.cast(x, tf.float32) - centre
+        axes = list(range(x.shape.rank - 1))
+        m = tf.cast(tf.size(d) // self.features, tf.float32)
+        sums = all_reduce(tf.concat([tf.reduce_sum(d, axes), tf.reduce_sum(d * d, axes), [m]], 0))
+        total, squares, m = sums[: self.features], sums[self.features : -1], sums[-1]
+        mean = total / m
+        variance = tf.maximum(squares / m - mean * mean, 0.0)
+        _move(self.moving_mean, centre + mean, 1 - self.momentum)
+        _move(self.moving_variance, variance * (m / tf.maximum(m - 1, 1.0)), 1 - self.momentum)
+        factor = self._factor() * tf.math.rsqrt(variance + self.epsilon)
+        return tf.cast(d * factor + (self._shift() - mean * factor), x.dtype)
 
     def _factor_and_shift(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns a and b, each `[C]`, of y = a · x + b outside of training."""

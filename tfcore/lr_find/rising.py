@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from tfcore.data.batches import data_errors
+from tfcore.data.examples import data_errors
 from tfcore.lr_find.rates import Divergence
 from tfcore.run.parts import Parts
 from tfcore.training.events import Event, Moment, Schedule

@@ -91,11 +91,11 @@ def _evaluate(parts: Parts, log: RunLog, newest: NewestValidation, observer: Obs
         return None
     batches = parts.evaluation_batches("validation")
 
-    def validate_average() -> Scores | None:
+    def validate() -> Scores:
         parts.renew_statistics()
+        return observer.validate(batches)
+
+    def validate_average() -> Scores | None:
         return score_averages(parts, batches, parts.completed_steps)
 
-    return Evaluate(
-        log, newest, parts.early_stopping, validate=lambda: observer.validate(batches),
-        validate_average=validate_average,
-    )  # fmt: skip
+    return Evaluate(log, newest, parts.early_stopping, validate=validate, validate_average=validate_average)

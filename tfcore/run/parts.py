@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import tensorflow as tf
@@ -13,18 +14,27 @@ from tfcore.build.augmentation import build_augmentation
 from tfcore.build.configuration import AUTOMATIC
 from tfcore.build.data import load_dataset, make_splits, pixel_statistics
 from tfcore.build.model import build_model, plan_model
-from tfcore.build.optimizer import build_loss, build_step, check_targets, first_averaged, training_loss
+from tfcore.build.optimizer import (
+    build_loss,
+    build_step,
+    check_targets,
+    first_averaged,
+    sums_across_workers,
+    training_loss,
+)
 from tfcore.build.phases import PhasePlan, plan_phases
 from tfcore.build.tables import AUGMENTATIONS, MODELS
 from tfcore.config import RunConfig
 from tfcore.data.augmentation.chain import Augmentation
-from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
+from tfcore.data.batches import EvaluationBatches, TrainingBatches
 from tfcore.data.dataset import Dataset
+from tfcore.data.examples import Examples, data_errors
+from tfcore.data.share import WHOLE, Share
 from tfcore.data.splits import kind
 from tfcore.errors import ConfigError
 from tfcore.graphs import Product
 from tfcore.modules import BrokenModelError, LayerRow, Outline, named_parameters, named_variables, outline
-from tfcore.training.averaged_statistics import AveragedStatistics
+from tfcore.training.averaged_statistics import AveragedStatistics, average_over_workers
 from tfcore.training.early_stopping import EarlyStopping
 from tfcore.training.evaluation import Evaluation
 from tfcore.training.phases import Phase
@@ -32,6 +42,7 @@ from tfcore.training.step import TrainingStep
 from tfcore.training.sums import TrainingSums
 from tfcore.use.teacher import Teacher, load_teacher
 from tfcore.views import averaged
+from tfcore.workers import ALONE, Workers, summed_across
 
 _ADAPT_EXAMPLES = 5000  # at most, that layers adapt to
 _ADAPT_BYTES = 64 * 2**20  # at most, of their pictures
@@ -59,6 +70,7 @@ class Parts:
         early_stopping: the best validation so far, and the number of validations since then.
         total_steps: completed steps at the end of the run.
         phase_plans: what is frozen in each phase, and the size of its pictures.
+        workers: of the run, as this process sees them.
     """
 
     config: RunConfig
@@ -78,6 +90,7 @@ class Parts:
     early_stopping: EarlyStopping
     total_steps: int
     phase_plans: tuple[PhasePlan, ...]
+    workers: Workers = ALONE
 
     @property
     def completed_steps(self) -> int:
@@ -103,7 +116,8 @@ class Parts:
         return step >= first_averaged(self.config, self.config.steps_per_epoch(len(self.splits["train"])))
 
     def renew_statistics(self) -> None:
-        """Brings `averaged_statistics` up to date, before they are used or saved."""
+        """Brings moving statistics and `averaged_statistics` up to date, before they are used or saved."""
+        average_over_workers(self.model, self.workers, synced=self.config.batch_norm == "synced")
         if self.averaged_statistics is None:
             return
         if self.has_averages(self.completed_steps):
@@ -124,18 +138,27 @@ class Parts:
 
     def training_batches(self, image_size: tuple[int, int] | None = None) -> TrainingBatches:
         """Returns the batches of every step; `image_size` is (H, W) that the pictures are resized to."""
-        return _training_batches(self.config, self.splits["train"], self.augmentation, image_size)
+        share = _share(self.config, self.workers)
+        return _training_batches(self.config, self.splits["train"], self.augmentation, image_size, share)
 
     def evaluation_batches(self, split: str) -> EvaluationBatches:
         """Returns the batches of a whole split, padded to the evaluation's batch size."""
         config = self.config
         return EvaluationBatches(
-            self.splits[split], batch_size=config.eval_batch_size, prefetch_bytes=config.prefetch_bytes
+            self.splits[split],
+            batch_size=config.eval_batch_size,
+            prefetch_bytes=config.prefetch_bytes,
+            share=_share(config, self.workers),
         )
 
 
 def build_parts(
-    config: RunConfig, *, data: Dataset | None = None, model: type | None = None, teacher: Teacher | None = None
+    config: RunConfig,
+    *,
+    data: Dataset | None = None,
+    model: type | None = None,
+    teacher: Teacher | None = None,
+    workers: Workers = ALONE,
 ) -> Parts:
     """Builds the parts of the run of `config`, with initial weights.
 
@@ -144,19 +167,24 @@ def build_parts(
         data: the data set to train on; None for the one that the configuration names.
         model: the model's class; None for the one that the configuration names.
         teacher: of the run; None to load the one that the configuration names, if it does.
+        workers: of the run.
 
     Raises:
         BrokenModelError: the model does not run on a batch.
         TfcoreError: an error in the configuration or the data.
     """
+    _share(config, workers).check(config.batch_size)
     data = load_dataset(config, for_training=True) if data is None else data
     config = shuffle.resolve(config, data)
+    config = replace(config, shuffle=workers.broadcast(config.shuffle))  # it follows from the room of the chief's cache
     config = replace(config, validation_split=kind(config.validation_split, len(data.train)))
     config, why_precision = _chosen(config, data, model)
     splits = make_splits(config, data)
     plan = plan_model(config, data)
     net = build_model(plan, seed=config.seed, statistics=pixel_statistics(config, data), cls=model)
-    traced = _outline(config, data, net)
+    # A model's own `tf.function` may keep what is traced here for the step.
+    with summed_across(workers.all_reduce) if sums_across_workers(config, net, workers) else nullcontext():
+        traced = _outline(config, data, net)
     with user_code.telling(f"--model={config.model}"):
         _adapt(net, data, splits["train"])
     total_steps = config.total_steps(len(splits["train"]))
@@ -167,8 +195,8 @@ def build_parts(
     if config.teacher and teacher is None:
         teacher = load_teacher(config.teacher, data, average=config.teacher_average)
     epoch_steps = config.steps_per_epoch(len(splits["train"]))
-    step = build_step(config, net, total_steps, loss=loss, teacher=teacher, epoch_steps=epoch_steps)
-    batches = _training_batches(config, splits["train"], augmentation)
+    step = build_step(config, net, total_steps, loss=loss, teacher=teacher, epoch_steps=epoch_steps, workers=workers)
+    batches = _training_batches(config, splits["train"], augmentation)  # whole ones, for each worker
     is_averaged = config.average_from_epochs is not None
     phase_plans = plan_phases(
         config, tuple(named_parameters(net)), examples=len(splits["train"]), image_shape=data.image_shape
@@ -190,12 +218,19 @@ def build_parts(
         averaged_statistics=AveragedStatistics(net, step.optimizer, batches, math.ceil(epoch_steps))
         if is_averaged
         else None,
-        evaluation=Evaluation(averaged(net, plan.views, plan.image_shape), build_loss(config), classes=data.classes),
+        evaluation=Evaluation(
+            averaged(net, plan.views, plan.image_shape), build_loss(config), classes=data.classes, workers=workers
+        ),
         sums=TrainingSums(step.sums),
         early_stopping=EarlyStopping(monitor=config.monitor, patience=config.patience),
         total_steps=total_steps,
         phase_plans=phase_plans,
+        workers=workers,
     )
+
+
+def _share(config: RunConfig, workers: Workers) -> Share:
+    return Share(workers.number, workers.count, config.microbatches)
 
 
 def _training_batches(
@@ -203,6 +238,7 @@ def _training_batches(
     examples: Examples,
     augmentation: Augmentation | None,
     image_size: tuple[int, int] | None = None,
+    share: Share = WHOLE,
 ) -> TrainingBatches:
     return TrainingBatches(
         examples,
@@ -211,6 +247,7 @@ def _training_batches(
         augmentation=augmentation,
         image_size=image_size,
         prefetch_bytes=config.prefetch_bytes,
+        share=share,
     )
 
 

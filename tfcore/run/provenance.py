@@ -27,6 +27,7 @@ _MEANINGS = {  # fact: its displayed name, and the consequence of a difference
     "onednn": ("TF_ENABLE_ONEDNN_OPTS", _OTHER_ROUNDING),
     "intra_op_threads": ("intra-op threads", _OTHER_ROUNDING),
     "precision": ("precision", "the arithmetic differs"),
+    "workers": ("workers", _OTHER_ROUNDING),
     "order": ("order of the examples", _OTHER_EXAMPLES),
     "data": ("fingerprint of the training data", _OTHER_EXAMPLES),
     "example_weights": ("fingerprint of the weights of the examples", "later steps have other losses"),
@@ -41,10 +42,17 @@ class Provenance:
         train: the training data. A thread computes its fingerprint, which is not needed before the first checkpoint.
         weights: of the training examples; None for none.
         teacher: the fingerprint of the teacher; "" for none.
+        workers: number of processes that train the run.
     """
 
     def __init__(
-        self, config: RunConfig, train: Source, *, weights: NDArray[np.float32] | None = None, teacher: str = ""
+        self,
+        config: RunConfig,
+        train: Source,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        teacher: str = "",
+        workers: int = 1,
     ) -> None:
         self._facts: dict[str, Any] = {
             "tfcore": __version__,
@@ -57,6 +65,8 @@ class Provenance:
         }
         if weights is not None:
             self._facts["example_weights"] = hashlib.sha256(weights.tobytes()).hexdigest()[:16]
+        if workers > 1:
+            self._facts["workers"] = workers
         if teacher:
             self._facts[TEACHER] = teacher
         self._thread = threading.Thread(target=self._read, args=(train,), name="fingerprint", daemon=True)
@@ -69,7 +79,7 @@ class Provenance:
 
     def differences(self, saved: Mapping[str, Any]) -> list[str]:
         """Returns a clause for each fact that differs from the saved one: both values, and the consequence."""
-        facts = self.facts()
+        facts, saved = ({"workers": 1} | dict(of) for of in (self.facts(), saved))
         return [
             f"{title} {facts.get(name, 'none')} (there: {saved.get(name, 'unknown')}): {meaning}"
             for name, (title, meaning) in _MEANINGS.items()

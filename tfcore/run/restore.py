@@ -65,6 +65,12 @@ def restore(parts: Parts, folder: RunFolder, checkpoints: Checkpoints, provenanc
     return Restored(0, [], [], parts.config.init_from, start_weights(parts))
 
 
+def restore_best(checkpoints: Checkpoints, step: int) -> None:
+    """Restores model and averages from the checkpoint of `step`, for the test; the rest of the state stays."""
+    for part in ("model.", "optimizer.average."):
+        checkpoints.restore(step, only=part)
+
+
 def _check_teacher(parts: Parts, folder: RunFolder, there: str | None, here: str | None) -> None:
     """Raises RunError unless the run goes on with the teacher that it began with."""
     if there != here:

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from tfcore.build.data import check_validation, load_dataset
 from tfcore.config import RunConfig
-from tfcore.data.batches import data_errors
 from tfcore.data.dataset import Dataset
+from tfcore.data.examples import data_errors
 from tfcore.errors import DiskError, TfcoreError
 from tfcore.look.observer import Observer
 from tfcore.machine import machine
@@ -21,7 +21,9 @@ from tfcore.run.diagnose import Replay, diagnose
 from tfcore.run.events import run_events, score_averages, steps_per_epoch
 from tfcore.run.parts import Parts, build_parts
 from tfcore.run.provenance import Provenance
-from tfcore.run.restore import check_length, how_to_go_on, restore
+from tfcore.run.restore import check_length, how_to_go_on, restore, restore_best
+from tfcore.run.together import REPLAY_ALONE, agree_on_facts, answered_by_chief, restore_for_all
+from tfcore.run.unwritten import UnwrittenCheckpoints, UnwrittenLog, UnwrittenObserver, UnwrittenTime
 from tfcore.terminal import progress, tables
 from tfcore.training import divergence, run_log
 from tfcore.training.checkpoints import Checkpoints
@@ -31,6 +33,7 @@ from tfcore.training.loop import Loop, NextStep
 from tfcore.training.run_folder import RunFolder
 from tfcore.training.run_time import RunTime
 from tfcore.training.signals import StopSignals
+from tfcore.workers import ALONE, Workers
 
 _SIGNAL_STATUS = 128
 Events = Callable[[Parts], Sequence[Event]]
@@ -49,6 +52,7 @@ class Session:
             passive ones are called before both.
         max_call_steps: see `Loop`.
         quiet: only warnings and the last block go to the console.
+        workers: of the run. The chief alone reads and writes the folder.
 
     Attributes:
         details: a console for the lines that `quiet` omits.
@@ -66,10 +70,11 @@ class Session:
         events: Events = lambda _: (),
         max_call_steps: int | None = None,
         quiet: bool = False,
+        workers: Workers = ALONE,
     ) -> None:
-        self.folder, self.console = folder, console
+        self.folder, self.console, self.workers = folder, console, workers
         self.details = Console(quiet=True) if quiet else console
-        self._run_time = RunTime(folder.path)
+        self._run_time = (RunTime if workers.is_chief else UnwrittenTime)(folder.path)
         self._max_call_steps, self._custom_events = max_call_steps, events
         self._model = model
         self.parts = self._built(config, load_dataset(config, data, for_training=True, say=self.details.print))
@@ -78,14 +83,18 @@ class Session:
             check_validation(self.config, self.parts.data)
         data, teacher = self.parts.data, self.parts.teacher
         self._provenance = Provenance(
-            self.config, data.train, weights=data.train_weights, teacher=teacher.fingerprint if teacher else ""
+            self.config,
+            data.train,
+            weights=data.train_weights,
+            teacher=teacher.fingerprint if teacher else "",
+            workers=workers.count,
         )
         self.checkpoints = self._checkpoints_of(self.parts)
 
     def _built(self, config: RunConfig, data: Dataset) -> Parts:
         """Builds the parts; if a layer of the model fails, prints the layers before it to standard error."""
         try:
-            return build_parts(config, data=data, model=self._model)
+            return build_parts(config, data=data, model=self._model, workers=self.workers)
         except BrokenModelError as error:
             if error.rows:
                 terminal = tables.console(to_stderr=True, quiet=self.console.quiet)
@@ -95,7 +104,7 @@ class Session:
     def _checkpoints_of(self, parts: Parts) -> Checkpoints:
         """Returns the folder's checkpoints for the variables of `parts`."""
         config = self.config
-        return Checkpoints(
+        return (Checkpoints if self.workers.is_chief else UnwrittenCheckpoints)(
             self.folder.checkpoints, parts.state(), about=self._provenance.facts, keep=config.keep_checkpoints or None,
             keep_best=config.keep_best, lower_is_better=config.monitor == "loss", warn=self.console.print,
         )  # fmt: skip
@@ -127,12 +136,14 @@ class Session:
             # The configuration comes first: it marks the folder as a run's, and removes the old result.
             self.folder.write_config(self.config.flags())
             self.folder.write_architecture(self.parts.architecture.to_json())
-            run_log.trim(self.folder.path, first_step or -1)
+            if self.workers.is_chief:
+                run_log.trim(self.folder.path, first_step or -1)
             if untimed_steps := self._run_time.resume(first_step):
                 self.details.print(messages.untimed(untimed_steps))
             if not is_new:
                 on_start()
-            with run_log.RunLog(self.folder.path) as log, data_errors(self.parts.splits.values()):
+            make_log = run_log.RunLog if self.workers.is_chief else UnwrittenLog
+            with make_log(self.folder.path) as log, data_errors(self.parts.splits.values()):
                 if first_step == 0:
                     self._observer(log).begin()
                 return self._diagnosed(log, lambda: self._train(log, first_step, pause_step, deadline))
@@ -151,8 +162,10 @@ class Session:
 
     def _restore(self) -> int:
         """Restores the newest checkpoint, prints messages about it, and returns its step; 0 for a new run."""
-        check_length(self.parts, self.folder, self.newest_step())
-        restored = restore(self.parts, self.folder, self.checkpoints, self._provenance)
+        parts = self.parts
+        agree_on_facts(self.workers, self._provenance.facts)
+        check_length(parts, self.folder, self.newest_step())
+        restored = restore_for_all(parts, lambda: restore(parts, self.folder, self.checkpoints, self._provenance))
         for line in messages.warnings_of_restore(restored):
             self.console.print(line)
         if restored.step:
@@ -166,6 +179,8 @@ class Session:
         try:
             return train()
         except DivergedError as error:
+            if self.workers.count > 1:
+                raise DivergedError(f"{error} {REPLAY_ALONE}", error.step) from error
             first = self.newest_step()
             self.console.print(f"{error} Replaying the run from step {first}, step by step, to find the origin.")
             diagnosis = diagnose(error, self.new_replay, first)
@@ -218,7 +233,8 @@ class Session:
         elapsed = self._run_time.elapsed(steps, loop.train_secs)
         for line in messages.conclusion(result, elapsed, folder=self.folder.path, total_steps=self.parts.total_steps):
             self.console.print(line)
-        return (_SIGNAL_STATUS + stop.received if ended_by == "interrupted" and stop.received else 0), result
+        received = max(number or 0 for number in self.workers.exchange(stop.received))
+        return (_SIGNAL_STATUS + received if ended_by == "interrupted" and received else 0), result
 
     def _progress(self, first_step: int) -> progress.ProgressLine:
         """Returns the progress line."""
@@ -230,7 +246,7 @@ class Session:
         )  # fmt: skip
 
     def _observer(self, log: run_log.RunLog) -> Observer:
-        return Observer(self.parts, self.folder.path, log)
+        return (Observer if self.workers.is_chief else UnwrittenObserver)(self.parts, self.folder.path, log)
 
     def loop(self, log: run_log.RunLog, show_progress: Callable[[int], None] = lambda _: None) -> Loop:
         """Returns the loop with its events in their order at a step."""
@@ -244,18 +260,19 @@ class Session:
 
         events = run_events(
             parts, log, self._observer(log), next_step=next_step, save=save,
-            is_among_best=self.checkpoints.is_among_best, say=self.details.print, custom=self._custom_events(parts),
+            is_among_best=answered_by_chief(self.workers, self.checkpoints.is_among_best),
+            say=self.details.print, custom=self._custom_events(parts),
         )  # fmt: skip
         loop = Loop(
             parts.phases(), events, xla=self.config.xla == "on", max_call_steps=self._max_call_steps,
-            after_call=show_progress,
+            after_call=show_progress, workers=self.workers,
         )  # fmt: skip
         return loop
 
     def _save(self, log: run_log.RunLog, step: int, score: float | None = None, *, train_secs: float) -> None:
         """Commits the logs, checks that the state is finite, and saves a checkpoint: the logs never lag behind it."""
         log.commit()
-        if step not in self.checkpoints.steps():
+        if self.workers.broadcast(step not in self.checkpoints.steps()):
             divergence.check_finite(divergence.state(self.parts.model, self.parts.step), step)
             self._run_time.commit(step, train_secs)
             self.parts.renew_statistics()
@@ -266,8 +283,7 @@ class Session:
         best, tested = self.parts.early_stopping.best_step, step
         if self.config.patience is not None and best is not None and best != step:
             tested = best
-            for part in ("model.", "optimizer.average."):
-                self.checkpoints.restore(best, only=part)
+            restore_for_all(self.parts, lambda: restore_best(self.checkpoints, best))
         observer = self._observer(log)
         scores, predictions = observer.test(self.parts.evaluation_batches("test"))
         found = {"test": tables.headline(scores)}

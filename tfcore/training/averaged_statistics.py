@@ -13,6 +13,7 @@ from tfcore.errors import RunError
 from tfcore.modules import exchanged, kept, named_variables
 from tfcore.seeds import Key
 from tfcore.training.step import Optimizer
+from tfcore.workers import Workers
 
 _MOST_BATCHES = 100
 
@@ -113,9 +114,30 @@ class AveragedStatistics:
             each.variable.assign(total / (self._batch_count * (1 - each.momentum)))  # of 0, a batch moves 1 - momentum
 
 
-def _moving(model: tf.Module) -> list[_Moving]:
-    """The moving averages of all batch norms in the model."""
+def average_over_workers(model: tf.Module, workers: Workers, *, synced: bool) -> None:
+    """Gives the moving averages of batch norms, on all workers, their means over the workers.
+
+    Args:
+        model: of the run.
+        workers: of the run.
+        synced: whether layers that can do so have summed over all workers in training; theirs are equal already.
+    """
+    if workers.count == 1:
+        return
+    own = [each.variable for each in _moving(model, without_sums=synced)]
+    if not own:
+        return
+    flat = tf.concat([tf.reshape(variable, [-1]) for variable in own], 0)
+    means = tf.split(workers.all_reduce(flat) / workers.count, [variable.shape.num_elements() for variable in own])
+    for variable, mean in zip(own, means, strict=True):
+        variable.assign(tf.reshape(mean, variable.shape))
+
+
+def _moving(model: tf.Module, *, without_sums: bool = False) -> list[_Moving]:
+    """The moving averages of the batch norms in the model: all, or those that are not summed over workers."""
     layers = [layer for layer in (model, *model.submodules) if hasattr(layer, "momentum")]
+    if without_sums:
+        layers = [layer for layer in layers if not getattr(layer, "sums_across_workers", False)]
     pairs = itertools.product(layers, ("moving_mean", "moving_variance"))
     return [
         _Moving(variable, layer.momentum)

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from tfcore.metrics import EvaluationSums, Scores
 from tfcore.training.step import Loss
+from tfcore.workers import ALONE, Workers
 
 PREDICTIONS_BYTES = 256 << 20  # kept of one evaluation at most; twice that while it is put together
 
 
 class Batches(Protocol):
-    """Padded batches `(images [B, H, W, C], labels [B], weights [B])`, `count` of them."""
+    """Padded batches `(images [B, H, W, C], labels [B], weights [B])`, `count` of them after the `first` ones."""
 
     count: int
+    first: int
     batch_size: int
 
     def __iter__(self) -> Iterator[Any]: ...
@@ -50,10 +52,11 @@ class Evaluation:
         model: called as `model(images, training=False)`; gives logits `[N, classes]`.
         loss: per-example losses `[N]` from `(logits, labels)`.
         classes: number of classes.
+        workers: evaluate a part of the batches each; all get the scores of the whole.
     """
 
-    def __init__(self, model: Callable[..., tf.Tensor], loss: Loss, *, classes: int) -> None:
-        self._model, self._loss = model, loss
+    def __init__(self, model: Callable[..., tf.Tensor], loss: Loss, *, classes: int, workers: Workers = ALONE) -> None:
+        self._model, self._loss, self._workers = model, loss, workers
         self._sums = EvaluationSums(classes)
         self.run = tf.function(self._run, autograph=False)
         self.run_keeping = tf.function(self._run_keeping, autograph=False)
@@ -62,17 +65,37 @@ class Evaluation:
         """Computes loss, accuracy, top-k accuracy and confusion matrix over all of `batches`."""
         self._sums.reset()
         self.run(iter(batches), tf.constant(batches.count))
-        return self._sums.scores()
+        return self._scores()
 
     def with_predictions(self, batches: Batches) -> tuple[Scores, Predictions]:
         """Computes the scores and the predictions: of all examples, or of as many evenly spaced ones as are kept."""
         self._sums.reset()
-        all_bytes = batches.count * batches.batch_size * self._sums.classes * 4
+        ends = self._workers.exchange(batches.first + batches.count)
+        all_bytes = max(ends) * batches.batch_size * self._sums.classes * 4
         every = -(-all_bytes // PREDICTIONS_BYTES)
-        found = self.run_keeping(iter(batches), tf.constant(batches.count), tf.constant(every, tf.int64)).numpy()
-        scores = self._sums.scores()
+        before = tf.constant(batches.first) if self._workers.count > 1 else None
+        count, kept_every = tf.constant(batches.count), tf.constant(every, tf.int64)
+        found = self.run_keeping(iter(batches), count, kept_every, before).numpy()
+        scores = self._scores()
         kept = -(-scores.examples // every)  # what comes after them is padding
-        return scores, Predictions(found[:kept], every, scores.examples)
+        return scores, Predictions(self._together(found, batches, every)[:kept], every, scores.examples)
+
+    def _scores(self) -> Scores:
+        """The scores of the sums of all workers."""
+        if self._workers.count > 1:
+            for variable in self._sums.variables:
+                variable.assign(self._workers.all_reduce(variable.read_value()))
+        return self._sums.scores()
+
+    def _together(self, found: NDArray[np.float32], batches: Batches, every: int) -> NDArray[np.float32]:
+        """The predictions of all workers, in order: each adds its own to zeros."""
+        if self._workers.count == 1:
+            return found
+        before = -(-batches.first * batches.batch_size // every)
+        rows = self._workers.exchange(before + len(found))
+        whole = np.zeros([max(rows), self._sums.classes], np.float32)
+        whole[before : before + len(found)] = found
+        return self._workers.all_reduce(tf.constant(whole)).numpy()
 
     def _run(self, iterator: Iterator[Any], count: tf.Tensor) -> None:
         def add_batch(number: tf.Tensor) -> tf.Tensor:
@@ -81,12 +104,15 @@ class Evaluation:
 
         tf.while_loop(lambda number: number < count, add_batch, [0])
 
-    def _run_keeping(self, iterator: Iterator[Any], count: tf.Tensor, every: tf.Tensor) -> tf.Tensor:
+    def _run_keeping(
+        self, iterator: Iterator[Any], count: tf.Tensor, every: tf.Tensor, before: tf.Tensor | None
+    ) -> tf.Tensor:
         """The probabilities of the examples 0, every, 2·every, … of all batches."""
 
         def add_batch(number: tf.Tensor, found: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             logits = self._add(iterator)
-            first = tf.cast(number, tf.int64) * tf.shape(logits, tf.int64)[0]
+            place = number if before is None else before + number
+            first = tf.cast(place, tf.int64) * tf.shape(logits, tf.int64)[0]
             kept = logits[-first % every :: every]
             return number + 1, found.write(number, tf.nn.softmax(tf.cast(kept, tf.float32)))
 

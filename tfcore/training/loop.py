@@ -10,6 +10,7 @@ from tfcore.training.events import Event, Moment
 from tfcore.training.feed import Block, Feed, whole_block
 from tfcore.training.phases import Phase, end_of_phase, phase_at
 from tfcore.training.step import Optimizer, StepResult, TrainingStep
+from tfcore.workers import ALONE, Workers
 
 _CALL_SECS = 1.0  # the time of a call: Python runs signal handlers and updates the progress line only after it
 _GROWTH = 4
@@ -38,6 +39,7 @@ class Loop:
             the bit, on how steps are divided into calls.
         clock: seconds, for the pace of the calls and `Moment.train_secs`.
         after_call: called with the completed steps after each compiled call, for a progress line.
+        workers: run the same steps together: the chief's clock sets the pace of all, and any of them stops all.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class Loop:
         max_call_steps: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         after_call: Callable[[int], None] = lambda _: None,
+        workers: Workers = ALONE,
     ) -> None:
+        self._workers = workers
         self.events = tuple(events)
         self._phases, self._xla = tuple(phases), xla
         self._max_call_steps, self._clock, self._after_call = max_call_steps, clock, after_call
@@ -62,7 +66,9 @@ class Loop:
         self._call_steps = 1
         self._feed: Feed | None = None
         self._trace: Callable[..., Any] | None = None
-        self._run_part = tf.function(self._part, autograph=False, jit_compile=self._xla or None)
+        # What sums over workers is not compiled with XLA as a whole: the step compiles its parts.
+        whole = self._workers.count == 1
+        self._run_part = tf.function(self._part, autograph=False, jit_compile=(self._xla and whole) or None)
 
     def _enter(self, done: int) -> None:
         """Begins the phase of the step that follows `done` completed ones, unless it is the current one."""
@@ -87,11 +93,12 @@ class Loop:
         Args:
             last_step: completed steps at the end of the run; schedules with `also_last` refer to it.
             pause_step: stop earlier, after this many completed steps, as after a signal.
-            should_stop: called after every compiled call; True stops.
+            should_stop: called after every compiled call; True, at any worker, stops.
 
         Returns:
             None at `last_step`, "interrupted" if paused or stopped, or the status set by an event.
         """
+        stops = should_stop if self._workers.count == 1 else lambda: any(self._workers.exchange(should_stop()))
         done = self._done
         end = last_step if pause_step is None else min(last_step, pause_step)
         self._feed = None
@@ -100,14 +107,14 @@ class Loop:
             self._enter(done)
             next_due = (event.schedule.next_after(done, last_step) for event in stopping)
             target = min([end_of_phase(self._phases, done, end), *next_due])
-            moment = self._advance(Moment(done, last_step), target, should_stop)
+            moment = self._advance(Moment(done, last_step), target, stops)
             done = moment.step
             if done < target:
                 return "interrupted"
             _call(stopping, moment)
             if moment.ended_by is not None:
                 return moment.ended_by
-            if should_stop() and done < last_step:
+            if stops() and done < last_step:
                 return "interrupted"
         return None if done >= last_step else "interrupted"
 
@@ -190,7 +197,7 @@ class Loop:
     def _set_pace(self, steps: int, secs: float) -> None:
         """Sets the steps of the next call for about a second, at most fourfold: the first call includes tracing."""
         fitting = int(steps * _CALL_SECS / max(secs, 1e-6))
-        self._call_steps = max(1, min(fitting, _GROWTH * max(steps, 1)))
+        self._call_steps = self._workers.broadcast(max(1, min(fitting, _GROWTH * max(steps, 1))))
 
     def _run_steps(self, iterator: Iterator[Any], block: Block, points: tf.Tensor) -> "_Ran":
         """Runs as many steps as the last of `points`.

@@ -138,6 +138,25 @@ class RunFolder:
         return result
 
 
+class UnwrittenFolder(RunFolder):
+    """A run's folder for a worker that neither locks nor changes it; it need not exist on the worker's machine."""
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Releases nothing."""
+
+    def sweep(self) -> None:
+        """Removes nothing."""
+
+    def write_config(self, text: str) -> None:
+        """Leaves the folder as it is."""
+
+    def _write(self, name: str, text: str) -> None:
+        """Leaves the folder as it is."""
+
+
 def read_config(folder: Path) -> str:
     """Reads the flags of the run in `folder`, as text.
 

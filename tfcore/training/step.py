@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -12,6 +12,7 @@ from tfcore import checks, patterns
 from tfcore.errors import ConfigError
 from tfcore.seeds import Key
 from tfcore.training.sharpness import Sharpness
+from tfcore.workers import ALONE, Workers, summed_across
 
 Loss = Callable[..., tf.Tensor]
 
@@ -90,9 +91,13 @@ class TrainingStep:
         teacher: gives logits `[N, classes]` for the pictures that the model gets; no gradient flows to it. None for
             none.
         sharpness: takes the gradient of the loss at other weights; None for the weights themselves.
+        workers: share each batch: this step gets one worker's part, and sums loss, hits and gradients over all.
+        synced: whether layers take their statistics over the batches of all workers.
+        xla: compile gradients and update with XLA, each by itself, as sums over workers cannot be compiled; gradients
+            only if they need no such sums.
 
     Raises:
-        ConfigError: `microbatches` that do not divide the batch size.
+        ConfigError: `microbatches` and workers that do not divide the batch size.
     """
 
     def __init__(
@@ -107,28 +112,35 @@ class TrainingStep:
         microbatches: int = 1,
         teacher: Callable[[tf.Tensor], tf.Tensor] | None = None,
         sharpness: Sharpness | None = None,
+        workers: Workers = ALONE,
+        synced: bool = False,
+        xla: bool = False,
     ) -> None:
         checks.positive("microbatches", microbatches)
-        if batch_size % microbatches:
-            raise ConfigError(f"`microbatches` must divide the batch of {batch_size}. Received {microbatches}.")
+        if batch_size % (microbatches * workers.count):
+            of_workers = f" of each of {workers.count} workers" if workers.count > 1 else ""
+            raise ConfigError(
+                f"`microbatches` must divide the batch of {batch_size}{of_workers}. Received {microbatches}."
+            )
         self.optimizer = optimizer
         self.batch_size = batch_size
         self.sums = tf.Variable(tf.zeros([4], tf.float64), trainable=False, name="sums")  # see TrainingSums
         self._model, self._loss, self._penalty, self._teacher = model, loss, penalty, teacher
         self._seed, self._microbatches, self._sharpness = seed, microbatches, sharpness
+        self._workers, self._synced, self._xla = workers, synced, xla
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None) -> StepResult:
         """Trains on one batch. Python runs this only during tracing.
 
         Args:
-            images: `[B, …]`.
+            images: `[B, …]`; of several workers, each gives its part, and the result is that of the whole batch.
             labels: `[B]` or `[B, classes]`.
             weights: float32 `[B]`, by which the losses are multiplied; None for none. The mean still divides by B.
         """
         with self.optimizer.at_gradient_point():
             loss_sum, hits, gradients = self.gradients(images, labels, weights)
             penalty, gradients = self._with_penalty(gradients)
-        self.optimizer.apply(gradients)
+        self._compiled(self.optimizer.apply)(gradients)
         examples = tf.constant(self.batch_size, tf.float64)
         penalty_sum = tf.cast(penalty, tf.float64) * examples
         self.sums.assign_add(tf.stack([loss_sum, loss_sum + penalty_sum, hits, examples]))
@@ -168,17 +180,42 @@ class TrainingStep:
         return self._sharpness.gradients(self.optimizer.parameters, self.optimizer.frozen, compute)
 
     def _batch_gradients(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None) -> Any:
-        """Computes the same at the present weights, part by part."""
-        position = self.optimizer.step * self.batch_size
+        """Computes the same at the present weights, over all workers."""
         batch = (images, labels) if weights is None else (images, labels, weights)
+        if self._workers.count == 1:
+            return self._own_gradients(*batch)
+        with summed_across(self._workers.all_reduce) if self._synced else nullcontext():
+            own = self._own_gradients(*batch)
+        return self._summed(*own)
+
+    def _summed(self, loss_sum: tf.Tensor, hits: tf.Tensor, gradients: tuple[tf.Tensor, ...]) -> Any:
+        """Sums loss, hits and gradients over all workers, as one vector of float32."""
+        pairs = list(zip(self.optimizer.frozen, gradients, strict=True))
+        flat = [tf.reshape(gradient, [-1]) for frozen, gradient in pairs if not frozen]
+        numbers = tf.cast(tf.stack([loss_sum, hits]), tf.float32)
+        summed = iter(tf.split(self._workers.all_reduce(tf.concat([numbers, *flat], 0)), [2, *map(tf.size, flat)]))
+        loss_sum, hits = tf.unstack(tf.cast(next(summed), tf.float64))
+        return loss_sum, hits, tuple(g if frozen else tf.reshape(next(summed), g.shape) for frozen, g in pairs)
+
+    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compiles one of several parts of the step with XLA, if wanted."""
+        return tf.function(function, autograph=False, jit_compile=True) if self._xla else function
+
+    def _own_gradients(self, *batch: tf.Tensor) -> Any:
+        """Computes loss sum, hits and gradients of this worker's rows, part by part."""
+        size = self.batch_size // self._microbatches  # of a part, over all workers
+        own_size = size // self._workers.count
+        position = self.optimizer.step * self.batch_size
+        if self._workers.number:
+            position += own_size * self._workers.number
+        part_gradients = self._part_gradients if self._synced else self._compiled(self._part_gradients)
         if self._microbatches == 1:
-            return self._part_gradients(position, *batch)
-        size = self.batch_size // self._microbatches
-        parts = [tf.reshape(whole, [self._microbatches, size, *whole.shape[1:]]) for whole in batch]
+            return part_gradients(position, *batch)
+        parts = [tf.reshape(whole, [self._microbatches, own_size, *whole.shape[1:]]) for whole in batch]
 
         def add_part(part: tf.Tensor, loss_sum: tf.Tensor, hits: tf.Tensor, gradients: Any) -> Any:
             start = position + tf.cast(part * size, tf.int64)
-            more = self._part_gradients(start, *(whole[part] for whole in parts))
+            more = part_gradients(start, *(whole[part] for whole in parts))
             summed = tuple(old + new for old, new in zip(gradients, more[2], strict=True))
             return part + 1, loss_sum + more[0], hits + more[1], summed
 

@@ -8,7 +8,8 @@ from tfcore.build.data import load_dataset, make_splits
 from tfcore.build.model import build_model
 from tfcore.build.optimizer import build_loss
 from tfcore.config import RunConfig
-from tfcore.data.batches import EvaluationBatches, data_errors
+from tfcore.data.batches import EvaluationBatches
+from tfcore.data.examples import data_errors
 from tfcore.data.fingerprint import fingerprint
 from tfcore.errors import ConfigError, DataError
 from tfcore.metrics import Scores

@@ -12,8 +12,9 @@ from tfcore import ops
 from tfcore.build import lookup
 from tfcore.build.tables import AUGMENTATIONS
 from tfcore.data.augmentation.chain import Augmentation, Part
-from tfcore.data.batches import Examples, TrainingBatches
+from tfcore.data.batches import TrainingBatches
 from tfcore.data.dataset import Split
+from tfcore.data.examples import Examples
 from tfcore.errors import ConfigError
 
 CLASSES = 5

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfcore.data.augmentation.draws import Draws
 from tfcore.data.order import Blocks
@@ -56,10 +58,9 @@ class Augmentation:
         """The window to decode of pictures in files, in place of the first part; None where that has no such form."""
         return self._parts[0].cut
 
-    def cut_draws(self, *, key: Key, count: int, batch_size: int, examples: int) -> tf.Tensor:
-        """The random numbers for `cut`: float32 `[count, 4]`, in [0, 1); see `__call__` for the arguments."""
-        purpose = f"{_purpose(self._parts[0])} 1"
-        draws = Draws(key, purpose, count=count, batch_size=batch_size, examples=examples)
+    def cut_draws(self, **given: Any) -> tf.Tensor:
+        """The random numbers for `cut`: float32 `[n, 4]`, in [0, 1); takes the arguments of `Draws` but the purpose."""
+        draws = Draws(purpose=f"{_purpose(self._parts[0])} 1", **given)
         return tf.stack([draws.uniform(name) for name in DRAWS], axis=1)
 
     def targets(self, labels: tf.Tensor) -> tf.Tensor:
@@ -75,24 +76,24 @@ class Augmentation:
         batch_size: int,
         examples: int,
         blocks: Blocks | None = None,
+        count: int | None = None,
+        rows: NDArray[np.int64] | None = None,
         is_cut: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Augments whole batches.
+        """Augments whole batches, or a worker's rows of them.
 
         Args:
             images: uint8 `[n, H, W, C]`.
             labels: int32 `[n]`; or, where a part mixes, targets float32 `[n, classes]`.
             key: with the position of the first example.
-            batch_size: B, a divisor of n.
-            examples: number of training examples.
-            blocks: of their order; see `order.indices`.
+            batch_size, examples, blocks, count, rows: see `Draws`; without a count it is n.
             is_cut: whether the first part is done, by its `cut`.
 
         Raises:
             ConfigError: a part returns pictures or targets of another shape or dtype, or refuses its arguments.
         """
         targets = self.targets(labels) if self.mixes and labels.shape.rank == 1 else labels
-        count, seen = images.shape[0], Counter[str]()
+        count, seen = count or images.shape[0], Counter[str]()
         for place, part in enumerate(self._parts):
             purpose = _purpose(part)
             seen[purpose] += 1
@@ -105,6 +106,7 @@ class Augmentation:
                 batch_size=batch_size,
                 examples=examples,
                 blocks=blocks,
+                rows=rows,
             )
             if part.mixes:
                 images, targets = _pair(

@@ -3,10 +3,13 @@
 import functools
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfcore import ops, seeds
 from tfcore.data import order
+from tfcore.data.share import partners
 from tfcore.seeds import Key
 
 
@@ -20,10 +23,15 @@ class Draws:
     Args:
         key: seed, and the position of the first example.
         purpose: name of the augmentation; two purposes give independent numbers.
-        count: n, the number of examples, a multiple of the batch size.
+        count: the number of examples in the batches, a multiple of the batch size.
         batch_size: B.
         examples: number of training examples, the length of an epoch.
         blocks: of their order; see `order.indices`.
+        rows: int64 `[n]`, those of the batches' examples that are given, ascending: a worker's share, with the partners
+            that it needs; None for all.
+
+    Attributes:
+        count: n, the number of examples given.
     """
 
     def __init__(
@@ -35,8 +43,10 @@ class Draws:
         batch_size: int,
         examples: int,
         blocks: order.Blocks | None = None,
+        rows: NDArray[np.int64] | None = None,
     ) -> None:
-        self.count = count
+        self.count = count if rows is None else len(rows)
+        self._whole, self._rows = count, rows
         self._key, self._purpose, self._batch_size, self._examples = key, purpose, batch_size, examples
         self._blocks = blocks
 
@@ -73,7 +83,8 @@ class Draws:
     @property
     def numbers(self) -> tf.Tensor:
         """The number of each example in the training part of the data set, int64 `[n]`."""
-        return order.indices(self._key.seed, self._key.position, self.count, self._examples, self._blocks)
+        key = self._key
+        return order.indices(key.seed, key.position, self._whole, self._examples, self._blocks, self._rows)
 
     @property
     def partners(self) -> tf.Tensor:
@@ -82,6 +93,8 @@ class Draws:
         The last example of an odd batch is its own partner. Batches are in random order, so neighbours are random
         pairs, and any even part of a batch has the same pairs as the whole.
         """
+        if self._rows is not None:
+            return tf.constant(np.searchsorted(self._rows, partners(self._rows, self._batch_size)), tf.int32)
         rows = tf.range(self.count)
         place = rows % self._batch_size
         return rows - place + tf.minimum(tf.bitwise.bitwise_xor(place, 1), self._batch_size - 1)
@@ -101,14 +114,15 @@ class Draws:
 
     @functools.cached_property
     def _positions(self) -> tf.Tensor:
-        return self._key.position + tf.range(self.count, dtype=tf.int64)
+        return self._key.position + (tf.range(self.count, dtype=tf.int64) if self._rows is None else self._rows)
 
     def _path(self, name: str) -> tuple[str, ...]:
         return "augment", self._purpose, name
 
     def _words(self, name: str) -> tf.Tensor:
         """Draws a random word for each example, uint32 `[n]`."""
-        return ops.example_words(self._key, self.count, *self._path(name))[:, 0]
+        words = ops.example_words(self._key, self._whole, *self._path(name))[:, 0]
+        return words if self._rows is None else tf.gather(words, self._rows)
 
 
 def each(values: tf.Tensor) -> tf.Tensor:
