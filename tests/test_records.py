@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from benchmarks import compare, precisions, recipes, recipes_page
-from tools.reliability import disks, hostile_files, kills, long_lives, small_disk, write_page
+from tools.reliability import disks, hostile_files, kills, long_lives, orders, small_disk, write_page
 from tools.reliability.mutated_files.supervisor import Tally
 
 ROOT = pathlib.Path(__file__).parents[1]
-CAMPAIGNS = {"kills": kills, "disks": disks, "hostile_files": hostile_files, "long_lives": long_lives}
+CAMPAIGNS = {"kills": kills, "disks": disks, "hostile_files": hostile_files, "long_lives": long_lives, "orders": orders}
 Measured = dict[str, Any]
 
 
@@ -66,6 +66,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         hostile_files, "campaign", lambda counts, **_: {name: Tally(2, 1, 1, 0, 0, 2) for name in counts}
     )
     monkeypatch.setattr(long_lives, "measure", lambda _: lived)
+    walked = record("orders")
+    monkeypatch.setattr(orders, "campaign", lambda *_: {**walked, "date": "1970-01-01"})
     figures = json.loads(compare.FIGURES.read_text(encoding="utf-8"))["rounds"][0]
     monkeypatch.setattr(compare, "CASES", {name: compare.CASES[name] for name in figures})  # the recorded ones
     monkeypatch.setattr(compare, "run_all", lambda case, **_: figures[case])
@@ -90,6 +92,7 @@ SHORT: dict[str, tuple[ModuleType, list[str]]] = {
     "hostile_files": (hostile_files, ["--cases=300"]),
     "one reader": (hostile_files, ["--cases=10", "--reader=npz"]),
     "long_lives": (long_lives, ["--cases=softmax", "--trainings=4", "--steps=0"]),
+    "orders": (orders, ["--examples=1000"]),
     "compare": (compare, ["--rounds=1"]),
     "one comparison": (compare, ["softmax", "--rounds=1"]),
     "precisions": (precisions, ["mnist_cnn_1000"]),

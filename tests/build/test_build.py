@@ -257,8 +257,17 @@ def test_pixel_statistics_are_those_of_the_training_share_alone(validation: floa
     np.testing.assert_allclose(standardized.std, share.std(axis=(0, 1, 2)), rtol=1e-6)
 
 
-def test_splits_hold_every_training_example_once() -> None:
-    found = make_splits(RunConfig(validation=0.25), DATA)
+def test_pixel_statistics_of_a_hashed_part() -> None:
+    config = RunConfig(validation=0.25, validation_split="hashed", seed=3, pixels="centered")
+    train = make_splits(config, DATA)["train"]
+    images, _ = train.gather(tf.range(len(train), dtype=tf.int64))
+    expected = images.numpy().astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(pixel_statistics(config, DATA)["mean"], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("split", ["auto", "stratified", "hashed"])
+def test_splits_hold_every_training_example_once(split: str) -> None:
+    found = make_splits(RunConfig(validation=0.25, validation_split=split), DATA)
     assert {name: len(part) for name, part in found.items()} == {"train": 30, "validation": 10, "test": 10}
     rows = np.concatenate(
         [found[name].gather(tf.range(len(found[name]), dtype=tf.int64))[0] for name in ("train", "validation")]

@@ -2,16 +2,20 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tfcore.cli import flags
 from tfcore.cli.main import main
+from tfcore.sweep import trials
 
 ROOT = Path(__file__).parents[2]
 GRID = ["sweep", "--grid", "learning_rate=0.1,0.2,0.3", "--grid", "seed=0", "--out=sweep"]
@@ -51,7 +55,15 @@ def test_nothing_starts_where_a_trial_cannot_be_meant(folder: Path, capsys: pyte
 
 @pytest.mark.thorough
 def test_a_trial_that_fails_ends_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--train_examples=300", "--test_examples=50", "--steps=3", "--model=mlp", "--out=sweep", "--json"]
+    flags = [
+        "--train_examples=300",
+        "--test_examples=50",
+        "--steps=3",
+        "--model=mlp",
+        "--out=sweep",
+        "--json",
+        "--jobs=2",
+    ]
     assert main(["sweep", *flags, "--grid", "activation=rleu,relu", "--grid", "seed=1"]) == 1
     printed = capsys.readouterr()
     good, bad = json.loads(printed.out)["trials"]
@@ -65,6 +77,7 @@ def test_a_trial_that_fails_ends_alone(capsys: pytest.CaptureFixture[str]) -> No
     assert bad["error"].startswith("`activation` must be one of relu, ")
     assert bad["error"].endswith("Received 'rleu'. Did you mean 'relu'?")
     assert "1/2 activation=rleu seed=1: failed: `activation` must be one of relu, " in printed.err
+    assert [line.rpartition(" ")[2] for line in printed.err.splitlines()[1:3]] == ["started", "started"]
 
 
 def test_trials_are_ranked_by_validation_not_by_test(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,13 +107,15 @@ def test_trials_are_ranked_by_validation_not_by_test(capsys: pytest.CaptureFixtu
         ("another plan", "sweep belongs to another sweep: --seed"),
         ("no plan", "sweep holds files but no sweep (sweep.json is missing). Name another --out."),
         ("a file", "sweep cannot be written"),
-        ("locked", "sweep is in use by another sweep."),
+        ("locked", "sweep is locked by another process."),
     ],
 )
 def test_a_folder_that_is_not_this_sweeps_is_refused(
-    change: str, message: str, capsys: pytest.CaptureFixture[str]
+    change: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from filelock import FileLock
+
+    monkeypatch.setattr(trials, "_PLAN_SECS", 0.1)
 
     if change == "a file":
         Path("sweep").write_text("mine")
@@ -130,29 +145,92 @@ def test_a_trial_without_a_validation_score_is_not_ranked(capsys: pytest.Capture
     assert "learning_rate=0.1 seed=0: it has no validation score for the ranking." in capsys.readouterr().out
 
 
+def test_the_commands_of_the_trials_are_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of those that have not ended; a shell and the parser read them as the trials' flags."""
+    ended(0.2, loss=0.5, accuracy=0.7, test=0.9)
+    kept()
+    assert main([*GRID, "--hidden=5,5", "--model=mlp", "--print", "--out=a b"]) == 0
+    assert main([*GRID, "--print"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 3 + 2
+    (_, command, *first), *_ = map(shlex.split, printed)
+    parsed = flags.parse(command, first)
+    assert parsed.given == {"hidden": (5, 5), "learning_rate": 0.1, "model": "mlp", "seed": 0}
+    assert parsed.options["run_dir"] == "a b/learning_rate=0.1,seed=0"
+    assert [path.name for path in (folder / "a b").iterdir() if path.name != ".lock"] == ["sweep.json"]
+
+
+def test_jobs_share_the_processors() -> None:
+    processors = os.sched_getaffinity(0)
+    for jobs in (1, 2, 3, len(processors), 2 * len(processors)):
+        with ThreadPoolExecutor(1) as pool:
+
+            def share(slot: int, jobs: int = jobs) -> set[int]:
+                os.sched_setaffinity(0, processors)
+                trials._take_share(slot, jobs)
+                return os.sched_getaffinity(0)
+
+            shares = list(pool.map(share, range(jobs)))
+        assert set.union(*shares) == processors
+        assert sum(map(len, shares)) == max(jobs, len(processors))
+        assert len({len(one) for one in shares}) <= 2
+    assert os.sched_getaffinity(0) == processors
+
+
+def test_no_jobs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*GRID, "--jobs=0"]) == 2
+    assert capsys.readouterr().err == "error: `jobs` must be above 0. Received 0.\n"
+
+
 @pytest.mark.thorough
-def test_ctrl_c_saves_the_trial_and_the_same_command_goes_on(folder: Path) -> None:
+def test_two_sweeps_in_one_folder_share_the_trials(folder: Path) -> None:
+    """As on two machines: each trial runs once, and both rank all of them."""
+    given = ["--train_examples=200", "--test_examples=50", "--steps=3", "--model=mlp", "--out=sweep", "--json"]
+    command = [sys.executable, "-m", "tfcore", "sweep", *given, "--grid=seed=0,1,2"]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder) for _ in "ab"
+    ]
+    printed = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], printed
+    one, other = (json.loads(out) for out, _ in printed)
+    assert [trial["status"] for trial in one["trials"]] == ["finished"] * 3
+    assert {trial["run_dir"]: trial["validation"] for trial in one["trials"]} == {
+        trial["run_dir"]: trial["validation"] for trial in other["trials"]
+    }
+    told = "".join(err for _, err in printed)
+    assert told.count(": started") == 3
+    assert ": runs elsewhere" in told
+    assert ", ended elsewhere" in told
+    secs = json.loads((folder / "sweep" / "sweep.json").read_text())["secs"]
+    assert sorted(secs) == ["seed=0", "seed=1", "seed=2"]
+
+
+@pytest.mark.thorough
+def test_ctrl_c_saves_the_trials_and_the_same_command_goes_on(folder: Path) -> None:
     flags = ["--epochs=1e6", "--batch_size=10", "--train_examples=100", "--test_examples=50"]
-    command = [sys.executable, "-m", "tfcore", "sweep", *flags, "--grid=seed=0,1", "--out=sweep"]
+    command = [sys.executable, "-m", "tfcore", "sweep", *flags, "--grid=seed=0,1,2", "--out=sweep", "--jobs=2"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
     ) as process:
-        log, deadline = folder / "sweep" / "seed=0.log", time.monotonic() + 60
-        while time.monotonic() < deadline and not (log.exists() and "epoch 1:" in log.read_text()):
+        logs, deadline = [folder / "sweep" / f"seed={seed}.log" for seed in (0, 1)], time.monotonic() + 60
+        while time.monotonic() < deadline and not all(log.exists() and "epoch 1:" in log.read_text() for log in logs):
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # as the terminal does
         printed = process.communicate(timeout=60)[0]
     assert process.returncode == 130
     assert "Stopped. The same command resumes the sweep." in printed
-    assert "2/2" not in printed
-    assert json.loads((folder / "sweep" / "seed=0" / "result.json").read_text())["status"] == "interrupted"
+    assert "3/3" not in printed
+    for seed in (0, 1):
+        assert json.loads((folder / "sweep" / f"seed={seed}" / "result.json").read_text())["status"] == "interrupted"
 
 
 IMPORTS = """
 import sys
 import time
+from tfcore.cli import flags
 from tfcore.cli.main import main
+from tfcore.sweep import trials
 status = main(sys.argv[1:])
 print("status", status, sorted({"tensorflow", "numpy"} & set(sys.modules)))
 """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tfcore.data import order
 from tfcore.data.augmentation.chain import Augmentation, Part
 from tfcore.data.augmentation.mixing import cutmix, mixup
-from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches
+from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
 from tfcore.data.dataset import Split, aligned_empty
 from tfcore.errors import ConfigError
 
@@ -183,3 +183,10 @@ def test_mixed_examples_have_the_weighted_sum_of_their_losses() -> None:
     np.testing.assert_allclose(
         weights * (targets * losses).sum(1), (shares * np.arange(10) / 2 * losses).sum(1), rtol=1e-5
     )
+
+
+@pytest.mark.thorough  # TensorFlow tries for ten seconds
+def test_a_tensor_that_cannot_be_allocated_is_told_in_one_line() -> None:
+    with pytest.raises(MemoryError, match=r"^TensorFlow cannot allocate what a step needs\. Take a smaller"):
+        with data_errors([]):
+            tf.zeros([10**15], tf.uint8)

@@ -14,6 +14,7 @@ from PIL import Image
 from tfcore.data.augmentation.chain import Augmentation, Part
 from tfcore.data.augmentation.geometry import resized_crop
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
+from tfcore.data.decoding import decoded
 from tfcore.data.encoded import EncodedSplit, read_picture
 from tfcore.data.pictures import resized
 from tfcore.data.store import FileStore, Stored
@@ -146,11 +147,65 @@ def test_random_windows_are_those_of_seed_and_position(paths: list[str]) -> None
 
 def test_a_window_of_everything_is_the_stretched_picture(paths: list[str]) -> None:
     data = split(paths[5:6] * 3, (64, 64, 3))
-    batches = TrainingBatches(Examples(data.batch_reader()), batch_size=3, seed=1, augmentation=cutting(1.0, 1.0))
+    everything = Part("resized_crop", resized_crop, cut=lambda size, *_: Window(0, 0, *size))
+    augmentation = Augmentation([everything], classes=11)
+    batches = TrainingBatches(Examples(data.batch_reader()), batch_size=3, seed=1, augmentation=augmentation)
     images, _ = next(batches.from_step(0))
-    height = np.abs(images[0].numpy().astype(int) - data.read(np.arange(3))).max(axis=(1, 2, 3))
-    assert (height <= 255).all()
-    assert images.shape == (1, 3, 64, 64, 3)
+    np.testing.assert_array_equal(images[0], data.read(np.arange(3)))
+
+
+def between_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes [h, w, C] bilinearly between the nearest pixels, whose centres are at one half, in float64."""
+    for axis, count in enumerate(size):
+        length = pixels.shape[axis]
+        places = np.clip((np.arange(count) + 0.5) * length / count - 0.5, 0, length - 1)
+        low = np.floor(places).astype(int)
+        share = (places - low).reshape([-1 if a == axis else 1 for a in range(3)])
+        high = np.minimum(low + 1, length - 1)
+        pixels = pixels.take(low, axis) * (1 - share) + pixels.take(high, axis) * share
+    return pixels
+
+
+WINDOWS = {
+    "as it is": ((40, 44), Window(3, 5, 40, 44), 1),
+    "enlarged": ((70, 50), Window(0, 1, 30, 41), 1),
+    "shrunk to more than half": ((40, 48), Window(10, 20, 79, 90), 1),
+    "shrunk one way": ((40, 48), Window(10, 20, 60, 270), 1),
+    "half the size": ((40, 48), Window(10, 20, 80, 96), 2),
+    "a fraction": ((30, 30), Window(101, 7, 135, 130), 4),
+    "an eighth": ((24, 30), Window(1, 2, 299, 297), 8),
+}
+
+
+@pytest.mark.parametrize("case", WINDOWS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_random_window_is_resized_between_the_nearest_pixels(tmp_path: Path, case: str, channels: int) -> None:
+    """Of the JPEG at the fraction, of which each result's pixel gets at least one and less than two."""
+    size, window, fraction = WINDOWS[case]
+    path = tmp_path / "a.jpg"
+    photo((303, 301)).save(path, quality=95)
+    given = [tf.constant([path.read_bytes()]), tf.constant([window]), tf.constant([True])]
+    (found,) = decoded(*given, (*size, channels), exact=False).numpy()
+    whole = tf.io.decode_jpeg(path.read_bytes(), channels=channels, ratio=fraction, dct_method="INTEGER_ACCURATE")
+    top, left, height, width = (length // fraction for length in window)
+    cut = whole.numpy()[top : top + height, left : left + width].astype(float)
+    wrong = np.abs(found - between_pixels(cut, size))
+    edge = 3 * -(-size[1] // width)  # colours differ where a JPEG is decoded in part
+    assert wrong[edge:-edge, edge:-edge].max() <= 0.51
+    assert wrong.max() < 30
+
+
+@pytest.mark.parametrize("size", [(40, 40), (80, 30), (130, 130)])
+def test_a_random_window_is_nearly_the_exact_one(tmp_path: Path, size: tuple[int, int]) -> None:
+    """On a smooth picture, at pixels of every fraction: the same place and brightness."""
+    path = tmp_path / "a.jpg"
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
+    small.resize((640, 480), Image.Resampling.BICUBIC).save(path, quality=95)
+    given = [tf.constant([path.read_bytes()]), tf.constant([Window(32, 64, 416, 528)]), tf.constant([True])]
+    quick, exact = (decoded(*given, (*size, 3), exact=value).numpy().astype(int) for value in (False, True))
+    assert np.abs(quick - exact).mean() < 3
+    assert np.abs((quick - exact).mean()) < 0.5
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

@@ -5,9 +5,11 @@ import io
 import subprocess
 import sys
 import threading
+import tracemalloc
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,10 +19,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from tensorflow.python.ops import script_ops
 
+from tfcore.data import store
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset, Split
 from tfcore.data.encoded import EncodedSplit
-from tfcore.data.pictures import Header, header
+from tfcore.data.headers import Header
+from tfcore.data.pictures import header
 from tfcore.data.statistics import channel_statistics, mean_picture
 from tfcore.data.store import Stored
 from tfcore.data.windows import Fit
@@ -200,6 +204,7 @@ import resource, sys
 import numpy as np
 import tensorflow as tf
 from pathlib import Path
+from typing import Any, cast
 from tfcore.data.batches import Examples, TrainingBatches
 from tfcore.data.dataset import Split
 from tfcore.data.sources.folder import folder
@@ -256,3 +261,22 @@ def test_a_folder_three_times_as_large_as_memory_trains(tmp_path: Path, mode: st
     command = [sys.executable, "-c", CHILD, str(tmp_path), str(headroom_bytes), mode]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert (done.returncode, done.stdout) == (0, f"{outcome}\n"), done.stderr
+
+
+def test_all_pictures_of_a_store_need_no_list_of_rows() -> None:
+    class Endless:
+        def __len__(self) -> int:
+            return 10**8
+
+        def identity(self, rows: Any) -> Any:
+            yield from (piece.tobytes() for piece in store.pieces(rows))
+
+    labels = np.broadcast_to(np.int32(0), (10**8,))
+    tracemalloc.start()
+    split = EncodedSplit(Stored(cast(Any, Endless()), labels), (4, 4, 1), Fit(None)).first(10**7)
+    size_bytes = sum(len(part) for part in split.identity())
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(split), size_bytes) == (10**7, 8 * 10**7)
+    assert split.in_store(np.array([5, 10**7 - 1])).tolist() == [5, 10**7 - 1]
+    assert peak_bytes < 3_000_000

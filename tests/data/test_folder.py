@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfcore.data import store
+from tfcore.data import file_list
 from tfcore.data.batches import EvaluationBatches, Examples, data_errors
 from tfcore.data.dataset import Dataset
 from tfcore.data.source import Source
@@ -152,7 +152,7 @@ def test_a_folder_that_may_not_be_read_is_named(split: Path, monkeypatch: pytest
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr(source.os, "scandir", locked)
+    monkeypatch.setattr(os, "scandir", locked)
     with pytest.raises(DataError, match=r"Cannot use .*train/dog: Permission denied. Expected PATH/train/CLASS"):
         read(split)
 
@@ -221,7 +221,8 @@ def test_a_class_of_bad_pictures_only_is_refused(split: Path, skip: bool) -> Non
 
 def test_a_picture_that_fails_later_is_named(split: Path) -> None:
     dataset = read(split)
-    (split / "test" / "dog" / "0.png").write_bytes(b"x")
+    path = split / "test" / "dog" / "0.png"
+    path.write_bytes(b"x" * path.stat().st_size)
     examples = Examples(dataset.test.batch_reader())
     with pytest.raises(DataError, match=r"^.*test/dog/0\.png cannot be used: it is none of .*$"):
         with data_errors([examples]):
@@ -230,13 +231,13 @@ def test_a_picture_that_fails_later_is_named(split: Path) -> None:
 
 def test_nothing_is_decoded_before_it_is_wanted(split: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_files: list[str] = []
-    real = store.read_bytes
+    real = file_list.read_bytes
 
     def counted(path: str) -> bytes:
         read_files.append(path)
         return real(path)
 
-    monkeypatch.setattr(store, "read_bytes", counted)
+    monkeypatch.setattr(file_list, "read_bytes", counted)
     dataset = read(split)
     assert read_files == []
     dataset.train.read(np.array([1]))

@@ -267,7 +267,7 @@ def test_picture_files_are_kept_to_the_byte(tmp_path: Path, pictures: Path) -> N
     for split, same in ((data.train, back.train), (data.test, back.test)):
         assert isinstance(split, EncodedSplit)
         assert isinstance(same, EncodedSplit)
-        assert same.store.read(same.rows) == split.store.read(split.rows)
+        assert same.store.read(np.asarray(same.rows)) == split.store.read(np.asarray(split.rows))
         np.testing.assert_array_equal(same.labels, split.labels)
         np.testing.assert_array_equal(same.read(np.arange(len(same))), split.read(np.arange(len(split))))
     assert same.store.name(1) == f"{tmp_path / 'out' / 'test-00001-of-00002.arrayrecord'}, record 0"
@@ -279,7 +279,7 @@ def test_records_of_files_can_be_converted_again(tmp_path: Path, pictures: Path)
     write(loaded(pictures), tmp_path / "out", shards=3)
     write(loaded(tmp_path / "out", source.records), tmp_path / "again", shards=1)
     one, other = (loaded(tmp_path / name, source.records).train for name in ("out", "again"))
-    assert one.store.read(one.rows) == other.store.read(other.rows)
+    assert one.store.read(np.asarray(one.rows)) == other.store.read(np.asarray(other.rows))
 
 
 def test_picture_files_are_shrunk(tmp_path: Path, pictures: Path) -> None:

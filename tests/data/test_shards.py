@@ -38,7 +38,7 @@ def encoded(split: Any, indices: Any) -> list[tuple[bytes, int]]:
     """The encoded pictures at `indices` of a split, with their labels."""
     assert isinstance(split, EncodedSplit)
     rows = np.asarray(indices)
-    return list(zip(split.store.read(split.rows[rows]), split.labels[rows].tolist(), strict=True))
+    return list(zip(split.store.read(split.in_store(rows)), split.labels[rows].tolist(), strict=True))
 
 
 def shards_of(folder: Path) -> list[Path]:

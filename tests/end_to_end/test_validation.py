@@ -1,4 +1,4 @@
-"""A validation share that holds out nothing: refused by a new run; an old one made that way goes on and is scored."""
+"""Validation parts: one that holds out nothing is refused in new runs; one drawn by a key, and those of old runs."""
 
 import json
 import pathlib
@@ -10,8 +10,10 @@ import pytest
 
 import tfcore
 from tfcore.config import RunConfig
+from tfcore.data import splits
 from tfcore.data.dataset import Dataset, Split
 from tfcore.errors import ConfigError
+from tools.reliability.run_differences import differences
 
 CONFIG = RunConfig(train_examples=5, steps=2, batch_size=2, validation=0, schedule="constant", report=False)
 
@@ -88,3 +90,36 @@ def test_an_old_run_without_a_validation_part_is_scored(command: Any, old_run: p
 def test_an_old_run_without_a_validation_part_goes_on(old_run: pathlib.Path) -> None:
     config = replace(CONFIG, validation=0.1, patience=1, steps=4)
     assert tfcore.train(config, run_dir=old_run, quietly=True)["steps"] == 4
+
+
+def test_a_hashed_part_is_drawn_scored_and_resumed(call: Any, tmp_path: pathlib.Path) -> None:
+    flags = ("--model=softmax", "--dataset=shapes", "--train_examples=60", "--test_examples=10", "--validation=0.2")
+    call("train", *flags, "--validation_split=hashed", "--steps=6", "--run_dir=whole")
+    call("train", *flags, "--validation_split=hashed", "--steps=6", "--stop_after_steps=2", "--run_dir=cut")
+    refused = call("train", "--run_dir=cut", "--validation_split=stratified", status=2)
+    assert "another configuration: --validation_split=stratified (there: hashed)" in refused.stderr
+    call("train", "--run_dir=cut")
+    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+    call("train", *flags, "--steps=6", "--run_dir=by_class")
+    assert differences(tmp_path / "whole", tmp_path / "by_class") != []
+    assert "--validation_split=stratified\n" in (tmp_path / "by_class" / "config.flags").read_text()
+    scores = json.loads((tmp_path / "whole" / "result.json").read_text())["best"]["validation"]
+    again = json.loads(
+        call("eval", "--run_dir=whole", "--split=validation", "--checkpoint=best", "--json").stdout.splitlines()[-1]
+    )
+    assert again["loss"] == pytest.approx(scores["loss"])
+
+
+def test_a_run_without_the_setting_keeps_its_split(
+    call: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("--model=softmax", "--dataset=shapes", "--train_examples=60", "--test_examples=10", "--steps=6")
+    call("train", *flags, "--run_dir=whole")
+    call("train", *flags, "--stop_after_steps=2", "--run_dir=cut")
+    config = tmp_path / "cut" / "config.flags"
+    config.write_text(config.read_text().replace("--validation_split=stratified\n", ""))  # as earlier releases wrote it
+    monkeypatch.setattr(splits, "LARGEST_STRATIFIED", 10)
+    call("train", "--run_dir=cut")
+    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+    call("train", *flags, "--run_dir=new")
+    assert "--validation_split=hashed\n" in (tmp_path / "new" / "config.flags").read_text()

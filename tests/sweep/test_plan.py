@@ -1,5 +1,6 @@
 """The plan of a sweep: values, names, the random draw, refusals before the first trial, and the saved plan."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +144,14 @@ def test_the_folder_follows_from_the_flags_and_stays_as_values_are_added() -> No
 
 def test_a_plan_that_only_adds_is_taken_up_with_the_times(tmp_path: Path) -> None:
     first = plan(RATES, epochs=2.0)
-    assert sweep_plan.read_secs(first, tmp_path) == {}
-    sweep_plan.write_plan(first, tmp_path, {"learning_rate=0.1": 1.5})
+    assert sweep_plan.write_plan(first, tmp_path) == {}
+    sweep_plan.write_secs(tmp_path, "learning_rate=0.1", 1.5)
     for same in (first, plan("learning_rate=0.5,0.1,0.01", epochs=2.0, keep_checkpoints=9, seed=0)):
-        assert sweep_plan.read_secs(same, tmp_path) == {"learning_rate=0.1": 1.5}
+        assert sweep_plan.write_plan(same, tmp_path) == {"learning_rate=0.1": 1.5}
+    sweep_plan.write_secs(tmp_path, "learning_rate=0.01", 2.5)  # by one that began before a trial was added
+    kept = json.loads((tmp_path / "sweep.json").read_text())
+    assert kept["secs"] == {"learning_rate=0.1": 1.5, "learning_rate=0.01": 2.5}
+    assert "learning_rate=0.5" in kept["trials"]
 
 
 @pytest.mark.parametrize(
@@ -159,9 +164,9 @@ def test_a_plan_that_only_adds_is_taken_up_with_the_times(tmp_path: Path) -> Non
     ],
 )
 def test_another_plan_is_refused(tmp_path: Path, grid: list[str], given: dict[str, Any], message: str) -> None:
-    sweep_plan.write_plan(plan(RATES, epochs=2.0), tmp_path, {})
+    sweep_plan.write_plan(plan(RATES, epochs=2.0), tmp_path)
     with pytest.raises(ConfigError) as caught:
-        sweep_plan.read_secs(plan(*grid, **given), tmp_path)
+        sweep_plan.write_plan(plan(*grid, **given), tmp_path)
     assert message in str(caught.value)
 
 
@@ -169,4 +174,4 @@ def test_another_plan_is_refused(tmp_path: Path, grid: list[str], given: dict[st
 def test_a_damaged_plan_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "sweep.json").write_text(text)
     with pytest.raises(RunError, match=r"sweep\.json cannot be read: .* Name another --out\."):
-        sweep_plan.read_secs(plan(RATES), tmp_path)
+        sweep_plan.write_plan(plan(RATES), tmp_path)

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,14 @@ while True:
 """
 
 
-def after(path: Path, text: str, number: signal.Signals) -> threading.Thread:
-    """Sends a signal to this process once the file holds the text."""
+def after(path: Path, text: str, number: signal.Signals, *others: Path) -> threading.Thread:
+    """Sends a signal to this process once the files hold the text."""
+
+    paths = (path, *others)
 
     def send() -> None:
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and not (path.exists() and text in path.read_text()):
+        while time.monotonic() < deadline and not all(one.exists() and text in one.read_text() for one in paths):
             time.sleep(0.01)
         os.kill(os.getpid(), number)
 
@@ -63,6 +66,16 @@ def test_each_signal_reaches_it_once_and_the_first_handlers_come_back(tmp_path: 
     assert (status, relay.received) == (7, signal.SIGTERM)
     assert output.read_text() == "ready\nsignal 2\nsignal 15\n"
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_all_that_run_get_each_signal_once(tmp_path: Path) -> None:
+    outputs = [tmp_path / name for name in "ab"]
+    with Relay() as relay, ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(relay.run, [sys.executable, "-c", STUBBORN], output) for output in outputs]
+        after(outputs[0], "ready", signal.SIGINT, outputs[1]).join()
+        after(outputs[0], "signal 2", signal.SIGTERM, outputs[1])
+        assert [future.result() for future in found] == [7, 7]
+    assert [output.read_text() for output in outputs] == ["ready\nsignal 2\nsignal 15\n"] * 2
 
 
 def test_a_signal_that_came_before_ends_the_next_one(tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ from tfcore.config import RunConfig
 from tfcore.errors import ConfigError, RunError
 
 DEFAULT_EPOCHS = 10.0
-AUTOMATIC: dict[str, Any] = {"precision": "auto", "xla": "auto", "intra_op_threads": 0, "inter_op_threads": 0}
+_EARLIER = "--validation_split=stratified\n"  # of runs whose files do not say so
+AUTOMATIC: dict[str, Any] = {
+    "precision": "auto",
+    "xla": "auto",
+    "intra_op_threads": 0,
+    "inter_op_threads": 0,
+    "validation_split": "auto",
+}
 
 
 def with_given(given: Mapping[str, Any], base: RunConfig | None = None) -> RunConfig:
@@ -37,7 +44,7 @@ def of_run(folder: Path) -> RunConfig:
     from tfcore.training.run_folder import CONFIG, read_config  # its locks take a tenth of a second to import
 
     try:
-        return RunConfig.from_flags(read_config(folder))
+        return RunConfig.from_flags(_EARLIER + read_config(folder))
     except ConfigError as error:
         raise RunError(f"{folder / CONFIG} cannot be used: {error}") from error
 

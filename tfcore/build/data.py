@@ -17,6 +17,7 @@ from tfcore.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from tfcore.data.batches import Examples
     from tfcore.data.dataset import Dataset
+    from tfcore.data.splits import Part
 
 
 def load_dataset(
@@ -145,11 +146,10 @@ def _refuse_settings(config: RunConfig, taken: tuple[str, ...]) -> None:
 def make_splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
     """Returns the examples of `train`, `validation` (if any are held out) and `test`."""
     from tfcore.data.batches import Examples
-    from tfcore.data.dataset import split_validation
     from tfcore.data.layout import layout_of
     from tfcore.data.read_ahead import ReadAhead
 
-    train, held_out = split_validation(data.train.labels, config.validation, config.seed)
+    train, held_out = _divided(config, data)
     reader = data.train.batch_reader()
     rows, layout = train if len(held_out) else None, layout_of(data.train)
     in_blocks = blocks(config, data, rows)
@@ -160,16 +160,22 @@ def make_splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
     return {**found, "test": Examples(data.test.batch_reader())}
 
 
+def _divided(config: RunConfig, data: "Dataset") -> tuple["Part", "Part"]:
+    """The training and the validation part of the training examples."""
+    from tfcore.data import splits
+
+    return splits.divided(data.train.labels, config.validation, config.seed, config.validation_split)
+
+
 def check_validation(config: RunConfig, data: "Dataset") -> None:
     """Raises ConfigError where a positive --validation holds out none of the training examples.
 
     It is for new runs: one that was started without such a check goes on, and is scored, as it is.
     """
-    from tfcore.data.dataset import split_validation
+    from tfcore.data.dataset import validation_examples
 
     examples = len(data.train)
-    _, held_out = split_validation(data.train.labels, config.validation, config.seed)
-    if config.validation and not len(held_out):
+    if config.validation and not validation_examples(config.validation, examples):
         share = f"a share of at least {math.ceil(100 / examples) / 100:g}, or " if examples > 1 else ""
         raise ConfigError(
             f"--validation={config.validation:g} holds out none of {examples} training examples. "
@@ -179,12 +185,11 @@ def check_validation(config: RunConfig, data: "Dataset") -> None:
 
 def pixel_statistics(config: RunConfig, data: "Dataset") -> dict[str, Any]:
     """Computes the statistics of the training pixels that the scaling needs, if any."""
-    from tfcore.data.dataset import split_validation
     from tfcore.data.statistics import channel_statistics, mean_picture
 
     if config.pixels in ("unit", "raw"):
         return {}
-    train, _ = split_validation(data.train.labels, config.validation, config.seed)
+    train, _ = _divided(config, data)
     if config.pixels == "centered":
         return {"mean": mean_picture(data.train, train)}
     mean, std = channel_statistics(data.train, train)

@@ -97,6 +97,10 @@ SWEEP_RANDOM = Option("random", 0, "Number of trials to draw at random from the 
 SWEEP_OUT = Option(
     "out", "", "Folder of the sweep. The same command resumes it. Default: a folder in runs/ derived from the flags."
 )
+SWEEP_JOBS = Option("jobs", 1, "Number of trials that run at a time, each on its share of the processors.")
+SWEEP_PRINT = Option(
+    "print", False, "Print the command of each trial that has not ended, one a line, for job schedulers; run none."
+)
 LOWEST = Option("lowest", 1e-6, "Learning rate of the first step.")
 HIGHEST = Option("highest", 10.0, "Learning rate of the last step.")
 RISE_STEPS = Option("steps", 300, "Steps from the lowest rate to the highest; they end earlier if training diverges.")
@@ -104,7 +108,7 @@ RATES_OUT = Option("out", "", "Path of the .png to write; must not exist yet.")
 
 OPTIONS = {
     "train": (RUN_DIR, STOP_AFTER, MAX_TIME, TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, QUIET, JSON),
-    "sweep": (SWEEP_GRID, SWEEP_RANDOM, SWEEP_OUT, JSON),
+    "sweep": (SWEEP_GRID, SWEEP_RANDOM, SWEEP_OUT, SWEEP_JOBS, SWEEP_PRINT, JSON),
     "eval": (FROM_RUN, SPLIT, CHECKPOINT, WATCH, AVERAGE, DATA_DIR, JSON),
     "predict": (FROM_RUN, MODEL_PATH, CHECKPOINT, AVERAGE, TOP, SKIP_BAD, JSON),
     "export": (FROM_RUN, EXPORT_FORMAT, OUT, CHECKPOINT, AVERAGE, WEIGHTS_ONLY),

@@ -1,13 +1,14 @@
-"""`sweep`: trains one run for each combination of settings, in sequence, and ranks them in a table."""
+"""`sweep`: trains one run for each combination of settings, and ranks them in a table."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tfcore import checks
 from tfcore.cli import flags
 from tfcore.sweep import trials
-from tfcore.sweep.plan import Plan, make_plan, read_secs, write_plan
+from tfcore.sweep.plan import Plan, make_plan, write_plan
 from tfcore.sweep.relay import Relay
 from tfcore.sweep.trials import Outcome
 from tfcore.terminal import tables
@@ -19,13 +20,19 @@ def run(parsed: flags.Parsed) -> int:
     """Runs the trials that have not ended, ranks all trials, and returns the exit status."""
     options = parsed.options
     plan = make_plan(parsed.given, options["grid"], options["random"])
+    jobs = options["jobs"]
+    checks.positive("jobs", jobs)
     folder = Path(options["out"]) if options["out"] else plan.default_folder()
+    with trials.planned(folder):
+        secs = write_plan(plan, folder)
+    if options["print"]:
+        print(*trials.commands(plan, folder), sep="\n")
+        return 0
     console = tables.console(to_stderr=options["json"])
-    with trials.held(folder), Relay() as relay:
-        secs = read_secs(plan, folder)
-        write_plan(plan, folder, secs)
-        console.print(f"sweep: {len(plan.trials)} trials, one after the other, in {folder}")
-        ranked = trials.ranked(trials.run_trials(plan, folder, secs, relay, console.print), plan.monitor)
+    with Relay() as relay:
+        how = "one after the other" if jobs == 1 else f"{jobs} at a time"
+        console.print(f"sweep: {len(plan.trials)} trials, {how}, in {folder}")
+        ranked = trials.ranked(trials.Runner(plan, folder, secs, relay, console.print).run(jobs), plan.monitor)
         console.print(tables.ranking_table(*_table(plan, ranked)))
         for outcome in ranked:
             if outcome.status == "failed":

@@ -82,6 +82,12 @@ class NetworkSettings(Settings):
     validation: float = flag(
         0.1, "Training examples held out for validation: a share below 1, or a number of examples.", checks.not_negative
     )
+    validation_split: str = flag(
+        "auto",
+        "How they are chosen: stratified (every class in the same proportion), hashed (by a keyed permutation of all "
+        "examples, which takes no memory), or auto: stratified up to 10,000,000 examples.",
+        choices=("auto", "stratified", "hashed"),
+    )
     augment: str = flag(
         "",
         "Augmentation of the training pictures, in the given order, such as flip,crop:4,cutout:8: flip, "

@@ -21,6 +21,7 @@ from tfcore.data.decoding import THREADS
 from tfcore.data.encoded_reader import EncodedReader
 from tfcore.data.read_ahead import ReadAhead
 from tfcore.data.source import BatchReader
+from tfcore.data.splits import HashedPart, Part
 from tfcore.data.windows import Cut
 from tfcore.errors import DataError
 from tfcore.seeds import Key
@@ -37,7 +38,7 @@ class Examples:
 
     Args:
         reader: of the source; parts of one source share it.
-        indices: int64 `[n]`, the examples of the part; None for all.
+        indices: the examples of the part, int64 `[n]` or by a key; None for all.
         weights: float32 `[N]`, factors of the losses of all examples of the source; None for none.
         blocks, read_ahead: of the order of training; see `order.indices` and `ReadAhead`.
     """
@@ -45,14 +46,14 @@ class Examples:
     def __init__(
         self,
         reader: BatchReader,
-        indices: np.ndarray | None = None,
+        indices: Part | None = None,
         weights: np.ndarray | None = None,
         blocks: order.Blocks | None = None,
         read_ahead: ReadAhead | None = None,
     ) -> None:
         self._reader, self.blocks, self._read_ahead = reader, blocks, read_ahead
         self._weights = None if weights is None else tf.constant(weights, tf.float32)
-        self._indices = None if indices is None else tf.constant(indices, tf.int64)
+        self._indices = tf.constant(indices, tf.int64) if isinstance(indices, np.ndarray) else indices
         self.count = int(reader.labels.shape[0]) if indices is None else len(indices)
 
     def __len__(self) -> int:
@@ -93,6 +94,8 @@ class Examples:
 
     def numbers(self, places: tf.Tensor) -> tf.Tensor:
         """Converts places in the part to row numbers of the data set, int64 `[n]`."""
+        if isinstance(self._indices, HashedPart):
+            return self._indices.rows(places)
         return places if self._indices is None else tf.gather(self._indices, places)
 
     def in_order(self, seed: int, first_position: tf.Tensor, count: int) -> tf.Tensor:
@@ -106,8 +109,9 @@ class Examples:
     @property
     def labels(self) -> np.ndarray:
         """int32 `[n]`."""
-        labels = self._reader.labels
-        return (labels if self._indices is None else tf.gather(labels, self._indices)).numpy()
+        if self._indices is None:
+            return self._reader.labels.numpy()
+        return tf.gather(self._reader.labels, self.numbers(tf.range(len(self), dtype=tf.int64))).numpy()
 
     def block_steps(self, batch_size: int) -> int:
         """The number of batches to take at once."""
@@ -126,9 +130,12 @@ def data_errors(parts: Iterable[Examples]) -> Iterator[None]:
 
     Raises:
         DataError: a picture of `parts` could not be read inside the block.
+        MemoryError: TensorFlow could not allocate a tensor, of a batch or of the model.
     """
     try:
         yield
+    except tf.errors.ResourceExhaustedError:
+        raise MemoryError("TensorFlow cannot allocate what a step needs. Take a smaller --batch_size.") from None
     except tf.errors.OpError as error:
         failures = [part.failure(error.message) for part in parts]
         for failure in filter(None, failures):

@@ -201,7 +201,7 @@ def split_validation(
     Raises:
         ConfigError: when `amount` is negative, not whole from 1 on, or leaves nothing to train on.
     """
-    return stratified(labels, _validation_examples(amount, len(labels)), seed, "validation")
+    return stratified(labels, validation_examples(amount, len(labels)), seed, "validation")
 
 
 def stratified(
@@ -230,8 +230,12 @@ def stratified(
     return np.flatnonzero(~taken).astype(np.int64), np.flatnonzero(taken).astype(np.int64)
 
 
-def _validation_examples(amount: float, examples: int) -> int:
-    """Converts `amount`, a share or a number, to a number of validation examples."""
+def validation_examples(amount: float, examples: int) -> int:
+    """Converts `amount`, a share or a number, to a number of validation examples.
+
+    Raises:
+        ConfigError: when it is negative, not whole from 1 on, or leaves nothing to train on.
+    """
     if not (math.isfinite(amount) and amount >= 0):
         raise ConfigError(f"`validation` must be at least 0. Received {amount!r}.")
     if amount >= 1 and amount != int(amount):

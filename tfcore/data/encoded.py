@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data import pictures
+from tfcore.data.headers import Header
 from tfcore.data.layout import Layout, layout_of
-from tfcore.data.pictures import Header, Picture
+from tfcore.data.pictures import Picture
 from tfcore.data.source import BatchReader, check_labels
-from tfcore.data.store import Loaded, Store, Stored, in_threads
+from tfcore.data.store import Loaded, Rows, Store, Stored, in_threads
 from tfcore.data.windows import Cut, Fit, Size, Window
 from tfcore.errors import DataError
 
@@ -24,7 +25,7 @@ class EncodedSplit:
         stored: the pictures and labels of the store.
         image_shape: (H, W, C) of what `read` returns; C is 1 or 3.
         fit: how pictures of other sizes become (H, W).
-        rows: int64 [n], the pictures of the split in the store; None for all.
+        rows: the pictures of the split in the store, int64 [n] or a range from 0; None for all.
 
     Attributes:
         labels: int32 [n].
@@ -34,14 +35,12 @@ class EncodedSplit:
         DataError: on labels of another dtype, rank or length, or without any example.
     """
 
-    def __init__(
-        self, stored: Stored, image_shape: tuple[int, int, int], fit: Fit, rows: NDArray[np.int64] | None = None
-    ) -> None:
+    def __init__(self, stored: Stored, image_shape: tuple[int, int, int], fit: Fit, rows: Rows | None = None) -> None:
         check_labels(stored.labels, len(stored.store))
         self.store: Store = stored.store
         self.image_shape, self.fit = image_shape, fit
-        self.rows = np.arange(len(stored.labels)) if rows is None else rows
-        self.labels = stored.labels if rows is None else stored.labels[rows]
+        self.rows: Rows = range(len(stored.labels)) if rows is None else rows
+        self.labels = stored.labels[: len(self.rows)] if isinstance(self.rows, range) else stored.labels[self.rows]
         self.nbytes = len(self.rows) * math.prod(image_shape)
         self._stored = stored
 
@@ -58,6 +57,10 @@ class EncodedSplit:
 
         wanted, places = np.unique(indices, return_inverse=True)
         return decode(self.load(wanted), self.image_shape, lambda place: self.name(wanted[place]))[places]
+
+    def in_store(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers in the store of the pictures at `indices`."""
+        return indices if isinstance(self.rows, range) else self.rows[indices]
 
     def name(self, index: int) -> str:
         """Names a picture of the split in messages."""
@@ -108,10 +111,10 @@ class EncodedSplit:
                     return self.fit.window(picture, size)
                 return cut(picture, draws[place], size)
 
-            return _prepared(data, self.name(indices[place]), self.image_shape, window)
+            return _prepared(data, lambda: self.name(indices[place]), self.image_shape, window)
 
         try:
-            found = in_threads("decode", prepared, list(enumerate(self.store.read(self.rows[indices]))))
+            found = in_threads("decode", prepared, list(enumerate(self.store.read(self.in_store(indices)))))
         except MemoryError as error:
             raise DataError("There is not enough memory to decode a batch of pictures. Take a smaller one.") from error
         return _loaded(found)
@@ -126,13 +129,15 @@ class _Prepared(NamedTuple):
     notes: tuple[str, ...]
 
 
-def _prepared(data: bytes, name: str, image_shape: tuple[int, int, int], window: Callable[[Size], Window]) -> _Prepared:
+def _prepared(
+    data: bytes, name: Callable[[], str], image_shape: tuple[int, int, int], window: Callable[[Size], Window]
+) -> _Prepared:
     """Finds the window of a picture, and decodes it unless it is a plain JPEG."""
-    header = pictures.header(data, name)
+    header = pictures.usual_header(data) or pictures.header(data, name())
     place = window(header.size)
     if header.plain:
         return _Prepared(data, place, header, ())
-    picture = pictures.decode(data, name, image_shape[2])
+    picture = pictures.decode(data, name(), image_shape[2])
     return _Prepared(pictures.resized(picture.pixels, place, image_shape[:2]).tobytes(), place, header, picture.notes)
 
 
@@ -157,7 +162,9 @@ def read_picture(path: str | Path, image_shape: tuple[int, int, int], fit: Fit) 
     (*size, channels), name = image_shape, pictures.shown(path)
     if channels not in (1, 3):
         raise DataError(f"A picture file gives 1 or 3 channels, not {channels}. Give the pictures as an .npy file.")
-    one = _prepared(pictures.read_bytes(path), name, image_shape, lambda picture: fit.window(picture, image_shape[:2]))
+    one = _prepared(
+        pictures.read_bytes(path), lambda: name, image_shape, lambda picture: fit.window(picture, image_shape[:2])
+    )
     notes, window = [*one.notes], one.window
     if one.header.plain and one.header.grey != (channels == 1):
         notes.append("grey to colour" if one.header.grey else "colour to grey")

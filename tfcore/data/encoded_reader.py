@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tfcore.data import pictures
 from tfcore.data.batch_reader import PythonCalls, as_tensor
 from tfcore.data.decoding import decoded
-from tfcore.data.pictures import Header
+from tfcore.data.headers import Header
 from tfcore.data.store import Encoded, Loaded, Store
 from tfcore.data.windows import Cut
 from tfcore.errors import DataError
@@ -44,7 +44,7 @@ class EncodedReader:
         shape = self._split.image_shape
         if draws is not None:
             loaded = self._calls(_LOADED, rows, draws)
-            return tf.ensure_shape(_decoded(*_shaped(*loaded), shape), [*rows.shape, *shape])
+            return tf.ensure_shape(_decoded(*_shaped(*loaded), shape, exact=False), [*rows.shape, *shape])
         wanted, places = tf.unique(rows)  # a last batch may be padded with copies
         loaded = self._calls(_LOADED, wanted, tf.zeros([0], tf.float32))
         return tf.ensure_shape(tf.gather(_decoded(*_shaped(*loaded), shape), places), [*rows.shape, *shape])
@@ -96,7 +96,7 @@ def decode(loaded: Loaded, image_shape: tuple[int, int, int], name: Callable[[in
 
     def run(places: slice) -> NDArray[np.uint8]:
         data, windows, is_jpeg = (part[places] for part in loaded)
-        return _decoder(image_shape)(tf.constant(data, tf.string), windows, is_jpeg).numpy()
+        return _decoder(image_shape, True)(tf.constant(data, tf.string), windows, is_jpeg).numpy()
 
     try:
         return run(slice(None))
@@ -132,19 +132,21 @@ def _damaged(name: str) -> DataError:
     return DataError(f"{name} cannot be used: it is a damaged JPEG. Mend or remove it.")
 
 
-def _decoded(data: tf.Tensor, windows: tf.Tensor, is_jpeg: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
+def _decoded(
+    data: tf.Tensor, windows: tf.Tensor, is_jpeg: tf.Tensor, image_shape: tuple[int, int, int], *, exact: bool = True
+) -> tf.Tensor:
     """Decodes inside the graph that is traced, or by a compiled one."""
     if tf.executing_eagerly():
-        return _decoder(image_shape)(data, windows, is_jpeg)
-    return decoded(data, windows, is_jpeg, image_shape)
+        return _decoder(image_shape, exact)(data, windows, is_jpeg)
+    return decoded(data, windows, is_jpeg, image_shape, exact=exact)
 
 
 @functools.cache
-def _decoder(image_shape: tuple[int, int, int]) -> Callable[..., tf.Tensor]:
+def _decoder(image_shape: tuple[int, int, int], exact: bool) -> Callable[..., tf.Tensor]:
     """The compiled decoding of any number of pictures, one for each shape in the life of the process."""
     specs = [tf.TensorSpec([None], tf.string), tf.TensorSpec([None, 4], tf.int32), tf.TensorSpec([None], tf.bool)]
 
     def run(data: tf.Tensor, windows: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
-        return decoded(data, windows, is_jpeg, image_shape)
+        return decoded(data, windows, is_jpeg, image_shape, exact=exact)
 
     return tf.function(run, autograph=False, input_signature=specs)

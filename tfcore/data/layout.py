@@ -35,8 +35,10 @@ class Layout:
         """
         return [shard_cache.status(path)[0] for path in self.paths]
 
-    def of_rows(self, rows: NDArray[np.int64]) -> "Layout":
-        """The layout of some of the examples, which are given in ascending order."""
+    def of_rows(self, rows: range | NDArray[np.int64]) -> "Layout":
+        """The layout of some of the examples: in ascending order, or the first ones."""
+        if isinstance(rows, range):
+            return Layout(self.paths, np.minimum(self.ends, len(rows)))
         return Layout(self.paths, np.searchsorted(rows, self.ends))
 
 

@@ -60,6 +60,24 @@ def indices(seed: int, first_position: tf.Tensor, count: int, examples: int, blo
     return _permuted(positions % examples, tf.gather(keys, positions // examples - first_epoch), examples)
 
 
+def keyed(places: tf.Tensor, seed: int, purpose: str, examples: int) -> tf.Tensor:
+    """Permutes 0 .. examples - 1 by a permutation of its own for each (seed, purpose).
+
+    Args:
+        places: int64 `[n]`, each in [0, examples).
+        seed: the run's seed.
+        purpose: a name for the draw.
+        examples: N, at least 1.
+
+    Returns:
+        int64 `[n]`.
+    """
+    if examples == 1:
+        return tf.zeros_like(places)
+    key = tf.random.stateless_uniform([3], seed=seeds.words(seed, purpose), minval=None, maxval=None, dtype=tf.int32)
+    return _permuted(places, key, examples)
+
+
 def _in_blocks(seed: int, places: tf.Tensor, epochs: tf.Tensor, blocks: Blocks) -> tf.Tensor:
     """The examples at places that are counted from the beginning of the first of the epochs; see `Blocks`."""
     sizes = tf.constant(blocks.sizes, tf.int64)
@@ -119,7 +137,7 @@ def _epoch_key(seed: int, epoch: tf.Tensor) -> tf.Tensor:
 
 
 def _permuted(places: tf.Tensor, keys: tf.Tensor, examples: int) -> tf.Tensor:
-    """Permutes each place `[n]` by its key `[n, 3]`."""
+    """Permutes each place `[n]` by its key, `[n, 3]` or one for all `[3]`."""
     if examples not in _BROKEN_SIZES:
         return _shuffle_op(places, keys, examples)
     # Permutes one place more, and replaces the index that does not exist by its image.

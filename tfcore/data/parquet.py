@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data.download import usable
+from tfcore.data.headers import Header
 from tfcore.data.layout import Layout
-from tfcore.data.pictures import Header, header, shown
+from tfcore.data.pictures import header, shown
 from tfcore.data.shard_cache import held
 from tfcore.data.shard_index import GET_ANEW, Stamp
 from tfcore.data.shard_store import opened
+from tfcore.data.store import Rows, pieces
 from tfcore.errors import DataError
 from tfcore.files import MEMORY_BYTES, open_file
 
@@ -118,12 +120,12 @@ class ParquetStore:
         begin = next(place for place, group in enumerate(self._groups) if group.file is file)
         return f"{shown(file.path)}, record {index - self._first(begin)}"
 
-    def identity(self, indices: NDArray[np.int64]) -> Iterator[bytes]:
+    def identity(self, rows: Rows) -> Iterator[bytes]:
         """Name and size of each file, and the numbers of the pictures."""
         for group in self._groups:
             if group.number == 0:
                 yield f"{group.file.path.name}\0{group.file.stamp.size}\0".encode(errors="surrogateescape")
-        yield np.ascontiguousarray(indices, "<i8").tobytes()
+        yield from (piece.tobytes() for piece in pieces(rows))
 
     def _first(self, number: int) -> int:
         """The index of the first picture of a row group."""

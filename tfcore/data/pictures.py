@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from tfcore import checks
 from tfcore.data.download import usable
+from tfcore.data.headers import ON_ITS_SIDE, Header, usual_jpeg
 from tfcore.data.npy import open_npz, read_array
 from tfcore.data.windows import Window
 from tfcore.errors import DataError
@@ -33,6 +34,7 @@ _MAX_BYTES = 1 << 30  # of a file: twice the uncompressed size of so many pixels
 _MAX_SCANS = 100  # of a JPEG, each of which passes over all pixels; a progressive one has ten
 _START_OF_SCAN = b"\xff\xda"
 _PIECE_BYTES = 1 << 20  # read at a time
+_HEADER_BYTES = 1 << 14  # in which nearly all JPEGs have their header
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # recognised by content, not by the name of the file
 _ORIENTED = ("JPEG", "MPO", "WEBP")  # Pillow turns a TIFF itself
 _JPEG = ("JPEG", "MPO")  # Pillow's names; MPO holds several pictures, of which the first is read
@@ -46,21 +48,6 @@ _TURNS = {  # by EXIF orientation, the transposition that puts a picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ON_ITS_SIDE = (5, 6, 7, 8)
-
-
-class Header(NamedTuple):
-    """What is known of a picture before it is decoded.
-
-    Attributes:
-        size: (H, W), upright.
-        grey: by its mode, not by its pixels.
-        plain: whether it is an upright JPEG in grey or RGB, which TensorFlow decodes as Pillow does.
-    """
-
-    size: tuple[int, int]
-    grey: bool
-    plain: bool = False
 
 
 class Picture(NamedTuple):
@@ -101,11 +88,20 @@ def header(encoded: bytes | IO[bytes], name: str) -> Header:
     Raises:
         DataError: with the name; it is of another format, or too large.
     """
+    found = usual_header(encoded if isinstance(encoded, bytes) else _first_bytes(encoded))
+    if found is not None:
+        return found
     with _opened(encoded, name) as image:
         found = _header(image)
         if found.plain and isinstance(encoded, bytes):
             _check_scans(encoded.count(_START_OF_SCAN))
         return found
+
+
+def usual_header(data: bytes) -> Header | None:
+    """Parses the header of a usual JPEG of an allowed size, from its first bytes; None for all else. See `header`."""
+    found = usual_jpeg(data)
+    return found if found is not None and _is_allowed(found.size) else None
 
 
 def decode(encoded: bytes | IO[bytes], name: str, channels: int) -> Picture:
@@ -200,7 +196,7 @@ class _Clipped(io.BufferedReader):
 @contextmanager
 def _file(path: str | Path) -> Iterator[IO[bytes]]:
     """Opens a picture file; turns the operating system's errors into a DataError."""
-    with _telling(shown(path)), _Clipped(open_file(path)) as file:
+    with _telling(path), _Clipped(open_file(path)) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if not size_bytes:
             raise ValueError("it is empty")
@@ -214,7 +210,7 @@ def _opened(encoded: bytes | IO[bytes], name: str) -> Iterator[ImageFile.ImageFi
     """Opens a picture and checks its header; turns every error in the block into a DataError."""
     file = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
     with _telling(name), Image.open(file, formats=_FORMATS) as image:
-        if max(image.size) > MAX_SIDE_PIXELS or image.width * image.height > MAX_PIXELS:
+        if not _is_allowed(image.size):
             raise DataError(
                 f"{name} must have sides of at most {MAX_SIDE_PIXELS} pixels, and {MAX_PIXELS} in all. "
                 f"It has {image.width}x{image.height}."
@@ -223,14 +219,14 @@ def _opened(encoded: bytes | IO[bytes], name: str) -> Iterator[ImageFile.ImageFi
 
 
 @contextmanager
-def _telling(name: str) -> Iterator[None]:
+def _telling(name: str | Path) -> Iterator[None]:
     """Raises a DataError with the name in place of any error in the block."""
     try:
         yield
     except (DataError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
-        raise DataError(f"{name} cannot be used: {_reason(error)}.") from error
+        raise DataError(f"{shown(name)} cannot be used: {_reason(error)}.") from error
 
 
 def _reason(error: Exception) -> str:
@@ -241,6 +237,16 @@ def _reason(error: Exception) -> str:
         return f"it claims more than {MAX_PIXELS} pixels"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
+
+
+def _is_allowed(size: tuple[int, int]) -> bool:
+    return max(size) <= MAX_SIDE_PIXELS and size[0] * size[1] <= MAX_PIXELS
+
+
+def _first_bytes(file: IO[bytes]) -> bytes:
+    found = file.read(_HEADER_BYTES)
+    file.seek(0)
+    return found
 
 
 def _load(image: ImageFile.ImageFile) -> None:
@@ -261,7 +267,7 @@ def _check_scans(scans: int) -> None:
 def _header(image: Image.Image) -> Header:
     size, orientation = (image.width, image.height), _orientation(image)
     is_plain = image.format in _JPEG and image.mode in ("L", "RGB") and orientation == 1
-    return Header(size if orientation in _ON_ITS_SIDE else size[::-1], _is_grey(image), is_plain)
+    return Header(size if orientation in ON_ITS_SIDE else size[::-1], _is_grey(image), is_plain)
 
 
 def _orientation(image: Image.Image) -> int:

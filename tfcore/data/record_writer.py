@@ -116,10 +116,11 @@ def _telling_how_to_go_on() -> Iterator[None]:
 def _pictures(split: Source, shorter_side: int | None) -> _Pictures:
     """The records of a split."""
     if isinstance(split, EncodedSplit):
-        store, rows = split.store, split.rows
+        store = split.store
 
         def read_files(indices: NDArray[np.int64]) -> Iterator[tuple[bytes, Images]]:
-            for row, file in zip(rows[indices].tolist(), store.read(rows[indices]), strict=True):
+            rows = split.in_store(indices)
+            for row, file in zip(rows.tolist(), store.read(rows), strict=True):
                 data, header = shrunk(file, store.name(row), shorter_side)
                 yield data, Images(False, header.size, 1 if header.grey else 3)
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from tfcore.data import pictures
 from tfcore.data.dataset import Split, aligned_empty
 from tfcore.data.download import usable
+from tfcore.data.headers import Header
 from tfcore.data.layout import Layout
 from tfcore.data.open_shards import OpenShards
-from tfcore.data.pictures import Header
 from tfcore.data.record_manifest import RESTORE, Piece
 from tfcore.data.shard_cache import held
 from tfcore.data.source import BatchReader, check_labels
-from tfcore.data.store import in_threads
+from tfcore.data.store import Rows, in_threads, pieces
 from tfcore.errors import DataError
 from tfcore.files import open_file
 
@@ -113,10 +113,10 @@ class RecordStore:
         number, row = self._place(np.array(index))
         return self._name(int(number), int(row))
 
-    def identity(self, indices: NDArray[np.int64]) -> Iterator[bytes]:
-        """The checksums of all shards by the manifest, and the indices."""
+    def identity(self, rows: Rows) -> Iterator[bytes]:
+        """The checksums of all shards by the manifest, and the rows."""
         yield from (bytes.fromhex(shard.sha256) for shard in self._shards)
-        yield np.ascontiguousarray(indices, np.int64).tobytes()
+        yield from (piece.tobytes() for piece in pieces(rows))
 
     def _place(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The numbers of the shards, and the rows in them."""
@@ -210,7 +210,7 @@ class PixelRecords:
 
     def identity(self) -> Iterator[bytes]:
         """The checksums of the shards by the manifest."""
-        return self._store.identity(np.arange(0))
+        return self._store.identity(range(0))
 
     def batch_reader(self) -> BatchReader:
         """A reader that reads one batch a call."""

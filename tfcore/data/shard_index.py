@@ -1,10 +1,7 @@
 """Indexes of shards: where the bytes of each picture are in its file, found once and kept in a file of their own."""
 
-import hashlib
-import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,19 +11,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcore.data import index_files
 from tfcore.data.download import data_dir, usable
+from tfcore.data.index_files import HOMELESS
 from tfcore.data.pictures import shown
 from tfcore.data.shard_cache import discard, held, status
 from tfcore.data.store import THREADS
 from tfcore.errors import DataError
-from tfcore.files import UNFINISHED, open_file, sync
 
-FOLDER = ".tfcore-index"  # beside the shards
 ROW = np.dtype([("offset", "<i8"), ("size", "<i8"), ("label", "<i8")])
 LARGEST_BYTES = 1 << 28  # of a record: more than a picture of the largest size takes
 GET_ANEW = "Get this file anew."
 _VERSION = 1
-_DIGEST_BYTES = 16
 _LOG = logging.getLogger(__name__)
 
 
@@ -105,10 +101,7 @@ def indexed(paths: Sequence[Path], kind: str, make: Callable[[Path, int], Index]
                 homeless.add(paths[number].parent)
             advance(stamps[number].size)
     for folder in sorted(homeless):
-        _LOG.warning(
-            "The index of %s can be written neither there nor in %s, and is made anew at every start.",
-            shown(folder), data_dir(""),
-        )  # fmt: skip
+        _LOG.warning(HOMELESS, shown(folder), data_dir(""))
     return [Shard(path, stamps[number], *indexes[number]) for number, path in enumerate(paths)]
 
 
@@ -129,30 +122,17 @@ def _check(path: Path, rows: NDArray[np.void], size_bytes: int) -> None:
         )
 
 
-def _places(path: Path, kind: str) -> tuple[Path, Path]:
-    """The files that may hold a shard's index: beside the shard, and in the cache folder."""
-    folder = path.parent.absolute()
-    name = f"{path.name}.{kind}"
-    digest = hashlib.blake2b(os.fsencode(folder), digest_size=_DIGEST_BYTES).hexdigest()
-    return folder / FOLDER / name, data_dir("") / "indexes" / digest / name
-
-
 def _head(path: Path, kind: str, stamp: Stamp) -> list[str | int]:
     return [_VERSION, kind, shown(path.name), *stamp]
 
 
 def _kept(path: Path, kind: str, stamp: Stamp) -> Index | None:
     """Reads the index of a shard; None where there is none, or none that is intact and of this shard."""
-    for place in _places(path, kind):
+    for content, rows in index_files.kept(path, kind):
         try:
-            with open_file(place) as file:
-                data = file.read()
-            if hashlib.blake2b(data[_DIGEST_BYTES:], digest_size=_DIGEST_BYTES).digest() != data[:_DIGEST_BYTES]:
-                continue
-            first, _, rest = data[_DIGEST_BYTES:].partition(b"\n")
-            head, names = json.loads(first)
-            index = Index(np.frombuffer(rest, ROW), tuple((int(label), str(name)) for label, name in names))
-        except (OSError, ValueError, TypeError, RecursionError, MemoryError):
+            head, names = content
+            index = Index(np.frombuffer(rows, ROW), tuple((int(label), str(name)) for label, name in names))
+        except (ValueError, TypeError):
             continue
         if head == _head(path, kind, stamp) and is_within(index.rows, stamp.size).all():
             return index
@@ -160,22 +140,8 @@ def _kept(path: Path, kind: str, stamp: Stamp) -> Index | None:
 
 
 def _keep(path: Path, kind: str, stamp: Stamp, index: Index) -> bool:
-    """Writes the index of a shard at the first place that can be written; returns whether there is one."""
-    first = json.dumps([_head(path, kind, stamp), index.names]).encode()
-    body = first + b"\n" + index.rows.tobytes()
-    data = hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest() + body
-    for place in _places(path, kind):
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=place.parent) as scratch:
-                written = Path(scratch, place.name)
-                written.write_bytes(data)
-                sync(written)
-                os.replace(written, place)
-            return True
-        except OSError:
-            continue
-    return False
+    """Writes the index of a shard; returns whether there is a place for it."""
+    return index_files.keep(path, kind, [_head(path, kind, stamp), index.names], index.rows.tobytes())
 
 
 @contextmanager

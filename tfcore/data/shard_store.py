@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore.data.download import usable
+from tfcore.data.headers import Header
 from tfcore.data.layout import Layout
 from tfcore.data.open_shards import OpenShards
-from tfcore.data.pictures import Header, header, shown
+from tfcore.data.pictures import header, shown
 from tfcore.data.shard_cache import held
 from tfcore.data.shard_index import ROW, Shard, Stamp
+from tfcore.data.store import Rows, pieces
 from tfcore.errors import DataError
 from tfcore.files import open_file
 
@@ -119,10 +121,11 @@ class ShardStore:
         first = self._ends[number] - len(self._shards[number].rows)
         return f"{shown(self._shards[number].path)}, record {index - first}"
 
-    def identity(self, indices: NDArray[np.int64]) -> Iterator[bytes]:
+    def identity(self, rows: Rows) -> Iterator[bytes]:
         """Name and size of each shard, and for each picture its shard, place and size."""
         for shard in self._shards:
             yield f"{shard.path.name}\0{shard.stamp.size}\0".encode(errors="surrogateescape")
-        yield np.searchsorted(self._ends, indices, side="right").astype("<i8").tobytes()
+        for piece in pieces(rows):
+            yield np.searchsorted(self._ends, piece, side="right").astype("<i8").tobytes()
         for field in ("offset", "size"):
-            yield self._rows[field][indices].tobytes()
+            yield from (self._rows[field][piece].tobytes() for piece in pieces(rows))

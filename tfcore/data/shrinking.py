@@ -4,7 +4,8 @@ import io
 
 from PIL import Image
 
-from tfcore.data.pictures import Header, decode, header
+from tfcore.data.headers import Header
+from tfcore.data.pictures import decode, header
 
 _JPEG_START = b"\xff\xd8"
 _QUALITY = 95

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcore import machine
-from tfcore.data.pictures import Header, read_bytes, read_header, shown
+from tfcore.data.headers import Header
+from tfcore.data.pictures import read_bytes, read_header, shown
 from tfcore.data.windows import Cut
 
 _T = TypeVar("_T")
 THREADS = min(8, machine.processors())  # reading and decoding release Python's lock
+_PIECE = 1 << 16  # rows
 _pools: dict[str, ThreadPool] = {}
 
 
@@ -46,6 +48,16 @@ def in_threads(purpose: str, function: Callable[..., _T], arguments: Sequence[tu
     return _pool(purpose).starmap(function, arguments, chunksize=chunk)
 
 
+Rows = range | NDArray[np.int64]  # numbers of pictures; a range takes no memory
+
+
+def pieces(rows: Rows) -> Iterator[NDArray[np.int64]]:
+    """Yields rows in arrays of bounded size."""
+    for start in range(0, len(rows), _PIECE):
+        piece = rows[start : start + _PIECE]
+        yield np.arange(piece.start, piece.stop) if isinstance(piece, range) else piece
+
+
 class Store(Protocol):
     """Pictures as the bytes of picture files (JPEG, PNG and so on), wherever they are kept."""
 
@@ -68,8 +80,8 @@ class Store(Protocol):
     def name(self, index: int) -> str:
         """Names one picture in messages, such as `cats/17.jpg` or `train-00003.tfrecord, record 17`."""
 
-    def identity(self, indices: NDArray[np.int64]) -> Iterator[bytes]:
-        """Yields bytes that tell the pictures at `indices` from others, for a fingerprint; reads no picture."""
+    def identity(self, rows: Rows) -> Iterator[bytes]:
+        """Yields bytes that tell the pictures of these rows from others, for a fingerprint; reads no picture."""
 
 
 class Stored(NamedTuple):
@@ -131,12 +143,12 @@ class FileStore:
         """The path."""
         return shown(self.paths[index])
 
-    def identity(self, indices: NDArray[np.int64]) -> Iterator[bytes]:
+    def identity(self, rows: Rows) -> Iterator[bytes]:
         """The last two parts of each path and the size of each file.
 
         Raises:
             OSError: a file is missing.
         """
-        for index in indices:
+        for index in rows:
             path = self.paths[index]
             yield f"{os.sep.join(path.split(os.sep)[-2:])}\0{os.stat(path).st_size}\0".encode(errors="surrogateescape")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
@@ -20,6 +20,7 @@ from tfcore.config import RunConfig
 from tfcore.data.augmentation.chain import Augmentation
 from tfcore.data.batches import EvaluationBatches, Examples, TrainingBatches, data_errors
 from tfcore.data.dataset import Dataset
+from tfcore.data.splits import kind
 from tfcore.errors import ConfigError
 from tfcore.graphs import Product
 from tfcore.modules import BrokenModelError, LayerRow, Outline, named_parameters, named_variables, outline
@@ -149,7 +150,9 @@ def build_parts(
         TfcoreError: an error in the configuration or the data.
     """
     data = load_dataset(config, for_training=True) if data is None else data
-    config, why_precision = _chosen(shuffle.resolve(config, data), data, model)
+    config = shuffle.resolve(config, data)
+    config = replace(config, validation_split=kind(config.validation_split, len(data.train)))
+    config, why_precision = _chosen(config, data, model)
     splits = make_splits(config, data)
     plan = plan_model(config, data)
     net = build_model(plan, seed=config.seed, statistics=pixel_statistics(config, data), cls=model)

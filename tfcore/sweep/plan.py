@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfcore import checks, model_args, seeds
 from tfcore.build.configuration import resolve, with_given
@@ -200,39 +200,67 @@ def _check_ranking(configs: Sequence[RunConfig], names: Sequence[str]) -> None:
         raise ConfigError(f"Losses of different --{min(losses)} cannot be compared. Add --monitor=accuracy.")
 
 
-def write_plan(plan: Plan, folder: Path, secs: Mapping[str, float]) -> None:
-    """Writes the plan with the seconds that each trial has taken so far."""
-    trials = {trial.name: trial.spelled for trial in plan.trials}
-    text = json.dumps({"format": _FORMAT, "flags": plan.shared, "trials": trials, "secs": secs}, indent=2)
-    with replacing(folder / PLAN) as scratch:
-        scratch.write_text(text + "\n", encoding="utf-8")
+def write_plan(plan: Plan, folder: Path) -> dict[str, float]:
+    """Writes the plan into the folder, which may have it or one that it extends; see `trials.planned`.
 
-
-def read_secs(plan: Plan, folder: Path) -> dict[str, float]:
-    """Reads the seconds that each trial has taken so far, if the folder has this plan or one that this plan extends.
+    Returns:
+        The seconds that each trial has taken so far.
 
     Raises:
         ConfigError: the folder has another plan.
+        RunError: its plan cannot be read.
+    """
+    found = _read(folder)
+    if found is not None:
+        _refuse_another(plan, folder, found)
+    secs = {} if found is None else found.secs
+    trials = {trial.name: trial.spelled for trial in plan.trials}
+    _write(_Kept(dict(plan.shared), trials, secs), folder)
+    return secs
+
+
+def write_secs(folder: Path, name: str, secs: float) -> None:
+    """Writes the seconds that a trial has taken so far into the folder's plan, which may have been extended meanwhile.
+
+    Raises:
         RunError: the plan cannot be read.
     """
+    found = _read(folder)
+    if found is not None:
+        found.secs[name] = secs
+        _write(found, folder)
+
+
+class _Kept(NamedTuple):
+    """The plan as the folder has it: shared flags, trials' settings and seconds by trial."""
+
+    flags: dict[str, str]
+    trials: Mapping[str, Mapping[str, str]]
+    secs: dict[str, float]
+
+
+def _write(kept: _Kept, folder: Path) -> None:
+    with replacing(folder / PLAN) as scratch:
+        scratch.write_text(json.dumps({"format": _FORMAT, **kept._asdict()}, indent=2) + "\n", encoding="utf-8")
+
+
+def _read(folder: Path) -> _Kept | None:
+    """Reads the folder's plan; None if there is none."""
     path = folder / PLAN
     if not path.exists():
-        return {}
+        return None
     try:
         found = json.loads(read_text(path))
         if found["format"] != _FORMAT:
             raise ValueError("it has another format")
-        there, trials, secs = dict(found["flags"]), dict(found["trials"]), dict(found["secs"])
-        names = set(itertools.chain(*trials.values()))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        secs = {str(name): float(value) for name, value in dict(found["secs"]).items()}
+        return _Kept(dict(found["flags"]), {name: dict(trial) for name, trial in found["trials"].items()}, secs)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"{path} cannot be read: {error}. Name another --out.") from error
-    _refuse_another(plan, folder, there, names, trials)
-    return {name: float(value) for name, value in secs.items()}
 
 
-def _refuse_another(
-    plan: Plan, folder: Path, there: Mapping[str, str], names: set[str], trials: Mapping[str, Any]
-) -> None:
+def _refuse_another(plan: Plan, folder: Path, kept: _Kept) -> None:
+    there, trials, names = kept.flags, kept.trials, set(itertools.chain(*kept.trials.values()))
     pairs = {name: (plan.shared.get(name, "default"), there.get(name, "default")) for name in {**there, **plan.shared}}
     differing = {name: pair for name, pair in sorted(pairs.items()) if pair[0] != pair[1]}
     if names != set(plan.names):

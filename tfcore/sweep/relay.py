@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -11,16 +12,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Relay:
-    """Runs processes in sequence; passes Ctrl-C and SIGTERM on to the running one.
+    """Runs processes, also from several threads; passes Ctrl-C and SIGTERM on to all that run.
 
-    The child has its own process group, so a terminal's Ctrl-C reaches it only through this class: the first makes it
+    Each child has its own process group, so a terminal's Ctrl-C reaches it only through this class: the first makes it
     save, a second one ends it.
     """
 
     def __init__(self) -> None:
-        self.received: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._waiting: int | None = None  # received, and not yet passed on
+        self.received: int | None = None  # the last signal
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.RLock()  # a second signal may interrupt the handler of the first
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -37,21 +38,26 @@ class Relay:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, process_group=0
             )
-        self._process = process
         try:
-            self._deliver()  # a signal received before or during the start
+            with self._lock:
+                before = self.received
+                self._running.add(process)
+                if before is not None:  # before or during the start
+                    process.send_signal(before)
             return process.wait()
         finally:
-            self._process = None
+            with self._lock:
+                self._running.discard(process)
             if process.poll() is None:
                 process.terminate()
                 process.wait()
 
-    def _pass_on(self, number: int, _: FrameType | None) -> None:
-        self.received = self._waiting = number
-        self._deliver()
+    def stop(self) -> None:
+        """Ends all processes as SIGTERM does."""
+        self._pass_on(signal.SIGTERM, None)
 
-    def _deliver(self) -> None:
-        if self._process is not None and self._waiting is not None:
-            number, self._waiting = self._waiting, None
-            self._process.send_signal(number)
+    def _pass_on(self, number: int, _: FrameType | None) -> None:
+        with self._lock:
+            self.received = number
+            for process in self._running:
+                process.send_signal(number)

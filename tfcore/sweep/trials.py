@@ -1,17 +1,23 @@
-"""Runs the trials of a sweep one after the other, and ranks them.
+"""Runs the trials of a sweep, some at a time and in several processes or on several machines, and ranks them.
 
 Each trial is a separate process, so a crash, NaN or infinity, or too little memory ends that trial alone. Its run
-folder is named after its settings: the same command skips finished trials and resumes unfinished ones.
+folder is named after its settings: the same command skips finished trials and resumes unfinished ones. A trial has a
+lock, so the same command elsewhere takes other ones.
 
 Trials are ranked by validation score. Choosing the best of many trials by test score would fit the choice to the test
 examples and overestimate the accuracy on new ones; the test score is shown for information only.
 """
 
+import os
+import queue
+import shlex
 import signal
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +26,15 @@ from filelock import FileLock, Timeout
 
 from tfcore import checks
 from tfcore.errors import RunError
-from tfcore.files import writing
-from tfcore.sweep.plan import PLAN, Plan, Trial, write_plan
+from tfcore.files import unfinished, writing
+from tfcore.sweep.plan import PLAN, Plan, Trial, write_secs
 from tfcore.sweep.relay import Relay
 from tfcore.training.run_folder import RunFolder
 
 _ENDED = ("finished", "stopped_early")
 _LOCK = ".lock"
+_PLAN_SECS = 30.0  # that another process may take to compare or write the plan
+_POLL_SECS = 1.0  # between looks at trials that run elsewhere
 _TAIL_BYTES = 1 << 16  # of a trial's output that are searched for its error
 _SUMMARY = 120  # characters of a trial's summary in the log
 Say = Callable[[str], None]
@@ -66,37 +74,99 @@ class Outcome:
         return textwrap.shorten(f"failed: {self.error}", _SUMMARY, placeholder=" …") if self.error else self.status
 
 
-def held(folder: Path) -> FileLock:
-    """Acquires the folder's lock: two sweeps in one folder would count each other's trials as failed."""
+@contextmanager
+def planned(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock while the plan is compared or written, which takes a moment.
+
+    Raises:
+        RunError: the folder holds something else, cannot be written, or stays locked.
+    """
     inside = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-    if inside - {_LOCK} and PLAN not in inside:
+    if inside - {_LOCK, unfinished(folder / PLAN).name} and not (folder / PLAN).exists():
         raise RunError(f"{folder} holds files but no sweep ({PLAN} is missing). Name another --out.")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock = FileLock(folder / _LOCK)
-            lock.acquire(timeout=0)
+            lock = FileLock(folder / _LOCK).acquire(timeout=_PLAN_SECS)
         except Timeout:
-            raise RunError(f"{folder} is in use by another sweep. Wait for it, or name another --out.") from None
-    return lock
+            raise RunError(f"{folder} is locked by another process. Name another --out.") from None
+        with lock:
+            yield
 
 
-def run_trials(plan: Plan, folder: Path, secs: dict[str, float], relay: Relay, say: Say) -> list[Outcome]:
-    """Runs all trials, or those before a signal, and returns their outcomes; updates `secs`, also on disk."""
-    outcomes = []
-    for number, trial in enumerate(plan.trials, start=1):
-        head, before = f"{number}/{len(plan.trials)} {trial.title}", secs.get(trial.name, 0.0)
-        outcome = _found(folder, trial, before)
-        if outcome.status != "unfinished":
-            say(f"{head}: {outcome.summary(plan.monitor)}, not run again")
-        elif not relay.received:
-            say(f"{head}: started")
-            outcome = _run_one(folder, trial, before, relay)
-            secs[trial.name] = outcome.secs
-            write_plan(plan, folder, secs)
-            say(f"{head}: {outcome.summary(plan.monitor)}")
-        outcomes.append(outcome)
-    return outcomes
+class Runner:
+    """Runs the trials of a plan that no other process runs.
+
+    Args:
+        plan: of the sweep.
+        folder: of the sweep, which has the plan.
+        secs: that each trial has taken so far.
+        relay: passes signals on.
+        say: prints a line.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, secs: Mapping[str, float], relay: Relay, say: Say) -> None:
+        self._plan, self._folder, self._secs = plan, folder, dict(secs)
+        self._relay, self._say = relay, say
+        self._elsewhere: set[str] = set()  # trials that another process was seen to run
+
+    def run(self, jobs: int) -> list[Outcome]:
+        """Runs trials until all have ended, here or elsewhere, or a signal came; returns the outcomes of all.
+
+        Args:
+            jobs: how many run at a time, each on its share of the processors.
+        """
+        slots = queue.SimpleQueue[int]()
+        for slot in range(jobs):
+            slots.put(slot)
+        found: list[Outcome | None] = [None] * len(self._plan.trials)
+        with ThreadPoolExecutor(jobs, initializer=lambda: _take_share(slots.get(), jobs)) as pool:
+            try:
+                while None in found:
+                    left = [number for number, outcome in enumerate(found) if outcome is None]
+                    for number, outcome in zip(left, pool.map(self._attempt, left), strict=True):
+                        found[number] = outcome
+                    if None in found:
+                        time.sleep(_POLL_SECS)
+            except BaseException:
+                self._relay.stop()
+                raise
+        return [outcome for outcome in found if outcome is not None]
+
+    def _attempt(self, number: int) -> Outcome | None:
+        """Runs a trial, unless it has ended or a signal came; None while another process runs it."""
+        trial = self._plan.trials[number]
+        head, before = f"{number + 1}/{len(self._plan.trials)} {trial.title}", self._secs.get(trial.name, 0.0)
+        outcome = _found(self._folder, trial, before)
+        if outcome.status != "unfinished" or self._relay.received:
+            if outcome.status != "unfinished":
+                where = "ended elsewhere" if trial.name in self._elsewhere else "not run again"
+                self._say(f"{head}: {outcome.summary(self._plan.monitor)}, {where}")
+            return outcome
+        with writing(self._folder):
+            try:
+                lock = FileLock(self._folder / f"{trial.name}{_LOCK}").acquire(timeout=0)
+            except Timeout:
+                if trial.name not in self._elsewhere:
+                    self._say(f"{head}: runs elsewhere")
+                self._elsewhere.add(trial.name)
+                return None
+        with lock:
+            outcome = _found(self._folder, trial, before)  # another process may have ended it a moment ago
+            if outcome.status == "unfinished":
+                self._say(f"{head}: started")
+                outcome = _run_one(self._folder, trial, before, self._relay)
+                with planned(self._folder):
+                    write_secs(self._folder, trial.name, outcome.secs)
+            self._say(f"{head}: {outcome.summary(self._plan.monitor)}")
+        return outcome
+
+
+def _take_share(slot: int, jobs: int) -> None:
+    """Restricts this thread, and the processes that it starts, to its share of the processors."""
+    if jobs > 1 and hasattr(os, "sched_setaffinity"):
+        given = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, given[slot % len(given) :: jobs])
 
 
 def _run_one(folder: Path, trial: Trial, before_secs: float, relay: Relay) -> Outcome:
@@ -148,6 +218,12 @@ def _error(log: Path, position: int, status: int) -> str:
         hint = " Was there too little memory?" if -status == signal.SIGKILL else ""
         return f"ended by {signal.Signals(-status).name}.{hint}"
     return checks.one_line(lines[-1] if lines else f"ended with status {status} without output.")
+
+
+def commands(plan: Plan, folder: Path) -> list[str]:
+    """The shell command of each trial that has not ended."""
+    left = [trial for trial in plan.trials if _found(folder, trial, 0.0).status == "unfinished"]
+    return [shlex.join(["tfcore", "train", f"--run_dir={folder / trial.name}", *trial.flags]) for trial in left]
 
 
 def ranked(outcomes: Sequence[Outcome], monitor: str) -> list[Outcome]:

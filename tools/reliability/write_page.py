@@ -58,11 +58,19 @@ def _long_lives(record: Record) -> Iterator[list[str]]:
         yield _row(record, promise, trials, case["trainings"], lost, is_first=not number)
 
 
+def _orders(record: Record) -> Iterator[list[str]]:
+    memory = f"{record['peak_growth_bytes'] / 1e6:,.0f} MB"
+    trials = f"examples of an epoch, {record['processor_ns_per_index']:.0f} ns each, peak memory +{memory}"
+    lost = 0 if record["each_once"] else record["examples"]
+    yield _row(record, "Each example once an epoch", trials, record["examples"], lost)
+
+
 CAMPAIGNS: dict[str, Callable[[Record], Iterator[list[str]]]] = {  # by the name of the record
     "kills": _kills,
     "disks": _disks,
     "hostile_files": _hostile_files,
     "long_lives": _long_lives,
+    "orders": _orders,
 }
 
 

@@ -11,9 +11,10 @@ from tfcore import checks
 from tfcore.data import windows
 from tfcore.data.dataset import Dataset
 from tfcore.data.encoded import EncodedSplit
-from tfcore.data.pictures import Header, shown
+from tfcore.data.headers import Header
+from tfcore.data.pictures import shown
 from tfcore.data.sources.assemble import check_lengths, held_out_rows, own_dataset
-from tfcore.data.store import Store, Stored, in_threads
+from tfcore.data.store import Rows, Store, Stored, in_threads
 from tfcore.errors import DataError
 
 _LOG = logging.getLogger(__name__)
@@ -77,15 +78,15 @@ def encoded_dataset(
     check_lengths("image_size", image_size, "H,W")
     fit = windows.fit(settings["image_fit"])
     parts = [train] if test is None else [train, test]
-    rows = [np.arange(len(part.labels)) for part in parts]
+    rows: list[Rows] = [range(len(part.labels)) for part in parts]
     if known is None or skip_bad_pictures:
         known, rows = _inspected(name, parts, image_size, skip_bad_pictures)
     size = (image_size[0], image_size[1]) if image_size else known.size
     if size is None:
         raise DataError(f"The pictures of {shown(name)} differ in size. Give one with --image_size=H,W.")
     if test is None:
-        split = held_out_rows(train.labels[rows[0]], settings["test_share"], settings["seed"])
-        parts, rows = [train, train], [rows[0][places] for places in split]
+        split = held_out_rows(train.labels[np.asarray(rows[0])], settings["test_share"], settings["seed"])
+        parts, rows = [train, train], [np.asarray(rows[0])[places] for places in split]
     shape = (*size, 1 if known.grey else 3)
     trained, tested = (EncodedSplit(part, shape, fit, chosen) for part, chosen in zip(parts, rows, strict=True))
     return own_dataset(name, trained, tested, class_names)
@@ -93,12 +94,11 @@ def encoded_dataset(
 
 def _inspected(
     name: str, parts: Sequence[Stored], image_size: tuple[int, ...] | None, skip_bad: bool
-) -> tuple[Known, list[NDArray[np.int64]]]:
+) -> tuple[Known, list[Rows]]:
     """Looks at the pictures; returns what is common to them, and the rows of the good ones of each part."""
     ends = np.cumsum([len(part.labels) for part in parts])
-    places = np.arange(ends[-1])
-    if image_size is not None and not skip_bad and len(places) > _ALL_HEADERS:
-        places = np.linspace(0, len(places) - 1, _SAMPLE).astype(np.int64)
+    is_sampled = image_size is not None and not skip_bad and ends[-1] > _ALL_HEADERS
+    places = np.linspace(0, ends[-1] - 1, _SAMPLE).astype(np.int64) if is_sampled else np.arange(ends[-1])
 
     def picture(place: int) -> tuple[Store, int]:
         number = int(np.searchsorted(ends, place, side="right"))
@@ -122,7 +122,7 @@ def _inspected(
         )
     known = Known(grey, next(iter(sizes)) if len(sizes) == 1 else None)
     if not skip_bad:
-        return known, [np.arange(len(part.labels)) for part in parts]
+        return known, [range(len(part.labels)) for part in parts]
     return known, [np.flatnonzero(mask) for mask in np.split(good, ends[:-1])]
 
 

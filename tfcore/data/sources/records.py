@@ -57,7 +57,9 @@ def records(path: Path, *, image_size: tuple[int, ...] | None, image_fit: str, s
     )  # fmt: skip
     if weights is None or not isinstance(dataset.train, EncodedSplit):
         return dataset
-    return replace(dataset, train_weights=weights[dataset.train.rows])  # without those of pictures that are left out
+    return replace(
+        dataset, train_weights=weights[np.asarray(dataset.train.rows)]
+    )  # without those of pictures that are left out
 
 
 def _labels(path: Path, files: SplitFiles) -> NDArray[np.int32]:

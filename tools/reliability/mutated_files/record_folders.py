@@ -10,27 +10,39 @@ from random import Random
 
 import numpy as np
 
+from tests.support import shard_files
 from tfcore.data import record_writer
 from tfcore.data.dataset import Dataset, Split
 from tfcore.data.record_manifest import MANIFEST
-from tfcore.data.sources import records
+from tfcore.data.sources import records, webdataset
 from tools.reliability.mutated_files import mutate
-from tools.reliability.mutated_files.reader import Files, Reader, check_dataset, mutated, watched
+from tools.reliability.mutated_files.reader import MIB, Files, Reader, check_dataset, mutated, watched
 
 
 @functools.cache
-def _written(shards: int, weighted: bool) -> dict[str, bytes]:
-    """The files of a small data set."""
-    draw = np.random.default_rng(shards)
-    parts = [Split(draw.integers(0, 256, (6, 2, 2, 1), np.uint8), np.arange(6, dtype=np.int32) % 2) for _ in range(2)]
+def _written(shards: int, kind: str) -> dict[str, bytes]:
+    """The files of a small data set of picture files, of pixels, or of pixels with weights."""
     with tempfile.TemporaryDirectory() as place:
-        data = Dataset("made", *parts, ("cat", "dög"), np.ones(6, np.float32) if weighted else None)
+        data = _picture_files(Path(place, "source")) if kind == "files" else _pixels(shards, kind == "weighted")
         record_writer.write(data, Path(place, "made"), shards=shards)
         return {path.name: path.read_bytes() for path in Path(place, "made").iterdir()}
 
 
+def _pixels(seed: int, weighted: bool) -> Dataset:
+    draw = np.random.default_rng(seed)
+    parts = [Split(draw.integers(0, 256, (6, 2, 2, 1), np.uint8), np.arange(6, dtype=np.int32) % 2) for _ in range(2)]
+    return Dataset("made", *parts, ("cat", "dög"), np.ones(6, np.float32) if weighted else None)
+
+
+def _picture_files(source: Path) -> Dataset:
+    splits = {"train": shard_files.some(6), "test": shard_files.some(4, 50)}
+    shard_files.write("webdataset", source, splits)
+    settings = {"image_size": None, "image_fit": "stretch", "test_share": 0.5, "seed": 0, "skip_bad_pictures": False}
+    return webdataset.webdataset(source, **settings)
+
+
 def _files(draw: Random, bad: bool) -> Files:
-    files = dict(_written(draw.choice((1, 3)), draw.random() < 0.3))
+    files = dict(_written(draw.choice((1, 3)), draw.choice(("files", "pixels", "weighted"))))
     if not bad:
         return {**files}
     if draw.random() < 0.4:
@@ -65,4 +77,4 @@ def _read(folder: Path, draw: Random, past: Callable[[], None]) -> None:  # noqa
         check_dataset(records.records(folder, image_size=None, image_fit="stretch", skip_bad_pictures=False))
 
 
-RECORDS = Reader(_files, _read)
+RECORDS = Reader(_files, _read, memory_bytes=1280 * MIB)  # as of folders of picture files
