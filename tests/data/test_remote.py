@@ -246,6 +246,23 @@ def test_folders_without_data(server: WebServer, tmp_path: Path) -> None:
         opened(tmp_path, f"{server.url}/empty", "webdataset")
 
 
+@pytest.mark.parametrize("name", ["../x.tar", "/x.tar", "a/../../x.tar", ".hidden/x.tar", "a\0.tar", "a\nb.tar"])
+def test_names_outside_of_the_folder_are_left_out(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        {"name": one, "url": f"https://h/{number}.tar", "size": 5, "tag": "", "md5": ""}
+        for number, one in enumerate((name, "b.tar"))
+    ]
+    monkeypatch.setattr(fetching, "ask", lambda *_, **__: found)
+    folder = local_folder("webdataset", "https://h/d", cache(tmp_path), GIGABYTE)
+    assert [path.name for path in folder.iterdir()] == ["b.tar"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache"]
+
+
+def test_an_unknown_host_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no connection \(the name of the host is not known\), 6 times in turn"):
+        local_folder("records", "https://no.such.host.invalid/a", cache(tmp_path), GIGABYTE)
+
+
 def test_a_manifest_with_names_outside_is_refused(server: WebServer, tmp_path: Path) -> None:
     change_manifest(server.folder / "made", lambda found: found["splits"]["train"]["shards"][0].update(file="../x"))
     with pytest.raises(DataError, match="train must name the file train-00000"):

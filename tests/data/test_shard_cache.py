@@ -90,6 +90,8 @@ def test_size_and_time_of_a_shard_do_not_depend_on_the_download(server: WebServe
     assert shard_cache.is_remote(paths[0])
     assert not shard_cache.is_remote(server.folder / "0.tar")
     assert not shard_cache.is_missing(server.folder / "0.tar")
+    (tmp_path / "link").symlink_to(".shards/a.tar")
+    assert not shard_cache.is_remote(tmp_path / "link")
 
 
 def test_a_shard_that_is_held_is_not_deleted(server: WebServer, tmp_path: Path) -> None:
@@ -228,9 +230,22 @@ def test_a_worker_that_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     fetching.end()
     monkeypatch.setattr(fetching, "_ROOT", "/nowhere")
     monkeypatch.setenv("PYTHONPATH", "")
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")  # whether it ends before the request or after it
     with pytest.raises(DataError, match="The process that fetches remote files has ended"):
         ask("describe", urls=[])
+
+
+def test_an_interrupted_request_leaves_no_answer_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetching.end()
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching.json, "loads", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ask("describe", urls=[])
+    assert ask("describe", urls=[]) == []
+
+
+def interrupt(_: str) -> None:
+    raise KeyboardInterrupt
 
 
 def test_what_no_one_expected_is_an_answer() -> None:

@@ -83,6 +83,9 @@ def test_blocks_open_a_shard_once_an_epoch(
     told = [text for text in caplog.messages if "again and again" in text]
     assert len(told) == 1
     assert told[0].endswith("Give --shuffle=blocks, or a larger --cache_bytes.")
+    hashed = ("--validation=0.1", "--validation_split=hashed", "--shuffle=blocks:2")
+    refused = call("train", remote, limit, *TRAIN, *hashed, status=2)
+    assert "--shuffle=blocks:2 needs --validation_split=stratified or --validation=0" in refused.stderr
     refused = call("train", DATA, *TRAIN[:3], "--shuffle=blocks", status=2)
     assert "--shuffle=blocks is for data in shards, such as records:. npz:data.npz has none" in refused.stderr
 

@@ -41,7 +41,7 @@ class WebServer:
     def start(self) -> None:
         """Listens, at the port of the last time."""
         handler = functools.partial(_Handler, self, directory=str(self.folder))
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self._port), handler)
+        self._server = _Server(("127.0.0.1", self._port), handler)
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -69,6 +69,15 @@ def serving(folder: Path) -> Iterator[WebServer]:
         yield server
     finally:
         server.stop()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    """A server at which many connections may wait; of six at once the last would wait for a second."""
+
+    request_queue_size = 64
+
+    def handle_error(self, *_: object) -> None:
+        """Prints nothing of clients that went away."""
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):

@@ -11,6 +11,7 @@ import logging
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ class _Worker:
 
     def end(self) -> None:
         """Ends the process."""
-        self._requests.close()
+        with suppress(BrokenPipeError):  # it has ended, and a request is unsent
+            self._requests.close()
         try:
             self._process.wait(_END_SECS)
         except subprocess.TimeoutExpired:
@@ -86,9 +88,12 @@ def ask(do: str, **request: Any) -> Any:
     try:
         worker.send({"do": do, **request})
         found = worker.answer()
-    except BrokenPipeError:
+    except BaseException as error:  # also Ctrl-C, after which its answer would be read as that of the next request
         worker.end()
-        raise DataError("The process that fetches remote files has ended. Give the same command again.") from None
+        if isinstance(error, BrokenPipeError):
+            message = "The process that fetches remote files has ended. Give the same command again."
+            raise DataError(message) from None
+        raise
     idle.append(worker)
     if "error" in found:
         raise DataError(found["error"])

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from tfcore.checks import is_plain_text
 from tfcore.data import fetching, shard_cache
 from tfcore.data.download import usable
 from tfcore.data.record_manifest import MANIFEST, SPLITS, parsed_manifest
@@ -107,7 +108,7 @@ def _listed(url: str, folder: Path) -> dict[str, RemoteFile]:
             _copy_text(_at(_folder_of(url), name), folder / name, optional=True)
         return {_name(one["url"]): _file(one) for one in found}
     listed = {one["name"]: one for one in fetching.ask("list", url=url, pattern=_LISTED.pattern)}
-    safe = {name: one for name, one in listed.items() if ".." not in Path(name).parts and not name.startswith("/")}
+    safe = {name: one for name, one in listed.items() if _is_inside(name)}
     for name in [name for name in safe if Path(name).name in _BESIDE]:
         _copy_text(safe.pop(name)["url"], folder / name, optional=False)
     if not safe:
@@ -116,6 +117,11 @@ def _listed(url: str, folder: Path) -> dict[str, RemoteFile]:
             "https://HOST/train-{000..099}.tar."
         )
     return {name: _file(one) for name, one in safe.items()}
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name that a server lists is one inside the folder, and not hidden."""
+    return is_plain_text(name) and not any(part.startswith(".") for part in name.split("/")) and name[0] != "/"
 
 
 def _folder_of(url: str) -> str:

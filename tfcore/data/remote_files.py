@@ -211,8 +211,9 @@ def reason_of(error: BaseException) -> tuple[str, bool]:
         return "access is denied", True
     if any("Credential" in type(one).__name__ for one in chain):
         return f"no credentials ({shortened(chain[-1])})", True
-    if numbers and 0 < numbers[-1] < 200:
-        return f"no connection ({os.strerror(numbers[-1])})", False
+    if numbers:
+        connected = os.strerror(numbers[-1]) if numbers[-1] > 0 else "the name of the host is not known"
+        return f"no connection ({connected})", False
     return f"the transfer broke off ({shortened(chain[-1])})", False
 
 

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ from tfcore.errors import DataError
 SHARDS = ".shards"
 _KEY_DIGITS = 32
 _TIME_DIGITS = 8
+_NAME = re.compile(rf"[0-9a-f]{{{_KEY_DIGITS}}}\.[0-9]{{1,18}}")
 _TRIES = 100
 _NO_LIMIT = 2**62  # where a reader is given a link, and no run has set one
 _limits: dict[Path, int] = {}  # of the caches of this process, in bytes
@@ -92,7 +94,7 @@ def _cached(path: Path) -> _Cached | None:
         target = Path(os.readlink(path))
     except OSError:
         return None
-    if target.parent.name != SHARDS:
+    if target.parent.name != SHARDS or not _NAME.fullmatch(target.name):
         return None
     return _Cached(Path(os.path.normpath(path.parent.absolute() / target)))
 
