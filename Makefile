@@ -61,8 +61,8 @@ venv: $(VENV)/.installed-test ## install the project with its test tools into .v
 
 lock: $(VENV)/.created ## update requirements/ to the newest versions within the bounds of setup.cfg, with their hashes
 	@$(PIP_INSTALL) 'uv>=0.13,<0.14'
-	@$(BIN)/uv pip compile --quiet --upgrade setup.cfg --output-file requirements/runtime.txt
-	@$(BIN)/uv pip compile --quiet --upgrade setup.cfg --extra test --constraint requirements/runtime.txt --output-file requirements/test.txt
+	@$(BIN)/uv pip compile --quiet --upgrade setup.cfg --extra test --output-file requirements/test.txt
+	@$(BIN)/uv pip compile --quiet --upgrade setup.cfg --constraint requirements/test.txt --output-file requirements/runtime.txt
 
 # Stamps are written last: an interrupted step is repeated, a completed one is not.
 $(VENV)/.created:

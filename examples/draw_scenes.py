@@ -3,8 +3,8 @@
     python examples/draw_scenes.py scenes
     python train.py --model=resnet18 --dataset=folder:scenes --image_size=128
 
-A picture shows one object of its class at a random place, size, angle and colour, on a blurred background with three
-other spots. Its sides have 160 to 480 pixels.
+A picture shows one object of its class at a random place, size, angle and colour, on a dark background with three other
+spots. Its sides have 160 to 480 pixels.
 """
 
 import argparse
@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 SIDES_PIXELS = (160, 480)
-RADIUS = (0.15, 0.32)  # of the object, as a share of the shorter side
+RADIUS = (0.28, 0.45)  # of the object, as a share of the shorter side
+DARK, BRIGHT = (20, 110), (130, 256)  # levels of the background, and of the object and the spots
 TEST_SHARE = 0.2
 
 Points = list[tuple[float, float]]  # in radii from the centre
@@ -47,27 +48,27 @@ OBJECTS: dict[str, Points] = {
 def scene(name: str, generator: np.random.Generator) -> Image.Image:
     """Draws one picture of a class."""
     width, height = (int(side) for side in generator.integers(*SIDES_PIXELS, size=2))
-    image = Image.fromarray(generator.integers(30, 200, (4, 4, 3), np.uint8)).resize(
+    image = Image.fromarray(generator.integers(*DARK, (4, 4, 3), np.uint8)).resize(
         (width, height), Image.Resampling.BICUBIC
     )
     draw = ImageDraw.Draw(image)
     for _ in range(3):
         x, y, radius = generator.random(3) * (width, height, min(width, height) / 10)
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour(generator))
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=bright(generator))
     image = image.filter(ImageFilter.GaussianBlur(2))
     radius = min(width, height) * generator.uniform(*RADIUS)
     x, y = (generator.uniform(radius, side - radius) for side in (width, height))
     angle = generator.uniform(-0.5, 0.5)
     cosine, sine = radius * math.cos(angle), radius * math.sin(angle)
     corners = [(x + cosine * u - sine * v, y + sine * u + cosine * v) for u, v in OBJECTS[name]]
-    ImageDraw.Draw(image).polygon(corners, fill=colour(generator))
+    ImageDraw.Draw(image).polygon(corners, fill=bright(generator))
     noise = generator.normal(0, 12, (height, width, 3))
     return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
 
 
-def colour(generator: np.random.Generator) -> tuple[int, ...]:
-    """Draws a colour."""
-    return tuple(int(level) for level in generator.integers(0, 256, 3))
+def bright(generator: np.random.Generator) -> tuple[int, ...]:
+    """A random bright colour."""
+    return tuple(int(level) for level in generator.integers(*BRIGHT, 3))
 
 
 def main() -> None:

@@ -88,7 +88,7 @@ def test_rows_are_those_of_the_array(many: PixelRecords, rows: list[int]) -> Non
 
 
 def test_threads_share_a_few_open_shards(many: PixelRecords, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records_file, "_OPEN", 2)
+    monkeypatch.setattr(many._store._open, "_most", 2)
     many._store._open.clear()
     opened: list[Path] = []
     monkeypatch.setattr(

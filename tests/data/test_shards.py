@@ -235,7 +235,7 @@ class TestIndex:
         fresh = read(form, folder).train
         assert encoded(fresh, [8]) == [TRAIN[8]]
         again = train.first(9)
-        again.store._opened.cache_clear()
+        again.store._open.clear()
         with pytest.raises(DataError, match=rf"{shard.name} has changed since it was indexed. Start again"):
             encoded(again, [8])
 

@@ -11,8 +11,8 @@ A page is read from top to bottom in one empty folder. Commands run in this proc
 - A ```text block is not run. Word for word, its lines about epochs and test scores must be in the last answer.
 
 A comment above a block, its parts separated by `;`, changes that: `<!-- real data -->` says that the page needs MNIST
-and CIFAR-10, `<!-- in tests: --steps=20 -->` adds flags to every `train`, `sweep`, `benchmark` and script of the block to
-shorten them, and `<!-- not run: REASON -->` excludes the block.
+and CIFAR-10, `<!-- in tests: --steps=20 -->` adds flags to every `train`, `sweep`, `benchmark` and script of the block
+to shorten them, and `<!-- not run: REASON -->` excludes the block.
 """
 
 import contextlib

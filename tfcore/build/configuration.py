@@ -24,11 +24,13 @@ AUTOMATIC: dict[str, Any] = {
 def with_given(given: Mapping[str, Any], base: RunConfig | None = None) -> RunConfig:
     """Returns `base`, by default the default configuration, with the given settings.
 
-    Where a setting is given as automatic, the choice of `base` stands.
+    Where a setting is given as automatic, the choice of `base` stands; so does the number of shards of its blocks.
     """
     if base is None:
         return RunConfig(**given)
     given = {name: value for name, value in given.items() if name not in AUTOMATIC or value != AUTOMATIC[name]}
+    if given.get("shuffle") == "blocks" and base.shuffle != "global":
+        given.pop("shuffle")  # as many shards as there
     length = {"steps": None, "epochs": None} if given.keys() & {"steps", "epochs"} else {}
     return replace(base, **{**length, **given})
 

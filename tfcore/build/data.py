@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from tfcore.build import lookup, user_code
+from tfcore.build.shuffle import blocks
 from tfcore.build.tables import DATASETS, SOURCES, source_of
 from tfcore.config import SOURCE_SETTINGS, RunConfig
 from tfcore.errors import ConfigError, DataError
@@ -101,8 +102,12 @@ def with_example_weights(config: RunConfig, data: "Dataset") -> "Dataset":
     return replace(data, train_weights=weights)
 
 
-def _from_source(config: RunConfig, kind: str, path: Path, *, as_files: bool) -> Any:
-    """Loads a data set from the user's files."""
+def _from_source(config: RunConfig, kind: str, place: str, *, as_files: bool) -> Any:
+    """Loads a data set from the user's files, local or at an address."""
+    from tfcore.data import remote
+    from tfcore.data.download import data_dir
+    from tfcore.data.remote_files import shown
+
     read = lookup.load(SOURCES[kind])
     taken = _taken(read)
     _refuse_settings(config, taken)
@@ -115,7 +120,11 @@ def _from_source(config: RunConfig, kind: str, path: Path, *, as_files: bool) ->
     }
     given = {name: getattr(config, name) for name in SOURCE_SETTINGS if getattr(config, name) is not None}
     offered = {**values, **given, "seed": config.seed}
-    return read(path, **{name: value for name, value in offered.items() if name in taken})
+    path = Path(place).expanduser()
+    if remote.is_url(place):
+        path = remote.local_folder(kind, place, data_dir(config.data_dir) / "remote", config.cache_bytes)
+    loaded = read(path, **{name: value for name, value in offered.items() if name in taken})
+    return replace(loaded, name=f"{kind}:{shown(place)}") if remote.is_url(place) else loaded
 
 
 def _taken(read: Callable[..., Any]) -> tuple[str, ...]:
@@ -137,10 +146,15 @@ def _refuse_settings(config: RunConfig, taken: tuple[str, ...]) -> None:
 def make_splits(config: RunConfig, data: "Dataset") -> dict[str, "Examples"]:
     """Returns the examples of `train`, `validation` (if any are held out) and `test`."""
     from tfcore.data.batches import Examples
+    from tfcore.data.layout import layout_of
+    from tfcore.data.read_ahead import ReadAhead
 
     train, held_out = _divided(config, data)
     reader = data.train.batch_reader()
-    found = {"train": Examples(reader, train if len(held_out) else None, data.train_weights)}
+    rows, layout = train if len(held_out) else None, layout_of(data.train)
+    in_blocks = blocks(config, data, rows)
+    read_ahead = ReadAhead(layout) if in_blocks is not None and layout is not None and layout.is_remote else None
+    found = {"train": Examples(reader, rows, data.train_weights, blocks=in_blocks, read_ahead=read_ahead)}
     if len(held_out):
         found["validation"] = Examples(reader, held_out)
     return {**found, "test": Examples(data.test.batch_reader())}

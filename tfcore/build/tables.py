@@ -4,7 +4,6 @@ The entries are paths, so names are checked before TensorFlow loads.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 from tfcore.build import arguments, augmentation, lookup, registry, signatures, unused
@@ -108,7 +107,7 @@ def check_names(config: RunConfig, *, handed_over: Mapping[str, bool] = MappingP
         arguments.fitting(config.model, arguments.given(config), constructor)
 
 
-def source_of(name: str) -> tuple[str, Path] | None:
-    """Splits `text:PATH` into kind and path; None if `name` has another form."""
+def source_of(name: str) -> tuple[str, str] | None:
+    """Splits `text:PATH` into kind and path, or address; None if `name` has another form."""
     kind, _, path = name.partition(":")
-    return (kind, Path(path).expanduser()) if kind in SOURCES and path else None
+    return (kind, path) if kind in SOURCES and path else None

@@ -10,6 +10,7 @@ from tfcore import checks, model_args
 from tfcore.config_fields import Settings, flag
 from tfcore.errors import ConfigError
 
+_BLOCKS = re.compile(r"blocks(?::([1-9]\d{0,8}))?", re.ASCII)
 _HEIGHT = re.compile(r"(\d{1,6}):(\d*\.?\d{1,20})", re.ASCII)
 
 
@@ -28,6 +29,17 @@ def picture_heights(name: str, text: str) -> tuple[tuple[int, Fraction], ...]:
             f"16:0.4,24:0.7. Received '{text}'."
         )
     return found
+
+
+def shards_at_once(shuffle: str) -> int:
+    """The number of shards that --shuffle=blocks:N mixes; 0 where it has none."""
+    match = _BLOCKS.fullmatch(shuffle)
+    return int(match[1] or 0) if match else 0
+
+
+def _check_shuffle(name: str, text: str) -> None:
+    if text != "global" and not _BLOCKS.fullmatch(text):
+        raise ConfigError(f"`{name}` takes global, blocks, or blocks:SHARDS, such as blocks:16. Received '{text}'.")
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,13 @@ class NetworkSettings(Settings):
         "Heights that the training pictures are resized to, each up to a share of the run, such as 16:0.4,24:0.7: "
         "16 rows for the first 40 % of the steps, 24 up to 70 %, then their full size. Default: none.",
         picture_heights,
+    )
+    shuffle: str = flag(
+        "global",
+        "Order of training. global: each epoch is a permutation of all examples. blocks:SHARDS, such as blocks:16, or "
+        "blocks, as many as a third of --cache_bytes holds: a permutation of the shards, and of the examples within so "
+        "many of them at a time.",
+        _check_shuffle,
     )
     seed: int = flag(0, "Seed of the initial weights, the order of the examples and all other random numbers.")
 

@@ -22,6 +22,11 @@ class WatchingSettings(Settings):
         "Decoded images in files that are kept ready for the next steps, at most; at least one batch is.",
         checks.positive_integer,
     )
+    cache_bytes: int = watch(
+        64 * 2**30,
+        "Shards of remote data that are kept on the disk, at most, besides those that are being downloaded.",
+        checks.positive_integer,
+    )
     log_every_steps: int = watch(100, "Steps between points of the training curves.", checks.positive_integer)
     summaries: str = watch(
         "all",

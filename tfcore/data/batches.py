@@ -19,6 +19,7 @@ from tfcore.data.augmentation.chain import Augmentation
 from tfcore.data.augmentation.geometry import resized
 from tfcore.data.decoding import THREADS
 from tfcore.data.encoded_reader import EncodedReader
+from tfcore.data.read_ahead import ReadAhead
 from tfcore.data.source import BatchReader
 from tfcore.data.splits import HashedPart, Part
 from tfcore.data.windows import Cut
@@ -39,10 +40,18 @@ class Examples:
         reader: of the source; parts of one source share it.
         indices: the examples of the part, int64 `[n]` or by a key; None for all.
         weights: float32 `[N]`, factors of the losses of all examples of the source; None for none.
+        blocks, read_ahead: of the order of training; see `order.indices` and `ReadAhead`.
     """
 
-    def __init__(self, reader: BatchReader, indices: Part | None = None, weights: np.ndarray | None = None) -> None:
-        self._reader = reader
+    def __init__(
+        self,
+        reader: BatchReader,
+        indices: Part | None = None,
+        weights: np.ndarray | None = None,
+        blocks: order.Blocks | None = None,
+        read_ahead: ReadAhead | None = None,
+    ) -> None:
+        self._reader, self.blocks, self._read_ahead = reader, blocks, read_ahead
         self._weights = None if weights is None else tf.constant(weights, tf.float32)
         self._indices = tf.constant(indices, tf.int64) if isinstance(indices, np.ndarray) else indices
         self.count = int(reader.labels.shape[0]) if indices is None else len(indices)
@@ -88,6 +97,14 @@ class Examples:
         if isinstance(self._indices, HashedPart):
             return self._indices.rows(places)
         return places if self._indices is None else tf.gather(self._indices, places)
+
+    def in_order(self, seed: int, first_position: tf.Tensor, count: int) -> tf.Tensor:
+        """The places of the examples at positions of the endless sequence of training; see `order.indices`."""
+        find = functools.partial(order.indices, seed, count=count, examples=len(self), blocks=self.blocks)
+        if self.blocks is None or self._read_ahead is None:
+            return find(first_position)
+        later = find(first_position + len(self) * self.blocks.at_once // len(self.blocks.sizes))  # in the next block
+        return find(first_position) + self._read_ahead(self.numbers(later))
 
     @property
     def labels(self) -> np.ndarray:
@@ -176,13 +193,12 @@ class TrainingBatches:
 
     def numbers(self, step: int) -> list[int]:
         """Returns the row numbers of the examples in the batch of `step`, counted from 0."""
-        first = tf.constant(step * self.batch_size, tf.int64)
-        places = order.indices(self.seed, first, self.batch_size, len(self.examples))
+        places = self.examples.in_order(self.seed, tf.constant(step * self.batch_size, tf.int64), self.batch_size)
         return self.examples.numbers(places).numpy().tolist()
 
     def _block(self, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         steps, size, examples = self.block_steps, self.batch_size, len(self.examples)
-        places = order.indices(self.seed, step * size, steps * size, examples)
+        places = self.examples.in_order(self.seed, step * size, steps * size)
         key = Key(self.seed, step, step * size)
         augmentation, is_cut = self._augmentation, self._cut is not None
         draws = None
@@ -191,7 +207,8 @@ class TrainingBatches:
         images, labels = self.examples.gather(places, draws)
         weights = self.examples.weights(places)
         if augmentation is not None:
-            augment = functools.partial(augmentation, key=key, batch_size=size, examples=examples, is_cut=is_cut)
+            order_of: dict[str, Any] = {"examples": examples, "blocks": self.examples.blocks}
+            augment: Any = functools.partial(augmentation, key=key, batch_size=size, is_cut=is_cut, **order_of)
             if weights is not None and augmentation.mixes:
                 images, labels, weights = _mixed_with_weights(augment, images, augmentation.targets(labels), weights)
             else:

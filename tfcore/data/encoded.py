@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tfcore.data import pictures
 from tfcore.data.headers import Header
+from tfcore.data.layout import Layout, layout_of
 from tfcore.data.pictures import Picture
 from tfcore.data.source import BatchReader, check_labels
 from tfcore.data.store import Loaded, Rows, Store, Stored, in_threads
@@ -70,6 +71,12 @@ class EncodedSplit:
         from tfcore.data.encoded_reader import check  # loads TensorFlow
 
         check(self.store, int(self.rows[index]))
+
+    @property
+    def layout(self) -> Layout | None:
+        """The shards that the pictures are in; None for single files."""
+        found = layout_of(self.store)
+        return None if found is None else found.of_rows(self.rows)
 
     def first(self, count: int) -> "EncodedSplit":
         """The first `count` examples; reads nothing."""

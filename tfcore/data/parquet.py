@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from tfcore.data.download import usable
 from tfcore.data.headers import Header
+from tfcore.data.layout import Layout
 from tfcore.data.pictures import header, shown
+from tfcore.data.shard_cache import held
 from tfcore.data.shard_index import GET_ANEW, Stamp
 from tfcore.data.shard_store import opened
 from tfcore.data.store import Rows, pieces
@@ -86,6 +88,12 @@ class ParquetStore:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def layout(self) -> Layout:
+        """The files."""
+        ends = {group.file.path: end for group, end in zip(self._groups, self._ends, strict=True)}
+        return Layout(list(ends), np.array(list(ends.values()), np.int64))
+
     def read(self, indices: NDArray[np.int64]) -> list[bytes]:
         """See `Store.read`."""
         numbers = np.searchsorted(self._ends, indices, side="right")
@@ -154,7 +162,7 @@ def intact(path: Path) -> Iterator[None]:
 def _opened(path: Path) -> _File:
     from pyarrow import parquet
 
-    with intact(path), open_file(path) as file:
+    with intact(path), held(path), open_file(path) as file:
         return _File(path, Stamp.of(os.fstat(file.fileno())), parquet.read_metadata(file))
 
 

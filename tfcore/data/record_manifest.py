@@ -10,6 +10,7 @@ from typing import Any
 
 from tfcore.checks import is_plain_text
 from tfcore.data.download import usable
+from tfcore.data.shard_cache import is_remote
 from tfcore.errors import DataError
 from tfcore.files import open_file, read_text
 
@@ -105,22 +106,33 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         DataError: it is missing, of another version or not as written; a file is missing or of another size.
     """
-    path = folder / MANIFEST
     with usable(folder, ADVICE):
-        if not path.exists() and (folder / STATE).exists():
+        if not (folder / MANIFEST).exists() and (folder / STATE).exists():
             raise DataError(f"{folder} is an unfinished conversion. Give the same `tfcore convert` again to finish it.")
-        try:
-            found = json.loads(read_text(path), object_pairs_hook=_without_duplicates, parse_constant=_no_number)
-            manifest = _manifest(found)
-        except (ValueError, RecursionError) as error:  # ValueError: also no UTF-8, no JSON, numbers of too many digits
-            raise DataError(f"{path} is no manifest of a data set in records: {error}. {RESTORE}") from None
+        manifest = parsed_manifest(folder / MANIFEST)
     for split in manifest.splits.values():
         for piece in (*split.shards, split.labels, *([split.weights] if split.weights else [])):
             _check_size(folder / piece.file, piece)
     return manifest
 
 
+def parsed_manifest(path: Path) -> Manifest:
+    """Reads a manifest alone; compares it with itself.
+
+    Raises:
+        DataError: it is of another version or not as written.
+        OSError: it is missing.
+    """
+    try:
+        found = json.loads(read_text(path), object_pairs_hook=_without_duplicates, parse_constant=_no_number)
+        return _manifest(found)
+    except (ValueError, RecursionError) as error:  # ValueError: also no UTF-8, no JSON, numbers of too many digits
+        raise DataError(f"{path} is no manifest of a data set in records: {error}. {RESTORE}") from None
+
+
 def _check_size(path: Path, piece: Piece) -> None:
+    if is_remote(path):  # its size is compared when it is downloaded
+        return
     with usable(path, RESTORE), open_file(path) as file:
         found = os.fstat(file.fileno()).st_size
     if found != piece.bytes:

@@ -18,7 +18,10 @@ from tfcore.data import pictures
 from tfcore.data.dataset import Split, aligned_empty
 from tfcore.data.download import usable
 from tfcore.data.headers import Header
+from tfcore.data.layout import Layout
+from tfcore.data.open_shards import OpenShards
 from tfcore.data.record_manifest import RESTORE, Piece
+from tfcore.data.shard_cache import held
 from tfcore.data.source import BatchReader, check_labels
 from tfcore.data.store import Rows, in_threads, pieces
 from tfcore.errors import DataError
@@ -73,7 +76,7 @@ class RecordStore:
     def __init__(self, folder: Path, shards: Sequence[Piece]) -> None:
         self._folder, self._shards = folder, tuple(shards)
         self._ends = np.cumsum([shard.records for shard in shards])
-        self._open: dict[int, Any] = {}
+        self._open = OpenShards([folder / shard.file for shard in shards], self._opened, _OPEN)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -87,9 +90,14 @@ class RecordStore:
         wanted, places = np.unique(indices, return_inverse=True)
         numbers, rows = self._place(wanted)
         found: list[bytes] = []
-        for number in np.unique(numbers):
-            found += self._read(int(number), rows[numbers == number].tolist())
+        for number, reader in self._open.readers(np.unique(numbers).tolist()).items():
+            found += self._read(reader, number, rows[numbers == number].tolist())
         return [found[place] for place in places]
+
+    @property
+    def layout(self) -> Layout:
+        """The shards."""
+        return Layout([self._folder / shard.file for shard in self._shards], self._ends)
 
     def header(self, index: int) -> Header:
         """The header of a record that is a picture file.
@@ -118,9 +126,8 @@ class RecordStore:
     def _name(self, number: int, row: int) -> str:
         return f"{self._folder / self._shards[number].file}, record {row}"
 
-    def _read(self, number: int, rows: list[int]) -> list[bytes]:
+    def _read(self, reader: Any, number: int, rows: list[int]) -> list[bytes]:
         """Rows of one shard."""
-        reader = self._reader(number)
         try:
             found: list[bytes] = reader.read(rows)
         except RuntimeError:
@@ -140,19 +147,12 @@ class RecordStore:
             raise DataError(f"{self._name(number, row)}, is damaged: the file ends before it. {RESTORE}")
         return bytes(record)
 
-    def _reader(self, number: int) -> Any:
-        """The open reader of a shard. Two threads may open the same; a lock could hold up the end of an iterator."""
-        reader = self._open.get(number)
-        if reader is None:
-            self._open[number] = reader = self._opened(self._shards[number])
-            for oldest in tuple(self._open)[:-_OPEN]:
-                self._open.pop(oldest, None)  # closed as soon as no thread reads from it
-        return reader
-
-    def _opened(self, shard: Piece) -> Any:
+    def _opened(self, number: int) -> Any:
+        shard = self._shards[number]
         path = self._folder / shard.file
-        reader = open_shard(path)
-        records = reader.num_records() if reader.ok() else 0
+        with held(path):
+            reader = open_shard(path)
+            records = reader.num_records() if reader.ok() else 0
         if records != shard.records:
             reason = f"it must have {shard.records} readable records, by the manifest, and has {records}"
             raise DataError(f"{path} is damaged: {reason}. {RESTORE}")
@@ -199,6 +199,11 @@ class PixelRecords:
                 )
         return np.frombuffer(b"".join(records), np.uint8).reshape(-1, *self.image_shape)
 
+    @property
+    def layout(self) -> Layout:
+        """The shards."""
+        return self._store.layout.of_rows(np.arange(len(self)))
+
     def first(self, count: int) -> "PixelRecords":
         """The first `count` examples; reads nothing."""
         return PixelRecords(self._store, self.labels[:count], self.image_shape)
@@ -223,7 +228,7 @@ class PixelRecords:
             images[rows[0] : rows[-1] + 1] = self.read(rows)
 
         in_threads("read", load, [(start,) for start in range(0, len(self), chunk)])
-        return LoadedRecords(images, self.labels, tuple(self.identity()))
+        return LoadedRecords(images, self.labels, tuple(self.identity()), self.layout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,13 +238,16 @@ class LoadedRecords(Split):
     Args:
         images, labels: see `Split`.
         checksums: of the shards.
+        layout: of the examples in the shards that they were read from.
     """
 
     checksums: tuple[bytes, ...]
+    layout: Layout
 
     def first(self, count: int) -> "LoadedRecords":
         """The first `count` examples: views, not copies."""
-        return LoadedRecords(self.images[:count], self.labels[:count], self.checksums)
+        layout = self.layout.of_rows(np.arange(min(count, len(self))))
+        return LoadedRecords(self.images[:count], self.labels[:count], self.checksums, layout)
 
     def identity(self) -> Iterator[bytes]:
         """The checksums of the shards by the manifest."""

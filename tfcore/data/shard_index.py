@@ -15,6 +15,7 @@ from tfcore.data import index_files
 from tfcore.data.download import data_dir, usable
 from tfcore.data.index_files import HOMELESS
 from tfcore.data.pictures import shown
+from tfcore.data.shard_cache import discard, held, status
 from tfcore.data.store import THREADS
 from tfcore.errors import DataError
 
@@ -74,18 +75,22 @@ def indexed(paths: Sequence[Path], kind: str, make: Callable[[Path, int], Index]
         DataError: a shard cannot be read, is damaged, or changes meanwhile.
     """
     with usable(paths[0].parent, "Name shards that can be read."):
-        stamps = [Stamp.of(path.stat()) for path in paths]
+        stamps = [Stamp(*status(path)) for path in paths]
     found = {number: _kept(path, kind, stamp) for number, (path, stamp) in enumerate(zip(paths, stamps, strict=True))}
     indexes = {number: index for number, index in found.items() if index is not None}
     missing = [number for number in found if number not in indexes]
 
     def made(number: int) -> Index:
         path, stamp = paths[number], stamps[number]
-        with usable(path, GET_ANEW):
-            index = make(path, stamp.size)
+        with usable(path, GET_ANEW), held(path):
+            try:
+                index = make(path, stamp.size)
+                _check(path, index.rows, stamp.size)
+            except DataError:
+                discard(path)
+                raise
             if Stamp.of(path.stat()) != stamp:
                 raise DataError(f"{shown(path)} changes while it is read. Wait until it is complete.")
-        _check(path, index.rows, stamp.size)
         return index
 
     homeless: set[Path] = set()

@@ -3,7 +3,6 @@
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +11,10 @@ from numpy.typing import NDArray
 
 from tfcore.data.download import usable
 from tfcore.data.headers import Header
+from tfcore.data.layout import Layout
+from tfcore.data.open_shards import OpenShards
 from tfcore.data.pictures import header, shown
+from tfcore.data.shard_cache import held
 from tfcore.data.shard_index import ROW, Shard, Stamp
 from tfcore.data.store import Rows, pieces
 from tfcore.errors import DataError
@@ -28,7 +30,7 @@ def opened(path: Path, stamp: Stamp) -> io.BufferedReader:
     Raises:
         DataError: it cannot be opened, or has changed since it had that stamp.
     """
-    with usable(path, "Put it back, and start again."):
+    with usable(path, "Put it back, and start again."), held(path):
         file = open_file(path)
         if Stamp.of(os.fstat(file.fileno())) == stamp:
             return file
@@ -78,7 +80,8 @@ class ShardStore:
         self._shards = shards
         self._rows = np.concatenate([np.empty(0, ROW), *(shard.rows for shard in shards)])
         self._ends = np.cumsum([len(shard.rows) for shard in shards])
-        self._opened = lru_cache(OPEN_FILES)(open_shard)
+        paths = [shard.path for shard in shards]
+        self._open = OpenShards(paths, lambda number: open_shard(*shards[number][:2]), OPEN_FILES)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -88,26 +91,29 @@ class ShardStore:
         """int64 [N], as the shards have them."""
         return self._rows["label"]
 
+    @property
+    def layout(self) -> Layout:
+        """The shards."""
+        return Layout([shard.path for shard in self._shards], self._ends)
+
     def read(self, indices: NDArray[np.int64]) -> list[bytes]:
         """See `Store.read`."""
         numbers = np.searchsorted(self._ends, indices, side="right")
+        readers = self._open.readers(np.unique(numbers).tolist())
         places = zip(numbers.tolist(), self._rows[indices].tolist(), strict=True)
-        return [self._open(number).read(offset, size) for number, (offset, size, _) in places]
-
-    def _open(self, number: int) -> OpenShard:
-        shard = self._shards[number]
-        return self._opened(shard.path, shard.stamp)
+        return [readers[number].read(offset, size) for number, (offset, size, _) in places]
 
     def header(self, index: int) -> Header:
         """See `Store.header`; of a large picture only the beginning is read, if the header is in it."""
         number = int(np.searchsorted(self._ends, index, side="right"))
         offset, size, _ = self._rows[index].tolist()
+        reader = self._open.reader(number)
         try:
-            return header(io.BytesIO(self._open(number).read(offset, min(size, _HEADER_BYTES))), self.name(index))
+            return header(io.BytesIO(reader.read(offset, min(size, _HEADER_BYTES))), self.name(index))
         except DataError:
             if size <= _HEADER_BYTES:
                 raise
-        return header(self._open(number).read(offset, size), self.name(index))
+        return header(reader.read(offset, size), self.name(index))
 
     def name(self, index: int) -> str:
         """See `Store.name`; records are counted from 0."""

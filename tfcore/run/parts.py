@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfcore.adaptation import adapt, adaptive
 from tfcore.architecture import Architecture
-from tfcore.build import runtime, user_code, workload
+from tfcore.build import runtime, shuffle, user_code, workload
 from tfcore.build.augmentation import build_augmentation
 from tfcore.build.configuration import AUTOMATIC
 from tfcore.build.data import load_dataset, make_splits, pixel_statistics
@@ -150,6 +150,7 @@ def build_parts(
         TfcoreError: an error in the configuration or the data.
     """
     data = load_dataset(config, for_training=True) if data is None else data
+    config = shuffle.resolve(config, data)
     config = replace(config, validation_split=kind(config.validation_split, len(data.train)))
     config, why_precision = _chosen(config, data, model)
     splits = make_splits(config, data)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfcore.data.augmentation.draws import Draws
+from tfcore.data.order import Blocks
 from tfcore.data.windows import DRAWS, Cut
 from tfcore.errors import ConfigError
 from tfcore.seeds import Key
@@ -73,6 +74,7 @@ class Augmentation:
         key: Key,
         batch_size: int,
         examples: int,
+        blocks: Blocks | None = None,
         is_cut: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Augments whole batches.
@@ -83,6 +85,7 @@ class Augmentation:
             key: with the position of the first example.
             batch_size: B, a divisor of n.
             examples: number of training examples.
+            blocks: of their order; see `order.indices`.
             is_cut: whether the first part is done, by its `cut`.
 
         Raises:
@@ -95,7 +98,14 @@ class Augmentation:
             seen[purpose] += 1
             if is_cut and place == 0:
                 continue
-            draws = Draws(key, f"{purpose} {seen[purpose]}", count=count, batch_size=batch_size, examples=examples)
+            draws = Draws(
+                key,
+                f"{purpose} {seen[purpose]}",
+                count=count,
+                batch_size=batch_size,
+                examples=examples,
+                blocks=blocks,
+            )
             if part.mixes:
                 images, targets = _pair(
                     part, images, targets, part.function(images=images, targets=targets, draws=draws)

@@ -23,11 +23,22 @@ class Draws:
         count: n, the number of examples, a multiple of the batch size.
         batch_size: B.
         examples: number of training examples, the length of an epoch.
+        blocks: of their order; see `order.indices`.
     """
 
-    def __init__(self, key: Key, purpose: str, *, count: int, batch_size: int, examples: int) -> None:
+    def __init__(
+        self,
+        key: Key,
+        purpose: str,
+        *,
+        count: int,
+        batch_size: int,
+        examples: int,
+        blocks: order.Blocks | None = None,
+    ) -> None:
         self.count = count
         self._key, self._purpose, self._batch_size, self._examples = key, purpose, batch_size, examples
+        self._blocks = blocks
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
         """Draws numbers from low to high, float32 `[n]`.
@@ -62,7 +73,7 @@ class Draws:
     @property
     def numbers(self) -> tf.Tensor:
         """The number of each example in the training part of the data set, int64 `[n]`."""
-        return order.indices(self._key.seed, self._key.position, self.count, self._examples)
+        return order.indices(self._key.seed, self._key.position, self.count, self._examples, self._blocks)
 
     @property
     def partners(self) -> tf.Tensor:

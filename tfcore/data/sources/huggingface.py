@@ -12,6 +12,7 @@ import numpy as np
 from tfcore.data.dataset import Dataset
 from tfcore.data.parquet import ParquetStore, intact
 from tfcore.data.pictures import shown
+from tfcore.data.shard_cache import held
 from tfcore.data.shard_index import ROW, Index, indexed
 from tfcore.data.sources.encoded import PictureSettings, encoded_dataset
 from tfcore.data.sources.shards import find, numbered, of_shards, stored
@@ -91,7 +92,7 @@ def _schema(path: Path) -> "pa.Schema":
     """The columns of a file, with the description that Hugging Face's library adds."""
     from pyarrow import parquet
 
-    with open_file(path) as file:  # a regular file: opening a pipe by its name would wait for a writer
+    with held(path), open_file(path) as file:  # a regular file: opening a pipe by its name would wait for a writer
         return parquet.read_schema(file) if path.suffix.lower() == ".parquet" else _reader(_mapped(file)).schema
 
 

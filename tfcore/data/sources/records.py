@@ -13,6 +13,7 @@ from tfcore.data.encoded import EncodedSplit
 from tfcore.data.npy import NUMBERS, read_npy
 from tfcore.data.record_manifest import ADVICE, RESTORE, SPLITS, Images, Piece, SplitFiles, read_manifest
 from tfcore.data.records import PixelRecords, RecordStore, verify
+from tfcore.data.shard_cache import held
 from tfcore.data.source import Source
 from tfcore.data.sources.assemble import own_dataset
 from tfcore.data.sources.encoded import Known, encoded_dataset
@@ -73,8 +74,9 @@ def _labels(path: Path, files: SplitFiles) -> NDArray[np.int32]:
 
 def _array(path: Path, piece: Piece, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Reads labels or weights, after a comparison with their checksum."""
-    verify(path, [piece])
-    array = read_npy(path / piece.file, NUMBERS)
+    with held(path / piece.file):
+        verify(path, [piece])
+        array = read_npy(path / piece.file, NUMBERS)
     if array.dtype != dtype or array.shape != (piece.records,):
         raise DataError(
             f"{path / piece.file} must hold {dtype} of shape [{piece.records}]. Received {array.dtype} of shape "

@@ -59,7 +59,7 @@ def find(path: Path, pattern: str, layout: str) -> Files:
     """
     with usable(path, layout):
         paths = list(_shards(path, re.compile(pattern, re.IGNORECASE), _DEPTH)) if path.is_dir() else [path]
-        if not path.exists():
+        if not os.path.lexists(path):
             raise FileNotFoundError(2, os.strerror(2), str(path))
     if not paths:
         raise DataError(f"{shown(path)} holds no shard. {layout}")

@@ -11,6 +11,7 @@ import numpy as np
 from tfcore.data.dataset import Dataset
 from tfcore.data.download import usable
 from tfcore.data.pictures import shown
+from tfcore.data.shard_cache import held
 from tfcore.data.shard_index import GET_ANEW, Index, Stamp, indexed
 from tfcore.data.shard_store import Bytes, OpenShard, opened
 from tfcore.data.sources.assemble import class_names
@@ -106,8 +107,9 @@ class _ArrayRecords:
         self._path = path
         opened(path, stamp).close()  # a file, and the one that was indexed
         try:
-            self._reader = ArrayRecordReader(os.fsencode(path), "readahead_buffer_size:0")
-            self.count = self._reader.num_records()
+            with held(path):
+                self._reader = ArrayRecordReader(os.fsencode(path), "readahead_buffer_size:0")
+                self.count = self._reader.num_records()
         except _DAMAGE as error:
             raise self._damaged(error) from error
 
