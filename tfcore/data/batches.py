@@ -17,6 +17,7 @@ from tfcore import checks
 from tfcore.data import order
 from tfcore.data.augmentation.chain import Augmentation
 from tfcore.data.augmentation.geometry import resized
+from tfcore.data.augmentation.mixing import mixed_with_weights
 from tfcore.data.decoding import THREADS
 from tfcore.data.encoded_reader import EncodedReader
 from tfcore.data.read_ahead import ReadAhead
@@ -185,7 +186,7 @@ class TrainingBatches:
         """Returns an endless iterator of `(images uint8 [K, B, H, W, C], labels int32 [K, B])`.
 
         With an augmentation images may be float32; with one that mixes examples, labels are float32 `[K, B, classes]`.
-        Examples that have weights give these as a third tensor, float32 `[K, B]`; see `_mixed_with_weights`.
+        Examples that have weights give these as a third tensor, float32 `[K, B]`; see `mixed_with_weights`.
         The first block starts with the batch of `step`, counted from 0.
         """
         numbers = tf.data.Dataset.range(step, _ENDLESS, self.block_steps)
@@ -210,39 +211,13 @@ class TrainingBatches:
             order_of: dict[str, Any] = {"examples": examples, "blocks": self.examples.blocks}
             augment: Any = functools.partial(augmentation, key=key, batch_size=size, is_cut=is_cut, **order_of)
             if weights is not None and augmentation.mixes:
-                images, labels, weights = _mixed_with_weights(augment, images, augmentation.targets(labels), weights)
+                images, labels, weights = mixed_with_weights(augment, images, augmentation.targets(labels), weights)
             else:
                 images, labels = augment(images, labels)
         if self._image_size is not None:
             images = resized(images, self._image_size)
         wholes = (images, labels) if weights is None else (images, labels, weights)
         return tuple(tf.reshape(whole, [steps, size, *whole.shape[1:]]) for whole in wholes)
-
-
-def _mixed_with_weights(
-    augment: Callable[..., Any], images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Mixes examples that have weights.
-
-    The loss of examples y and y' of weights w and w', mixed in shares λ and 1 - λ, is the weighted sum
-
-        λ w loss(y) + (1 - λ) w' loss(y') = v loss((λ w y + (1 - λ) w' y') / v),  v = λ w + (1 - λ) w'
-
-    where the loss is linear in the targets, as the cross-entropy is, also with label smoothing. So the targets are
-    multiplied by the weights, mixed, and divided by their sum v, which is the weight of the mixed example.
-
-    Args:
-        augment: of images and targets.
-        images: `[n, H, W, C]`.
-        targets: float32 `[n, classes]`, which sum to 1.
-        weights: float32 `[n]`.
-
-    Returns:
-        Images, targets which sum to 1 (to 0 where the weight is 0), and weights v.
-    """
-    images, weighted = augment(images, weights[:, tf.newaxis] * targets)
-    mixed = tf.reduce_sum(weighted, axis=1)
-    return images, tf.math.divide_no_nan(weighted, mixed[:, tf.newaxis]), mixed
 
 
 class EvaluationBatches:
