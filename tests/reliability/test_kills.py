@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support import forked, sabotage
 
 from tools.reliability import kills, run_differences
-from tools.reliability.killed_runs import kill_plan
+from tools.reliability.killed_runs import data_sets, kill_plan
 from tools.reliability.killed_runs.campaign import Campaign, RehearsalError, Trial
 from tools.reliability.killed_runs.hook_check import missed
 from tools.reliability.killed_runs.killed_process import HOOK, HOOKS, OPERATION, Aim, Phase
@@ -40,6 +40,17 @@ def test_runs_killed_in_every_phase_end_like_an_uninterrupted_one(campaign: Camp
     assert figures["problems"] == {}
     assert figures["all"]["tried"] == figures["all"]["survived"] >= KILLS
     assert [phase for phase, row in figures["kills"].items() if row["tried"] == 0] == []
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("reader", data_sets.READERS)
+def test_a_run_on_files_that_was_killed_ends_like_an_uninterrupted_one(reader: str, tmp_path: Path) -> None:
+    campaign = Campaign(tmp_path, flags=data_sets.flags(reader, tmp_path))
+    campaign.run_reference()
+    trial = campaign.trial(0, [IN_A_WRITE])
+    campaign.close()
+    assert trial.problem == ""
+    assert len(trial.kills) == 1
 
 
 SABOTAGES = {

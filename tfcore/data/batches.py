@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tfcore import checks
 from tfcore.data.augmentation.chain import Augmentation
 from tfcore.data.augmentation.geometry import resized
-from tfcore.data.augmentation.weighted import mixed_with_weights
+from tfcore.data.augmentation.mixing import mixed_with_weights
 from tfcore.data.decoding import THREADS
 from tfcore.data.examples import Examples
 from tfcore.data.share import WHOLE, Share

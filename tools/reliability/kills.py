@@ -1,6 +1,7 @@
 """Kills training processes at random moments, resumes them by the same command, and counts the runs that differ.
 
     python tools/reliability/kills.py --kills=5               a minute or two; prints the result
+    python tools/reliability/kills.py --kills=5 --reader=records    the same on a data set in files
     python tools/reliability/kills.py --kills=200 --record    ten minutes or more on two cores
 
 A run survives when it ends with the bytes of an uninterrupted one: every kept checkpoint, both logs, its result (times
@@ -34,6 +35,7 @@ importing.import_tensorflow()
 from tfcore.machine import processor  # noqa: E402
 from tools import records  # noqa: E402
 from tools.reliability import write_page  # noqa: E402
+from tools.reliability.killed_runs import data_sets  # noqa: E402
 from tools.reliability.killed_runs.campaign import FLAGS, Campaign, RehearsalError, Trial  # noqa: E402
 from tools.reliability.killed_runs.kill_plan import SHARES  # noqa: E402
 from tools.reliability.killed_runs.killed_process import Phase  # noqa: E402
@@ -80,6 +82,7 @@ def measure(arguments: argparse.Namespace, console: Console, folder: pathlib.Pat
             folder,
             seed=arguments.seed,
             jobs=arguments.jobs,
+            flags=data_sets.flags(arguments.reader, folder) if arguments.reader else (),
             on_kill=lambda phase: progress.update(
                 task, advance=phase in SHARES, description=f"killed: {in_words(phase)}"
             ),
@@ -110,8 +113,13 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="after the first step; some more before it [200]")
     parser.add_argument("--seed", type=int, default=0, help="of the moments to kill at [0]")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time [2]")
+    parser.add_argument(
+        "--reader", choices=data_sets.READERS, help="pictures in files, read batch by batch [pictures in memory]"
+    )
     records.add_flag(parser, files)
     arguments = parser.parse_args()
+    if arguments.record and arguments.reader:
+        parser.error("--record takes all phases of a run on pictures in memory: leave out --reader")
     console, folder = Console(), pathlib.Path(tempfile.mkdtemp(prefix="tfcore-kills-"))
     try:
         figures = measure(arguments, console, folder)

@@ -112,12 +112,24 @@ class Campaign:
             RehearsalError: a run failed, the two differ, or a phase or hook was missed.
         """
         _start_server()
-        reference = self._pool.submit(self._run_reference)
+        reference = self._pool.submit(self.run_reference)
         rehearsal = Trial(-1)
         self.habits = self.learn(rehearsal)
         reference.result()
         if found := self._differences(rehearsal):
             raise RehearsalError(f"The rehearsal, killed once, differs from the uninterrupted run: {found}")
+
+    def run_reference(self) -> None:
+        """Runs the command once uninterrupted.
+
+        Raises:
+            RehearsalError: it failed.
+        """
+        command = [sys.executable, "-m", "tfcore", "train", *self._arguments, f"--run_dir={self.reference}"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise RehearsalError(f"The uninterrupted run failed: {done.stderr}")
 
     def learn(self, rehearsal: Trial, prepare: Callable[[], None] = nothing) -> kill_plan.Habits:
         """Runs the command in two parts; returns how often phases come, and how long they take.
@@ -180,13 +192,6 @@ class Campaign:
 
     def _path(self, trial: Trial) -> Path:
         return self._folder / f"run-{trial.number:04d}"
-
-    def _run_reference(self) -> None:
-        command = [sys.executable, "-m", "tfcore", "train", *self._arguments, f"--run_dir={self.reference}"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            raise RehearsalError(f"The uninterrupted run failed: {done.stderr}")
 
     def _processes_of(self, trial: Trial, aims: list[Aim], prepare: Callable[[], None] = nothing) -> Iterator[Ended]:
         """Runs the same command until it ends by itself, and adds the kills to `trial`."""
