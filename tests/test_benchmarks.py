@@ -247,7 +247,8 @@ def test_every_side_of_every_case_has_its_rate_and_learnt() -> None:
 def test_looks_are_measured_on_the_runs_of_the_tutorial() -> None:
     page = (looks.ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     commands = re.findall(r"^    (?:\$ )?python train\.py (.*) --run_dir=runs/(\w+)$", page, re.MULTILINE)
-    assert {name: tuple(arguments.split()) for arguments, name in commands} == {
+    on_cifar10 = {name: tuple(arguments.split()) for arguments, name in commands if "--dataset=cifar10" in arguments}
+    assert on_cifar10 == {
         name: (arguments[0], "--dataset=cifar10", *arguments[1:]) for name, arguments in looks.RUNS.items()
     }
 

@@ -163,8 +163,9 @@ def test_a_worker_that_does_not_come_is_named(tmp_path: pathlib.Path) -> None:
     assert time.monotonic() - start < 30
 
 
-def launch(folder: pathlib.Path, *flags: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tfcore", "launch", "--workers=2", "train", "--run_dir=run", *flags]
+def launch(folder: pathlib.Path, *flags: str, restarts: int = 0) -> "subprocess.Popen[str]":
+    own = ["--workers=2", f"--restarts={restarts}"]
+    command = [sys.executable, "-m", "tfcore", "launch", *own, "train", "--run_dir=run", *flags]
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -194,14 +195,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder / "run"
 
 
-def signalled(folder: pathlib.Path, number: int, what: signal.Signals) -> tuple[int, str]:
+def signalled(folder: pathlib.Path, number: int, what: signal.Signals, **given: int) -> tuple[int, str]:
     """Sends a signal to a worker that is training; returns the status of all and what they printed on errors."""
-    with launch(folder, *LONG) as launched:
+    with launch(folder, *LONG, **given) as launched:
         while not steps_in(folder / "run" / "checkpoints"):
             assert launched.poll() is None, launched.communicate()
             time.sleep(0.05)
         os.kill(process_of(launched, number), what)
-        _, errors = launched.communicate(timeout=30)
+        _, errors = launched.communicate(timeout=200 if given else 30)
     return launched.returncode, errors
 
 
@@ -225,4 +226,13 @@ def test_all_workers_end_together_and_go_on_to_the_same_bits(
         output, errors = again.communicate(timeout=200)
     assert (again.returncode, errors) == (0, "")
     assert "Resuming run at step" in output
+    assert differences(tmp_path / "run", undisturbed) == []
+
+
+@pytest.mark.thorough
+def test_a_launch_may_start_again_by_itself(tmp_path: pathlib.Path, undisturbed: pathlib.Path) -> None:
+    status, errors = signalled(tmp_path, 1, signal.SIGKILL, restarts=2)
+    assert status == 0
+    assert errors.startswith("error: worker 1 was ended by SIGKILL")
+    assert errors.splitlines()[1:] == ["Starting all workers again, at most 2 more times."]
     assert differences(tmp_path / "run", undisturbed) == []
