@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from support.augmented import EXAMPLES, pictures
 
 from tfcore.build import lookup
 from tfcore.build.tables import AUGMENTATIONS
+from tfcore.data import order
 from tfcore.data.augmentation.chain import Augmentation, Part
 from tfcore.data.batches import EvaluationBatches, TrainingBatches
 from tfcore.data.dataset import Split
@@ -95,3 +97,11 @@ def test_workers_evaluate_every_example_once(count: int) -> None:
         before += batches.count
         found += [label for _, labels, weights in batches for label in labels.numpy()[weights.numpy() > 0]]
     assert found == labels.tolist()
+
+
+@pytest.mark.parametrize("blocks", [None, order.Blocks(np.array([20, 7, 23]), at_once=2)])
+def test_the_order_of_some_rows_is_that_of_all(blocks: order.Blocks | None) -> None:
+    rows, position = Share(1, 3).rows(9, 3), tf.constant(140, tf.int64)
+    whole = order.indices(5, position, 27, EXAMPLES, blocks)
+    some = order.indices(5, position, 27, EXAMPLES, blocks, rows=rows)
+    np.testing.assert_array_equal(some, tf.gather(whole, rows))
