@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "look": [*BELOW_BUILD, "ops", "terminal", "run.parts"],
     "report": [*GROUND, *PLAIN, "training.run_folder", "training.divergence", "build.configuration", "terminal"],
     "run": [*BELOW_BUILD, "build", "terminal", "use", "look"],
-    "sweep": [*GROUND, *PLAIN, "training.run_folder", "build"],
+    "sweep": [*GROUND, *PLAIN, "training.run_folder", "distribution", "build"],
     "dashboard": ["errors"],
     "doctor": [*GROUND, ""],
     "bench": [*BELOW_BUILD, "build", "run"],

@@ -49,6 +49,9 @@ class Workers:
         """Raises an error that names the worker, inside the context, where another one is gone."""
         yield
 
+    def leave(self) -> None:
+        """Waits until all workers have come here, after their last exchange: one that ended would disturb it."""
+
     def share(self, variables: Iterable[Any]) -> None:
         """Gives the variables of all workers the chief's values, to the bit."""
         del variables

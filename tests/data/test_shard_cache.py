@@ -111,7 +111,7 @@ def test_an_open_shard_stays_readable_until_another_is_opened(server: WebServer,
             return paths[number].open("rb")
 
     shards = OpenShards(paths, open_one, most=COUNT)
-    found = shards.readers(range(COUNT))
+    found = dict(shards.readers(range(COUNT)))
     assert [file.read() for file in found.values()] == [content(number) for number in range(COUNT)]
     assert len(shards) == len(there(paths)) == 2
     for file in found.values():

@@ -31,6 +31,7 @@ class WebServer:
         self.stops_after: int | None = None  # downloads, from when on it refuses connections
         self.pause_secs = 0.02
         self._server: http.server.ThreadingHTTPServer | None = None
+        self._stopping = threading.Lock()
         self._port = 0
 
     @property
@@ -47,10 +48,11 @@ class WebServer:
 
     def stop(self) -> None:
         """Refuses connections."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        with self._stopping:  # several downloads may ask for it
+            server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
 
     def next_fault(self, name: str) -> str | int | None:
         """The fault of this download."""

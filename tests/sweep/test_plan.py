@@ -144,10 +144,12 @@ def test_the_folder_follows_from_the_flags_and_stays_as_values_are_added() -> No
 
 def test_a_plan_that_only_adds_is_taken_up_with_the_times(tmp_path: Path) -> None:
     first = plan(RATES, epochs=2.0)
-    assert sweep_plan.write_plan(first, tmp_path) == {}
+    sweep_plan.write_plan(first, tmp_path)
+    assert sweep_plan.read_secs(tmp_path, "learning_rate=0.1") == 0
     sweep_plan.write_secs(tmp_path, "learning_rate=0.1", 1.5)
     for same in (first, plan("learning_rate=0.5,0.1,0.01", epochs=2.0, keep_checkpoints=9, seed=0)):
-        assert sweep_plan.write_plan(same, tmp_path) == {"learning_rate=0.1": 1.5}
+        sweep_plan.write_plan(same, tmp_path)
+        assert sweep_plan.read_secs(tmp_path, "learning_rate=0.1") == 1.5
     sweep_plan.write_secs(tmp_path, "learning_rate=0.01", 2.5)  # by one that began before a trial was added
     kept = json.loads((tmp_path / "sweep.json").read_text())
     assert kept["secs"] == {"learning_rate=0.1": 1.5, "learning_rate=0.01": 2.5}

@@ -107,6 +107,7 @@ def _from_source(config: RunConfig, kind: str, place: str, *, as_files: bool) ->
     from tfcore.data import remote
     from tfcore.data.download import data_dir
     from tfcore.data.remote_files import shown
+    from tfcore.data.sources.encoded import AS_THEY_ARE
 
     read = lookup.load(SOURCES[kind])
     taken = _taken(read)
@@ -114,7 +115,7 @@ def _from_source(config: RunConfig, kind: str, place: str, *, as_files: bool) ->
     values = {
         "test_share": 0.1,
         "image_shape": None,
-        "image_size": (1,) if as_files else None,
+        "image_size": AS_THEY_ARE if as_files else None,
         "image_fit": "stretch",
         "skip_bad_pictures": False,
     }

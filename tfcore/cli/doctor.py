@@ -28,6 +28,7 @@ def run(parsed: flags.Parsed) -> int:
             from tfcore.doctor import together
 
             found += together.findings(workers, folder, found)
+            workers.leave()
     if not workers.is_chief:
         return 0  # the chief tells what is wrong here
     _print(found, as_json=parsed.options["json"])

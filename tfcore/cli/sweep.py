@@ -24,7 +24,7 @@ def run(parsed: flags.Parsed) -> int:
     checks.positive("jobs", jobs)
     folder = Path(options["out"]) if options["out"] else plan.default_folder()
     with trials.planned(folder):
-        secs = write_plan(plan, folder)
+        write_plan(plan, folder)
     if options["print"]:
         print(*trials.commands(plan, folder), sep="\n")
         return 0
@@ -32,7 +32,7 @@ def run(parsed: flags.Parsed) -> int:
     with Relay() as relay:
         how = "one after the other" if jobs == 1 else f"{jobs} at a time"
         console.print(f"sweep: {len(plan.trials)} trials, {how}, in {folder}")
-        ranked = trials.ranked(trials.Runner(plan, folder, secs, relay, console.print).run(jobs), plan.monitor)
+        ranked = trials.ranked(trials.Runner(plan, folder, relay, console.print).run(jobs), plan.monitor)
         console.print(tables.ranking_table(*_table(plan, ranked)))
         for outcome in ranked:
             if outcome.status == "failed":

@@ -48,6 +48,7 @@ def run(parsed: flags.Parsed) -> int:
         workers, config = _joined(cluster, config, parsed.given, timeout_secs)
         with workers.watched():
             if cluster is not None and workers.broadcast(has_ended(folder, config)):
+                workers.leave()
                 return _say_ended(folder, as_json=options["json"]) if is_chief else 0
             return _train(options, folder, config, workers, deadline=start + limit_secs)
 
@@ -72,6 +73,7 @@ def _train(
             max_secs=deadline - time.monotonic(),
             on_start=board.start if options["tensorboard"] and is_chief else lambda: None,
         )
+        workers.leave()
     if options["json"] and is_chief:
         print(json.dumps(result))
     return status

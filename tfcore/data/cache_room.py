@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfcore.data.remote_files import Warn, attempt, download, shown
 from tfcore.errors import DataError
+from tfcore.files import sync
 
 UNFINISHED = ".unfinished"  # ending of the names of files that are being downloaded
 
@@ -37,6 +38,7 @@ def fetch(url: str, size: int, tag: str, sums: dict[str, str], target: str, mtim
             try:
                 attempt(lambda: download(url, size, tag, sums, unfinished), url, warn)
                 os.utime(unfinished, (time.time(), mtime))
+                sync(unfinished)
                 os.replace(unfinished, path)
             finally:
                 unfinished.unlink(missing_ok=True)
@@ -86,10 +88,10 @@ def _is_left_over(unfinished: Path) -> bool:
 
 def _deleted(path: Path) -> bool:
     """Deletes a file, unless a process holds it; see `shard_cache.held`."""
-    with path.open("rb") as file:
-        try:
+    try:
+        with path.open("r+b") as file:  # NFS gives such a lock only on a file that is open for writing
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        path.unlink()
+            path.unlink()
+    except (BlockingIOError, PermissionError):  # it is held, or another user's
+        return False
     return True

@@ -41,6 +41,11 @@ class _Worker:
         assert self._process.stdout is not None
         self._requests, self._answers = self._process.stdin, self._process.stdout
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
     def send(self, request: dict[str, Any]) -> None:
         """Sends a request, whose answer may stay unread."""
         self._requests.write(json.dumps(request) + "\n")
@@ -81,10 +86,7 @@ def ask(do: str, **request: Any) -> Any:
         DataError: it failed, after all attempts.
     """
     idle = _idle.setdefault(os.getpid(), [])
-    try:
-        worker = idle.pop()
-    except IndexError:
-        worker = _Worker()
+    worker = _taken(idle) or _Worker()
     try:
         worker.send({"do": do, **request})
         found = worker.answer()
@@ -98,6 +100,18 @@ def ask(do: str, **request: Any) -> Any:
     if "error" in found:
         raise DataError(found["error"])
     return found["result"]
+
+
+def _taken(idle: list[_Worker]) -> _Worker | None:
+    """Takes an idle worker; ends those that died meanwhile, as where there was too little memory."""
+    while True:
+        try:
+            worker = idle.pop()
+        except IndexError:
+            return None
+        if worker.is_alive:
+            return worker
+        worker.end()
 
 
 @atexit.register

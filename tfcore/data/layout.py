@@ -1,7 +1,7 @@
 """Where the examples of a source lie: its shards, and how many examples each has."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,17 @@ class Layout:
     Args:
         paths: of the shards, in the order of the examples.
         ends: int64 [K], the number of examples up to the end of each shard.
+        is_loaded: whether the examples are in memory, so that no shard is read any more.
     """
 
     paths: Sequence[Path]
     ends: NDArray[np.int64]
+    is_loaded: bool = False
 
     @property
     def is_remote(self) -> bool:
         """Whether shards are downloaded when they are needed."""
-        return any(map(shard_cache.is_remote, self.paths))
+        return not self.is_loaded and any(map(shard_cache.is_remote, self.paths))
 
     def sizes_bytes(self) -> list[int]:
         """The size of each shard.
@@ -38,8 +40,8 @@ class Layout:
     def of_rows(self, rows: range | NDArray[np.int64]) -> "Layout":
         """The layout of some of the examples: in ascending order, or the first ones."""
         if isinstance(rows, range):
-            return Layout(self.paths, np.minimum(self.ends, len(rows)))
-        return Layout(self.paths, np.searchsorted(rows, self.ends))
+            return replace(self, ends=np.minimum(self.ends, len(rows)))
+        return replace(self, ends=np.searchsorted(rows, self.ends))
 
 
 def layout_of(source: object) -> Layout | None:

@@ -1,12 +1,13 @@
 """Shards that stay open for reading."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from tfcore.data import shard_cache
 from tfcore.data.store import in_threads
 
+_AT_ONCE = 16  # shards that are downloaded side by side
 _Reader = TypeVar("_Reader")
 
 
@@ -26,16 +27,20 @@ class OpenShards(Generic[_Reader]):
         self._is_remote = any(map(shard_cache.is_remote, paths))
         self._open: dict[int, _Reader] = {}
 
-    def readers(self, numbers: Sequence[int]) -> dict[int, _Reader]:
-        """The readers of shards by number; remote ones are downloaded side by side.
+    def readers(self, numbers: Sequence[int]) -> Iterator[tuple[int, _Reader]]:
+        """Yields the numbers of shards with their readers; remote shards are downloaded a few at a time.
+
+        Not all of them are open at once: a batch may come from more shards than a process may have files.
 
         Raises:
             DataError: one cannot be opened.
         """
-        if self._is_remote and any(shard_cache.is_missing(self._paths[number]) for number in numbers):
-            found = in_threads("fetch", self.reader, [(number,) for number in numbers])
-            return dict(zip(numbers, found, strict=True))
-        return {number: self.reader(number) for number in numbers}
+        for first in range(0, len(numbers), _AT_ONCE):
+            few = numbers[first : first + _AT_ONCE]
+            if self._is_remote and any(shard_cache.is_missing(self._paths[number]) for number in few):
+                yield from zip(few, in_threads("fetch", self.reader, [(number,) for number in few]), strict=True)
+            else:
+                yield from ((number, self.reader(number)) for number in few)
 
     def reader(self, number: int) -> _Reader:
         """The reader of one shard."""
@@ -46,7 +51,9 @@ class OpenShards(Generic[_Reader]):
             for oldest in tuple(self._open)[: -self._most]:
                 self._open.pop(oldest, None)
             self._close_deleted()
-        elif self._is_remote:
+            return found
+        self._open[number] = self._open.pop(number, found)  # at the end, with those used last
+        if self._is_remote:
             shard_cache.touch(self._paths[number])
         return found
 

@@ -6,7 +6,7 @@ described at https://github.com/google/riegeli.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tfcore.data.headers import Header
 from tfcore.data.layout import Layout
 from tfcore.data.open_shards import OpenShards
 from tfcore.data.record_manifest import RESTORE, Piece
-from tfcore.data.shard_cache import held
+from tfcore.data.shard_cache import AGAIN, discard, held, is_remote, status
 from tfcore.data.source import BatchReader, check_labels
 from tfcore.data.store import Rows, in_threads, pieces
 from tfcore.errors import DataError
@@ -76,7 +76,9 @@ class RecordStore:
     def __init__(self, folder: Path, shards: Sequence[Piece]) -> None:
         self._folder, self._shards = folder, tuple(shards)
         self._ends = np.cumsum([shard.records for shard in shards])
-        self._open = OpenShards([folder / shard.file for shard in shards], self._opened, _OPEN)
+        paths = [folder / shard.file for shard in shards]
+        self._stamps = [status(path) if is_remote(path) else None for path in paths]
+        self._open = OpenShards(paths, self._opened, _OPEN)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -90,7 +92,7 @@ class RecordStore:
         wanted, places = np.unique(indices, return_inverse=True)
         numbers, rows = self._place(wanted)
         found: list[bytes] = []
-        for number, reader in self._open.readers(np.unique(numbers).tolist()).items():
+        for number, reader in self._open.readers(np.unique(numbers).tolist()):
             found += self._read(reader, number, rows[numbers == number].tolist())
         return [found[place] for place in places]
 
@@ -142,20 +144,31 @@ class RecordStore:
             (record,) = reader.read([row])
         except (RuntimeError, ValueError) as error:
             reason = f"its checksum is wrong ({str(error).partition(':')[0]})"
-            raise DataError(f"{self._name(number, row)}, is damaged: {reason}. {RESTORE}") from error
+            raise self._damaged(number, self._name(number, row) + ",", reason) from error
         if not record:
-            raise DataError(f"{self._name(number, row)}, is damaged: the file ends before it. {RESTORE}")
+            raise self._damaged(number, self._name(number, row) + ",", "the file ends before it")
         return bytes(record)
+
+    def _damaged(self, number: int, name: str, reason: str) -> DataError:
+        """The error of a damaged shard; one in the cache is deleted, so that it will be downloaded anew."""
+        path = self._folder / self._shards[number].file
+        discard(path)
+        return DataError(f"{name} is damaged: {reason}. {AGAIN if is_remote(path) else RESTORE}")
 
     def _opened(self, number: int) -> Any:
         shard = self._shards[number]
         path = self._folder / shard.file
         with held(path):
-            reader = open_shard(path)
+            if self._stamps[number] not in (None, status(path)):
+                raise DataError(
+                    f"{path} has changed since the run began: another process found new data at its address. {AGAIN}"
+                )
+            with usable(path, RESTORE), open_file(path):  # ArrayRecord's error does not say why
+                reader = open_shard(path)
             records = reader.num_records() if reader.ok() else 0
         if records != shard.records:
             reason = f"it must have {shard.records} readable records, by the manifest, and has {records}"
-            raise DataError(f"{path} is damaged: {reason}. {RESTORE}")
+            raise self._damaged(number, str(path), reason)
         return reader
 
 
@@ -202,7 +215,7 @@ class PixelRecords:
     @property
     def layout(self) -> Layout:
         """The shards."""
-        return self._store.layout.of_rows(np.arange(len(self)))
+        return self._store.layout.of_rows(range(len(self)))
 
     def first(self, count: int) -> "PixelRecords":
         """The first `count` examples; reads nothing."""
@@ -228,7 +241,7 @@ class PixelRecords:
             images[rows[0] : rows[-1] + 1] = self.read(rows)
 
         in_threads("read", load, [(start,) for start in range(0, len(self), chunk)])
-        return LoadedRecords(images, self.labels, tuple(self.identity()), self.layout)
+        return LoadedRecords(images, self.labels, tuple(self.identity()), replace(self.layout, is_loaded=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +259,7 @@ class LoadedRecords(Split):
 
     def first(self, count: int) -> "LoadedRecords":
         """The first `count` examples: views, not copies."""
-        layout = self.layout.of_rows(np.arange(min(count, len(self))))
+        layout = self.layout.of_rows(range(min(count, len(self))))
         return LoadedRecords(self.images[:count], self.labels[:count], self.checksums, layout)
 
     def identity(self) -> Iterator[bytes]:

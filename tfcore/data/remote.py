@@ -15,7 +15,7 @@ from tfcore.data.record_manifest import MANIFEST, SPLITS, parsed_manifest
 from tfcore.data.remote_files import shown
 from tfcore.data.shard_cache import RemoteFile
 from tfcore.errors import ConfigError, DataError
-from tfcore.files import TEXT_BYTES, replacing
+from tfcore.files import TEXT_BYTES
 
 KINDS = ("records", "tfrecord", "webdataset", "huggingface", "tfds")
 _NAMES = ("class_names.txt", "classes.txt")
@@ -96,8 +96,7 @@ def _copy_text(url: str, path: Path, *, optional: bool) -> None:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as scratch:
-        scratch.write_text(text, encoding="utf-8")
+    shard_cache.write_text(path, text)
 
 
 def _listed(url: str, folder: Path) -> dict[str, RemoteFile]:
@@ -106,7 +105,10 @@ def _listed(url: str, folder: Path) -> dict[str, RemoteFile]:
         found = fetching.ask("describe", urls=_expanded(url))
         for name in _NAMES:
             _copy_text(_at(_folder_of(url), name), folder / name, optional=True)
-        return {_name(one["url"]): _file(one) for one in found}
+        named = {_name(one["url"]): _file(one) for one in found}
+        if len(named) < len(found):
+            raise ConfigError(f"{shown(url)} must name shards that differ in the last part of the address.")
+        return named
     listed = {one["name"]: one for one in fetching.ask("list", url=url, pattern=_LISTED.pattern)}
     safe = {name: one for name, one in listed.items() if _is_inside(name)}
     for name in [name for name in safe if Path(name).name in _BESIDE]:

@@ -52,16 +52,27 @@ def listed(url: str, pattern: str, warn: Warn) -> list[Json]:
         warn: is told of the first attempt that failed.
     """
 
+    base, query = _split(url)
+
     def find() -> dict[str, Any]:
-        system, root = _place(url)
-        root = root.rstrip("/") + "/"
-        found = {}
-        for _, _, files in system.walk(root, maxdepth=_DEPTH + 1, detail=True, on_error="raise"):
-            found.update({info["name"].removeprefix(root): info for info in files.values()})
+        system, root = _place(base)
+        in_request = query if url.startswith("http") else ""
+        found, folders = {}, [""]
+        while folders:  # `walk` would leave out folders below the first that cannot be listed
+            folder = folders.pop()
+            asked = f"{root.rstrip('/')}/{folder}{in_request}"
+            for info in system.ls(asked, detail=True):
+                prefix = asked.rstrip("/") + "/"
+                name = folder + _split(info["name"].removeprefix(prefix))[0].strip("/")
+                if not info["name"].startswith(prefix) or name == folder:
+                    continue
+                if info["type"] != "directory":
+                    found[name] = info
+                elif name.count("/") < _DEPTH:
+                    folders.append(name + "/")
         return {name: info for name, info in found.items() if re.fullmatch(pattern, _name(name).rpartition("/")[2])}
 
     found = attempt(find, url, warn)
-    base, query = _split(url)
     places = {name: f"{base.rstrip('/')}/{name}{query}" for name in sorted(found)}
     unknown = [place for name, place in places.items() if found[name].get("size") is None]
     asked = {one["url"]: one for one in described(unknown, warn)}
@@ -136,11 +147,12 @@ def _place(url: str) -> tuple[Any, str]:
 
     protocol, options = url.partition("://")[0], {}
     try:
-        if protocol in ("http", "https"):
+        if protocol in ("http", "https", "gs", "gcs"):
             import aiohttp
 
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=waits.silent_secs, sock_read=waits.silent_secs)
-            options = {"client_kwargs": {"timeout": timeout}, "use_listings_cache": False}
+            of_web, of_google = {"client_kwargs": {"timeout": timeout}}, {"requests_timeout": timeout}
+            options = {**(of_web if protocol.startswith("http") else of_google), "use_listings_cache": False}
         if protocol in ("s3", "s3a"):
             silence = {"connect_timeout": waits.silent_secs, "read_timeout": waits.silent_secs}
             config = {**silence, "retries": {"max_attempts": 1}}

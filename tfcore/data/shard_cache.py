@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,8 +26,11 @@ from tfcore.data.remote_files import shown
 from tfcore.errors import DataError
 
 SHARDS = ".shards"
+AGAIN = "Start again, which downloads it anew."
+_SCRATCH = ".unfinished-"
 _KEY_DIGITS = 32
 _TIME_DIGITS = 8
+_LATEST = 0x3FFFFFFF  # in 2004: some file systems know no time after 2038
 _NAME = re.compile(rf"[0-9a-f]{{{_KEY_DIGITS}}}\.[0-9]{{1,18}}")
 _TRIES = 100
 _NO_LIMIT = 2**62  # where a reader is given a link, and no run has set one
@@ -68,7 +72,7 @@ class _Cached:
 
     @property
     def mtime_secs(self) -> int:
-        return int(self.path.name[:_TIME_DIGITS], 16)
+        return int(self.path.name[:_TIME_DIGITS], 16) & _LATEST
 
     @property
     def is_there(self) -> bool:
@@ -101,7 +105,7 @@ def _cached(path: Path) -> _Cached | None:
 
 def set_limit(cache: Path, limit: int) -> None:
     """Sets the bytes that a cache may have after a download of this process."""
-    _limits[cache.absolute() / SHARDS] = limit
+    _limits[Path(os.path.normpath(cache.absolute() / SHARDS))] = limit
 
 
 def put_link(cache: Path, path: Path, file: RemoteFile) -> None:
@@ -113,20 +117,22 @@ def put_link(cache: Path, path: Path, file: RemoteFile) -> None:
     shards = cache / SHARDS
     for folder in (shards / "locks", path.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    _write(shards / f"{file.key}.json", json.dumps(asdict(file)))
+    write_text(shards / f"{file.key}.json", json.dumps(asdict(file)))
     target = os.path.relpath(shards / f"{file.key}.{file.size}", path.parent)
     if not (path.is_symlink() and os.readlink(path) == target):
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        scratch.symlink_to(target)
-        os.replace(scratch, path)
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=path.parent) as scratch:
+            made = Path(scratch, path.name)
+            made.symlink_to(target)
+            os.replace(made, path)
 
 
-def _write(path: Path, text: str) -> None:
-    """Writes a text file that other processes may be reading, unless it has that text."""
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file that other processes may be reading or writing, unless it has that text."""
     if not (path.exists() and path.read_text(encoding="utf-8") == text):
-        scratch = path.with_name(f"{path.name}.{os.getpid()}")
-        scratch.write_text(text, encoding="utf-8")
-        os.replace(scratch, path)
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=path.parent) as scratch:
+            made = Path(scratch, path.name)
+            made.write_text(text, encoding="utf-8")
+            os.replace(made, path)
 
 
 def is_remote(path: Path) -> bool:

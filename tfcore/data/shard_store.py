@@ -50,7 +50,7 @@ class Bytes:
 
     def __init__(self, path: Path, stamp: Stamp) -> None:
         self._path = path
-        with opened(path, stamp) as file:
+        with opened(path, stamp) as file, usable(path, "Start again."):
             self._descriptor = os.dup(file.fileno())
 
     def read(self, offset: int, size: int) -> bytes:
@@ -99,9 +99,12 @@ class ShardStore:
     def read(self, indices: NDArray[np.int64]) -> list[bytes]:
         """See `Store.read`."""
         numbers = np.searchsorted(self._ends, indices, side="right")
-        readers = self._open.readers(np.unique(numbers).tolist())
-        places = zip(numbers.tolist(), self._rows[indices].tolist(), strict=True)
-        return [readers[number].read(offset, size) for number, (offset, size, _) in places]
+        rows, found = self._rows[indices].tolist(), [b""] * len(indices)
+        for number, reader in self._open.readers(np.unique(numbers).tolist()):
+            for place in np.flatnonzero(numbers == number).tolist():
+                offset, size, _ = rows[place]
+                found[place] = reader.read(offset, size)
+        return found
 
     def header(self, index: int) -> Header:
         """See `Store.header`; of a large picture only the beginning is read, if the header is in it."""

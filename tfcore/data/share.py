@@ -31,9 +31,10 @@ class Share:
             return
         below = batch_size // unit * unit
         nearest = f"{below} and {below + unit}" if below else str(unit)
-        of_parts = f" of {self.microbatches} micro-batches" if self.microbatches > 1 else ""
+        workers = f" for {self.count} workers" if self.count > 1 else ""
+        parts = f" with --microbatches={self.microbatches}" if self.microbatches > 1 else ""
         raise ConfigError(
-            f"--batch_size must be a multiple of {unit}, for {self.count} workers{of_parts}. Received {batch_size}; "
+            f"--batch_size must be a multiple of {unit}{workers}{parts}. Received {batch_size}; "
             f"the nearest that {'are' if below else 'is'}: {nearest}."
         )
 

@@ -90,6 +90,11 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Cluster | N
     return Cluster(chiefs + others, number) if len(chiefs + others) > 1 else None
 
 
+def without_cluster(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Returns the environment of a process that shall train by itself."""
+    return {name: value for name, value in environment.items() if name not in (TF_CONFIG, *schedulers.CLUSTERS)}
+
+
 def _check_address(address: Any) -> None:
     """Raises ConfigError unless the address is text such as 10.0.0.1:2222."""
     port = address.rpartition(":")[2] if isinstance(address, str) and ":" in address else ""

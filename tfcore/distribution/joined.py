@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tfcore.distribution.cluster import TF_CONFIG, Cluster, LostWorkerError
 from tfcore.distribution.waiting import limited
+from tfcore.errors import RunError
 from tfcore.workers import Workers
 
 _GROUP = 7001  # a key of TensorFlow's for the group of all workers
@@ -65,6 +66,11 @@ class Joined(Workers):
         text[ends[self.number] - len(own) : ends[self.number]] = np.frombuffer(own, np.uint8)
         text = self._sum_bytes(text)
         return [json.loads(text[end - length : end].tobytes()) for length, end in zip(lengths, ends, strict=True)]
+
+    def leave(self) -> None:
+        """See `Workers`. Those that leave first may already be gone when others learn that all have come."""
+        with suppress(*_GONE):
+            self.exchange(None)
 
     def share(self, variables: Iterable[tf.Variable]) -> None:
         """See `Workers`."""
@@ -127,10 +133,17 @@ def join(cluster: Cluster, *, timeout_secs: float) -> Joined:
     A process whose peers do not come within `timeout_secs` ends here with status 1 and a line that names them, since
     TensorFlow would wait forever.
     """
-    os.environ[TF_CONFIG] = os.environ.get(TF_CONFIG) or cluster.tf_config  # where TensorFlow reads it
-    with limited(cluster, timeout_secs):
-        workers = Joined(cluster)
-        workers.exchange(None)
+    os.environ[TF_CONFIG] = cluster.tf_config  # where TensorFlow reads it
+    try:
+        with limited(cluster, timeout_secs):
+            workers = Joined(cluster)
+            workers.exchange(None)
+    except tf.errors.OpError as error:
+        reason = " ".join(error.message.split())
+        raise RunError(
+            f"{cluster.named(cluster.number)} cannot join the others: {reason}. Check that no other process uses the "
+            "port, and that all workers were started anew."
+        ) from error
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # TensorFlow's handler would ignore the signal
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return workers

@@ -42,7 +42,7 @@ class Launch:
 
     def __init__(self, command: Sequence[str], count: int) -> None:
         self._command, self._addresses = list(command), addresses(count)
-        self._signals = 0
+        self._signals: list[int] = []
         self._errors: list[str] = []  # of others than the chief
         self._processes: list[subprocess.Popen[bytes]] = []
         self._readers: list[threading.Thread] = []
@@ -52,6 +52,8 @@ class Launch:
         self._previous = {number: signal.signal(number, self._pass_on) for number in _SIGNALS}
         for number in range(len(self._addresses)):
             self._processes.append(self._started(number))
+            if not number and self._signals:  # before it could be passed on
+                self._processes[0].send_signal(self._signals[-1])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,8 +80,8 @@ class Launch:
         return process
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
-        self._signals += 1
-        for process in self._processes[: 1 if self._signals == 1 else None]:
+        self._signals.append(number)
+        for process in self._processes[: 1 if len(self._signals) == 1 else None]:
             if process.poll() is None:
                 process.send_signal(number)
 
@@ -110,6 +112,8 @@ class Launch:
         failed = {number: status for number, status in ended.items() if status not in (0, LOST_STATUS)}
         if not hung and set(ended.values()) <= {0, 128 + signal.SIGINT, 128 + signal.SIGTERM}:
             return ended[0], []
+        if self._signals and failed.get(0) == -self._signals[-1]:  # before it had anything to save
+            return 128 + self._signals[-1], []
         if failed.get(0, -1) > 0:
             return failed[0], []
         if failed:

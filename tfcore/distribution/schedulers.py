@@ -9,7 +9,8 @@ from tfcore.errors import ConfigError
 WORKERS = "TFCORE_WORKERS"  # the addresses of all workers, separated by commas
 NUMBERS = ("TFCORE_WORKER", "JOB_COMPLETION_INDEX", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
 _SLURM_STEP = "SLURM_STEP_NUM_TASKS"  # set by srun only, not in a batch script
-_FIRST_PORT, _PORTS = 20_000, 20_000
+CLUSTERS = (WORKERS, _SLURM_STEP)  # without which a process is alone
+_FIRST_PORT, _PORTS, _STEP_PORTS = 20_000, 20_000, 1_009
 _TASKS = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 _SCONTROL_SECS = 20.0
 
@@ -40,8 +41,8 @@ def from_list(environment: Mapping[str, str]) -> Found | None:
 def from_slurm(environment: Mapping[str, str]) -> Found | None:
     """Reads the tasks of a step that `srun` started, a worker each; None outside of such a step, or for one task.
 
-    Tasks fill the nodes one after the other (`--distribution=block`, Slurm's default). Ports follow from the number of
-    the job, so that jobs on one node do not meet.
+    Tasks fill the nodes one after the other (`--distribution=block`, Slurm's default). Ports follow from the numbers
+    of job and step, so that jobs on one node seldom meet.
 
     Raises:
         ConfigError: the variables cannot be read, or `scontrol` does not answer.
@@ -61,7 +62,8 @@ def from_slurm(environment: Mapping[str, str]) -> Found | None:
         raise ConfigError(
             f"SLURM_STEP_TASKS_PER_NODE={tasks} must say how {count} tasks are on the {len(hosts)} nodes of {nodes}."
         )
-    first = _FIRST_PORT + _whole("SLURM_JOB_ID", job) % _PORTS
+    step = environment.get("SLURM_STEP_ID", "0")
+    first = _FIRST_PORT + (_whole("SLURM_JOB_ID", job) + _STEP_PORTS * _whole("SLURM_STEP_ID", step)) % _PORTS
     addresses = tuple(f"{host}:{first + rank}" for rank, host in enumerate(placed))
     return addresses, _whole("SLURM_PROCID", number)
 

@@ -8,6 +8,7 @@ import faulthandler
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,11 +29,15 @@ def limited(cluster: Cluster, timeout_secs: float) -> Iterator[None]:
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     with open(os.devnull, "w") as nothing:
         faulthandler.dump_traceback_later(timeout_secs + PROBE_SECS + _SPARE_SECS, exit=True, file=nothing)
-        speaker = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path})
+        # In a process group of its own, a terminal's Ctrl-C does not reach it.
+        environment = {**os.environ, "PYTHONPATH": path}
+        speaker = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, process_group=0)
         assert speaker.stdin is not None
+        before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's handler would wait for TensorFlow
         try:
             yield
         finally:
+            signal.signal(signal.SIGINT, before)
             faulthandler.cancel_dump_traceback_later()
             speaker.stdin.close()  # which ends it, also where this process is killed
             speaker.wait()

@@ -47,14 +47,17 @@ def warning(parts: Parts, free_bytes: int | None) -> str:
     def needed(microbatches: int) -> int:
         return step_bytes(
             parts.layers,
-            examples=config.batch_size // microbatches,
+            examples=config.batch_size // (parts.workers.count * microbatches),
             number_bytes=2 if config.precision == "bfloat16" else 4,
         )
+
+    def divides(microbatches: int) -> bool:
+        return not config.batch_size % (parts.workers.count * microbatches)
 
     if free_bytes is None or needed(config.microbatches) <= free_bytes:
         return ""
     more = range(config.microbatches + 1, config.batch_size + 1)
-    fitting = next((n for n in more if config.batch_size % n == 0 and needed(n) <= free_bytes), None)
+    fitting = next((n for n in more if divides(n) and needed(n) <= free_bytes), None)
     advice = f" or use --microbatches={fitting}" if fitting else ""
     return (
         f"warning: a batch of {config.batch_size:,} needs about {needed(config.microbatches) / 1e9:.1f} GB, "

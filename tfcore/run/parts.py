@@ -179,6 +179,7 @@ def build_parts(
     config = replace(config, shuffle=workers.broadcast(config.shuffle))  # it follows from the room of the chief's cache
     config = replace(config, validation_split=kind(config.validation_split, len(data.train)))
     config, why_precision = _chosen(config, data, model)
+    config = replace(config, xla=workers.broadcast(config.xla))  # processors may differ
     splits = make_splits(config, data)
     plan = plan_model(config, data)
     net = build_model(plan, seed=config.seed, statistics=pixel_statistics(config, data), cls=model)

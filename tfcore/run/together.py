@@ -17,6 +17,7 @@ OF_A_MACHINE = (
     "intra_op_threads",
     "inter_op_threads",
     "prefetch_bytes",
+    "cache_bytes",
 )  # each sets its own
 _MUST_BE_EQUAL = ("tfcore", "tensorflow", "precision", "order", "data", "example_weights", "teacher")
 REPLAY_ALONE = "To find the layer and the examples, run the same command in a single process."
@@ -35,6 +36,8 @@ def agree_on_config(workers: Workers, config: RunConfig, given: Mapping[str, Any
     """
     chief = RunConfig.from_flags(workers.broadcast(config.flags()))
     open_names = [name for name, value in AUTOMATIC.items() if getattr(config, name) == value]
+    if config.shuffle == "blocks" and chief.shuffle.startswith("blocks"):  # the chief's run has their number
+        open_names.append("shuffle")
     names = [name for name in sorted(given) if name not in (*OF_A_MACHINE, *open_names)]
     told = [
         f"--{name}={spelled(getattr(config, name))} (the chief has {spelled(getattr(chief, name))})"
@@ -68,6 +71,7 @@ def _refuse(workers: Workers, told: list[str], verb: str, kind: type[Exception])
     """Raises an error of a kind, on all workers, if one of them tells of a difference from the chief."""
     for number, differences in enumerate(workers.exchange(told)):
         if differences:
+            workers.leave()
             raise kind(f"Worker {number} {verb} {', '.join(differences)}. All workers of a run must have the same.")
 
 

@@ -200,11 +200,8 @@ def _check_ranking(configs: Sequence[RunConfig], names: Sequence[str]) -> None:
         raise ConfigError(f"Losses of different --{min(losses)} cannot be compared. Add --monitor=accuracy.")
 
 
-def write_plan(plan: Plan, folder: Path) -> dict[str, float]:
+def write_plan(plan: Plan, folder: Path) -> None:
     """Writes the plan into the folder, which may have it or one that it extends; see `trials.planned`.
-
-    Returns:
-        The seconds that each trial has taken so far.
 
     Raises:
         ConfigError: the folder has another plan.
@@ -216,7 +213,16 @@ def write_plan(plan: Plan, folder: Path) -> dict[str, float]:
     secs = {} if found is None else found.secs
     trials = {trial.name: trial.spelled for trial in plan.trials}
     _write(_Kept(dict(plan.shared), trials, secs), folder)
-    return secs
+
+
+def read_secs(folder: Path, name: str) -> float:
+    """Reads the seconds that a trial has taken so far, in all processes.
+
+    Raises:
+        RunError: the plan cannot be read.
+    """
+    found = _read(folder)
+    return 0.0 if found is None else found.secs.get(name, 0.0)
 
 
 def write_secs(folder: Path, name: str, secs: float) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
+from tfcore.distribution.cluster import without_cluster
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -36,7 +38,12 @@ class Relay:
         """Runs a command to its end, appends its output to `output`, and returns its status, -N for signal N."""
         with output.open("ab") as file:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, process_group=0
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+                env=without_cluster(),  # a sweep may itself be a task of a job scheduler
             )
         try:
             with self._lock:

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from tfcore import checks
 from tfcore.errors import RunError
 from tfcore.files import unfinished, writing
-from tfcore.sweep.plan import PLAN, Plan, Trial, write_secs
+from tfcore.sweep.plan import PLAN, Plan, Trial, read_secs, write_secs
 from tfcore.sweep.relay import Relay
 from tfcore.training.run_folder import RunFolder
 
@@ -100,14 +100,12 @@ class Runner:
     Args:
         plan: of the sweep.
         folder: of the sweep, which has the plan.
-        secs: that each trial has taken so far.
         relay: passes signals on.
         say: prints a line.
     """
 
-    def __init__(self, plan: Plan, folder: Path, secs: Mapping[str, float], relay: Relay, say: Say) -> None:
-        self._plan, self._folder, self._secs = plan, folder, dict(secs)
-        self._relay, self._say = relay, say
+    def __init__(self, plan: Plan, folder: Path, relay: Relay, say: Say) -> None:
+        self._plan, self._folder, self._relay, self._say = plan, folder, relay, say
         self._elsewhere: set[str] = set()  # trials that another process was seen to run
 
     def run(self, jobs: int) -> list[Outcome]:
@@ -136,8 +134,10 @@ class Runner:
     def _attempt(self, number: int) -> Outcome | None:
         """Runs a trial, unless it has ended or a signal came; None while another process runs it."""
         trial = self._plan.trials[number]
-        head, before = f"{number + 1}/{len(self._plan.trials)} {trial.title}", self._secs.get(trial.name, 0.0)
-        outcome = _found(self._folder, trial, before)
+        head = f"{number + 1}/{len(self._plan.trials)} {trial.title}"
+        outcome = _found(self._folder, trial, read_secs(self._folder, trial.name))
+        if outcome.result.get("status") == "failed" and trial.name in self._elsewhere:  # it would fail here too
+            outcome = replace(outcome, status="failed", error=_error(log_path(self._folder, trial), 0, 1))
         if outcome.status != "unfinished" or self._relay.received:
             if outcome.status != "unfinished":
                 where = "ended elsewhere" if trial.name in self._elsewhere else "not run again"
@@ -152,6 +152,7 @@ class Runner:
                 self._elsewhere.add(trial.name)
                 return None
         with lock:
+            before = read_secs(self._folder, trial.name)
             outcome = _found(self._folder, trial, before)  # another process may have ended it a moment ago
             if outcome.status == "unfinished":
                 self._say(f"{head}: started")

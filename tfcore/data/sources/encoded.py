@@ -17,6 +17,7 @@ from tfcore.data.sources.assemble import check_lengths, held_out_rows, own_datas
 from tfcore.data.store import Rows, Store, Stored, in_threads
 from tfcore.errors import DataError
 
+AS_THEY_ARE = (1,)  # in place of a size, where files are copied and not decoded
 _LOG = logging.getLogger(__name__)
 _BLOCK = 1024  # pictures handed to the threads at a time
 _ALL_HEADERS = 100_000  # at most so many pictures are all looked at, where --image_size is given

@@ -13,10 +13,10 @@ from tfcore.data.encoded import EncodedSplit
 from tfcore.data.npy import NUMBERS, read_npy
 from tfcore.data.record_manifest import ADVICE, RESTORE, SPLITS, Images, Piece, SplitFiles, read_manifest
 from tfcore.data.records import PixelRecords, RecordStore, verify
-from tfcore.data.shard_cache import held
+from tfcore.data.shard_cache import discard, held
 from tfcore.data.source import Source
 from tfcore.data.sources.assemble import own_dataset
-from tfcore.data.sources.encoded import Known, encoded_dataset
+from tfcore.data.sources.encoded import AS_THEY_ARE, Known, encoded_dataset
 from tfcore.data.store import Stored
 from tfcore.errors import ConfigError, DataError
 from tfcore.files import IN_MEMORY_BYTES
@@ -75,7 +75,11 @@ def _labels(path: Path, files: SplitFiles) -> NDArray[np.int32]:
 def _array(path: Path, piece: Piece, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Reads labels or weights, after a comparison with their checksum."""
     with held(path / piece.file):
-        verify(path, [piece])
+        try:
+            verify(path, [piece])
+        except DataError:
+            discard(path / piece.file)
+            raise
         array = read_npy(path / piece.file, NUMBERS)
     if array.dtype != dtype or array.shape != (piece.records,):
         raise DataError(
@@ -87,7 +91,11 @@ def _array(path: Path, piece: Piece, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _refuse_settings(name: str, *, image_size: object, image_fit: str, skip_bad_pictures: bool) -> None:
     """Raises ConfigError on a setting of picture files."""
-    given = {"image_size": image_size, "image_fit": image_fit != _FIT, "skip_bad_pictures": skip_bad_pictures}
+    given = {
+        "image_size": image_size not in (None, AS_THEY_ARE),
+        "image_fit": image_fit != _FIT,
+        "skip_bad_pictures": skip_bad_pictures,
+    }
     for setting, value in given.items():
         if value:
             raise ConfigError(f"--dataset={name} holds pixels of one size, and takes no --{setting}. Leave it out.")
