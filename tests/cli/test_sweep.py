@@ -6,16 +6,19 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from tfcore.cli import flags
 from tfcore.cli.main import main
 from tfcore.sweep import trials
+from tfcore.sweep.plan import write_secs
 
 ROOT = Path(__file__).parents[2]
 GRID = ["sweep", "--grid", "learning_rate=0.1,0.2,0.3", "--grid", "seed=0", "--out=sweep"]
@@ -113,8 +116,6 @@ def test_trials_are_ranked_by_validation_not_by_test(capsys: pytest.CaptureFixtu
 def test_a_folder_that_is_not_this_sweeps_is_refused(
     change: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from filelock import FileLock
-
     monkeypatch.setattr(trials, "_PLAN_SECS", 0.1)
 
     if change == "a file":
@@ -203,6 +204,34 @@ def test_two_sweeps_in_one_folder_share_the_trials(folder: Path) -> None:
     assert ", ended elsewhere" in told
     secs = json.loads((folder / "sweep" / "sweep.json").read_text())["secs"]
     assert sorted(secs) == ["seed=0", "seed=1", "seed=2"]
+    assert all(trial["secs"] > 0 for trial in [*one["trials"], *other["trials"]])
+
+
+def test_a_trial_that_failed_elsewhere_is_not_run_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """And one that ended elsewhere has the time that it took there."""
+    for rate in (0.1, 0.2):
+        ended(rate, loss=rate, accuracy=0.7, test=0.9)
+    kept()
+    trial = "learning_rate=0.3,seed=0"
+    lock = FileLock(f"sweep/{trial}.lock")
+    lock.acquire()
+
+    def fail() -> None:
+        path = Path("sweep") / trial
+        path.mkdir()
+        (path / "result.json").write_text('{"status": "failed", "steps": 3}')
+        Path(f"sweep/{trial}.log").write_text("error: The loss is not finite at step 3.\n")
+        write_secs(Path("sweep"), trial, 77.0)
+        lock.release()
+
+    timer = threading.Timer(1.0, fail)
+    timer.start()
+    assert main([*GRID, "--json"]) == 1
+    timer.join()
+    printed = capsys.readouterr()
+    assert "3/3 learning_rate=0.3 seed=0: runs elsewhere" in printed.err
+    assert "3/3 learning_rate=0.3 seed=0: failed: The loss is not finite at step 3., ended elsewhere" in printed.err
+    assert json.loads(printed.out)["trials"][-1]["secs"] == 77.0
 
 
 @pytest.mark.thorough
@@ -227,10 +256,12 @@ def test_ctrl_c_saves_the_trials_and_the_same_command_goes_on(folder: Path) -> N
 
 IMPORTS = """
 import sys
+import threading
 import time
 from tfcore.cli import flags
 from tfcore.cli.main import main
 from tfcore.sweep import trials
+from tfcore.sweep.plan import write_secs
 status = main(sys.argv[1:])
 print("status", status, sorted({"tensorflow", "numpy"} & set(sys.modules)))
 """

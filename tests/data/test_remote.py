@@ -3,6 +3,7 @@
 import importlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,38 @@ def test_a_data_set_that_is_written_anew_is_another(server: WebServer, tmp_path:
     np.testing.assert_array_equal(pixels(opened(tmp_path, f"{server.url}/made")), DATA.test.images)
 
 
+def test_data_that_another_process_found_anew_are_not_mixed_with_the_old(server: WebServer, tmp_path: Path) -> None:
+    data = opened(tmp_path, f"{server.url}/made")
+    pixels(data)
+    os.rename(server.folder / "made", server.folder / "old")
+    changed = Dataset("new", replace(DATA.train, images=255 - DATA.train.images), DATA.test, DATA.class_names)
+    record_writer.write(changed, server.folder / "made", shards=3)
+    again = opened(tmp_path, f"{server.url}/made")
+    data.train._store._open.clear()  # type: ignore[union-attr]
+    with pytest.raises(DataError, match=r"has changed since the run began: another process found new data"):
+        pixels(data)
+    np.testing.assert_array_equal(pixels(again), 255 - DATA.train.images)
+
+
+def test_a_shard_that_is_damaged_in_the_cache_is_downloaded_anew(server: WebServer, tmp_path: Path) -> None:
+    pixels(opened(tmp_path, f"{server.url}/made"))
+    for name in kept(tmp_path):
+        path = cache(tmp_path) / ".shards" / name
+        before = path.stat()
+        path.write_bytes(b"\xff" * before.st_size)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    for _ in range(8):  # labels of two splits and three shards, one at a time
+        try:
+            np.testing.assert_array_equal(pixels(opened(tmp_path, f"{server.url}/made")), DATA.train.images)
+            break
+        except DataError as error:
+            told = str(error)
+    else:
+        raise AssertionError(told)
+    assert "damaged" in told
+    assert told.endswith("Start again, which downloads it anew.")
+
+
 def test_a_shard_that_is_not_the_manifests_is_refused(server: WebServer, tmp_path: Path) -> None:
     (server.folder / "made" / SHARD).write_bytes(b"something else")
     with pytest.raises(DataError, match=rf"made/{SHARD}: it must have [0-9]+ bytes, and 14 came"):
@@ -167,6 +200,31 @@ def test_shards_of_other_formats(tmp_path: Path, form: str) -> None:
         server.downloads.clear()
         pixels(opened(tmp_path, f"{server.url}/my%20pets", kind))
         assert not [path for path in server.downloads if not path.endswith((".txt", ".json"))]
+
+
+def test_shards_of_one_name_are_refused(server: WebServer, tmp_path: Path) -> None:
+    for number in range(2):
+        (server.folder / f"part-{number}").mkdir()
+        (server.folder / f"part-{number}" / "train.tar").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"must name shards that differ in the last part of the address\.$"):
+        opened(tmp_path, f"{server.url}/part-{{0..1}}/train.tar", "webdataset")
+
+
+@pytest.mark.parametrize("query", ["", "?token=abc"])
+def test_folders_below_are_listed_and_asked_for_again(tmp_path: Path, query: str) -> None:
+    """One whose listing fails is not left out; what follows a question mark goes with every request."""
+    for name in ("train", "val"):
+        tars(tmp_path / "served" / "set" / name)
+    with serving(tmp_path / "served") as server:
+        server.faults["val/"] = [500, 500]
+        found = fetching.ask("list", url=f"{server.url}/set{query}", pattern=r".*\.tar")
+        assert [one["name"] for one in found] == [
+            f"{name}/train-0{n}.tar" for name in ("train", "val") for n in range(3)
+        ]
+        assert all(one["url"] == f"{server.url}/set/{one['name']}{query}" for one in found)
+        server.faults["val/"], server.lasting = [500], True
+        with pytest.raises(DataError, match=rf"^Cannot read {server.url}/set: the server answered 500"):
+            fetching.ask("list", url=f"{server.url}/set{query}", pattern=r".*\.tar")
 
 
 def tars(folder: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -251,3 +252,77 @@ def interrupt(_: str) -> None:
 def test_what_no_one_expected_is_an_answer() -> None:
     with pytest.raises(DataError, match=r"^Cannot fetch a file: .*Give the same command again\.$"):
         ask("describe", urls=[5])
+
+
+def test_several_processes_may_write_one_file(tmp_path: Path) -> None:
+    """As the workers of one run that start at the same time; each reads a whole text."""
+    path, texts = tmp_path / "manifest.json", {letter * 10_000 for letter in "ab"}
+
+    def write(text: str) -> None:
+        for _ in range(200):
+            shard_cache.write_text(path, text)
+            assert path.read_text() in texts
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, [*texts, *texts]))
+    assert [one.name for one in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_several_processes_may_link_one_shard(tmp_path: Path) -> None:
+    files = [RemoteFile("http://h/0.tar", size, "") for size in (10, 20)]
+
+    def link(file: RemoteFile) -> None:
+        for _ in range(200):
+            shard_cache.put_link(tmp_path, tmp_path / "data" / "0.tar", file)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(link, [*files, *files]))
+    assert [one.name for one in (tmp_path / "data").iterdir()] == ["0.tar"]
+    assert shard_cache.status(tmp_path / "data" / "0.tar")[0] in (10, 20)
+
+
+def test_the_time_of_a_shard_is_one_that_every_file_system_knows(tmp_path: Path) -> None:
+    for size in range(1, 200):
+        shard_cache.put_link(tmp_path, tmp_path / "a", RemoteFile("http://h/a", size, ""))
+        assert 0 <= shard_cache.status(tmp_path / "a")[1] < 2**30 * 10**9
+
+
+def test_the_limit_holds_however_the_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    cache = Path("..") / "cache"
+    shard_cache.set_limit(cache, 5 * SIZE)
+    shard_cache.put_link(cache, cache / "data" / "a", RemoteFile("http://h/a", SIZE, ""))
+    cached = shard_cache._cached(cache / "data" / "a")
+    assert cached is not None
+    assert cached.request()["limit"] == 5 * SIZE
+
+
+def test_a_batch_of_many_shards_opens_few_at_a_time(tmp_path: Path) -> None:
+    alive = most = 0
+
+    class Shard:
+        def __init__(self) -> None:
+            nonlocal alive, most
+            alive += 1
+            most = max(most, alive)
+
+        def __del__(self) -> None:
+            nonlocal alive
+            alive -= 1
+
+    shards = OpenShards([tmp_path / str(number) for number in range(500)], lambda _: Shard(), most=4)
+    assert [number for number, _ in shards.readers(range(500))] == list(range(500))
+    assert most <= 6
+    first = shards.reader(496)
+    for number in (497, 498, 499, 496, 1):
+        shards.reader(number)
+    assert shards.reader(496) is first  # used a moment ago, so 497 was closed
+
+
+def test_an_idle_worker_that_died_is_replaced() -> None:
+    ask("describe", urls=[])
+    (worker,) = fetching._idle[os.getpid()]
+    worker._process.kill()
+    worker._process.wait()
+    assert ask("describe", urls=[]) == []

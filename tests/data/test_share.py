@@ -77,7 +77,8 @@ def test_each_worker_gathers_its_own_share_only() -> None:
     ("share", "batch_size", "told"),
     [
         (Share(0, 3), 100, "multiple of 3 for 3 workers. Received 100; the nearest that are: 99 and 102."),
-        (Share(0, 4, 8), 20, "multiple of 32 for 4 workers with --microbatches=8. Received 20; the nearest that is: 32."),
+        (Share(0, 4, 8), 20, "of 32 for 4 workers with --microbatches=8. Received 20; the nearest that is: 32."),
+        (Share(0, 1, 3), 100, "multiple of 3 with --microbatches=3. Received 100; the nearest that are: 99 and 102."),
     ],
 )
 def test_a_batch_that_cannot_be_shared_is_refused_with_the_nearest(share: Share, batch_size: int, told: str) -> None:

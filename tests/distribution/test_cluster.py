@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tfcore.distribution.cluster import Cluster, from_environment
+from tfcore.distribution.cluster import Cluster, from_environment, without_cluster
 from tfcore.errors import ConfigError
 
 ONE, TWO, THREE = "10.0.0.1:2222", "host-b:65535", "[::1]:1"
@@ -75,3 +75,10 @@ def test_workers_whose_port_is_closed_are_found() -> None:
         cluster = Cluster(addresses, number=2)
         assert cluster.unreachable() == [0]
         assert cluster.named(1) == f"worker 1 at {addresses[1]}"
+
+
+def test_a_process_may_be_taken_out_of_its_cluster() -> None:
+    given = {"TF_CONFIG": Cluster((ONE, TWO), 1).tf_config, "TFCORE_WORKERS": "a:1,b:2", "PMI_RANK": "1", "HOME": "/"}
+    assert from_environment(given) is not None
+    assert from_environment(without_cluster(given)) is None
+    assert without_cluster(given)["HOME"] == "/"

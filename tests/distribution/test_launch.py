@@ -1,7 +1,9 @@
 """`launch`: what each worker gets, and one end with one line for all."""
 
+import os
 import signal
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -148,3 +150,24 @@ def test_a_failure_is_repeated_so_often(monkeypatch: pytest.MonkeyPatch, capsys:
         printed = capsys.readouterr().err
         assert printed.count("told") == started == len(statuses)
         assert printed.count("Starting all workers again") == started - 1
+
+
+def test_a_signal_before_there_is_anything_to_save_is_final() -> None:
+    """The chief dies of it, and the others of the chief; no restart follows."""
+    program = "time.sleep(60) if index == 0 else (time.sleep(1), sys.exit(75))"
+    with Launch([sys.executable, "-c", WORKER.format(program)], 2) as workers:
+        threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
+        assert workers.wait() == (143, [])
+
+
+def test_a_signal_before_the_chief_starts_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = Launch._started
+
+    def later(self: Launch, number: int) -> Any:
+        if number == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return started(self, number)
+
+    monkeypatch.setattr(Launch, "_started", later)
+    with Launch([sys.executable, "-c", WORKER.format("time.sleep(30) if index == 0 else None")], 2) as workers:
+        assert workers.wait() == (143, [])

@@ -97,7 +97,11 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         path = unquote(self.path.partition("?")[0]).strip("/")
         file = self._owner.folder / path
         if not file.is_file():
-            super().do_GET()
+            fault = self._owner.next_fault(f"{file.name}/")  # of the listing
+            if isinstance(fault, int):
+                self.send_error(fault)
+            else:
+                super().do_GET()
             return
         fault = self._owner.next_fault(file.name)
         if isinstance(fault, int):

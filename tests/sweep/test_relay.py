@@ -98,3 +98,14 @@ def test_an_error_here_ends_it_too(tmp_path: Path) -> None:
         thread.join()
     with pytest.raises(ProcessLookupError):
         os.kill(int(output.read_text().split()[1]), 0)
+
+
+def test_a_trial_of_a_scheduled_sweep_trains_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables by which the tasks of Slurm, mpirun and TF_CONFIG are workers of one run are not passed on."""
+    given = {"TF_CONFIG": "{}", "TFCORE_WORKERS": "a:1,b:2", "SLURM_STEP_NUM_TASKS": "4", "KEPT": "yes"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    script = f"import os; print(sorted(os.environ.keys() & {set(given)}))"
+    with Relay() as relay:
+        relay.run([sys.executable, "-c", script], tmp_path / "log")
+    assert (tmp_path / "log").read_text() == "['KEPT']\n"

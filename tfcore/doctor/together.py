@@ -2,13 +2,13 @@
 
 import statistics
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from tfcore.doctor.local import BAD, NOTE, OK, Finding
-from tfcore.errors import RunError
 from tfcore.workers import Workers
 
 _MOST_APART_SECS = 2.0
@@ -61,20 +61,17 @@ def _clocks(workers: Workers) -> Finding:
 def _folder(workers: Workers, folder: Path) -> Finding:
     """Whether all workers see the files of the chief's folder of runs, which a restart elsewhere would need."""
     mark = folder.expanduser().absolute() / f"{_MARK}-{workers.broadcast(time.time_ns())}"
-    made = folder.is_dir()
-    try:
-        if workers.is_chief and made:
+    made = False
+    if workers.is_chief:
+        with suppress(OSError):  # it is not there, or cannot be written, which the chief's own checks tell
             mark.touch()
-        workers.exchange(None)
-        seen = workers.exchange(mark.exists())
-        workers.exchange(None)
-    except OSError as error:
-        raise RunError(f"{mark.parent} cannot be written: {error.strerror or error}.") from error
-    finally:
-        if workers.is_chief:
-            mark.unlink(missing_ok=True)
-    if not workers.broadcast(made):
-        return Finding(OK, f"{folder} is not there yet: whether the workers share it was not checked")
+            made = True
+    is_made = workers.broadcast(made)
+    seen = workers.exchange(mark.exists())
+    if made:
+        mark.unlink(missing_ok=True)
+    if not is_made:
+        return Finding(OK, f"the chief cannot write {folder}: whether the workers share it was not checked")
     if all(seen):
         return Finding(OK, f"all workers see the same {folder}")
     blind = ", ".join(str(number) for number, sees in enumerate(seen) if not sees)
