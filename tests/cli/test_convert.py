@@ -117,6 +117,16 @@ def test_pictures_in_files_are_kept_in_their_sizes(folder: Path, capsys: pytest.
         run({**given, "image_size": (4, 4)}, **options, out="new")
 
 
+def test_records_of_pixels_become_records_of_pixels(folder: Path) -> None:
+    assert run(dataset="own.py:make", format="records", out="out") == 0
+    assert run(dataset="records:out", format="records", out="again", shards=2) == 0
+    one, other = (load_dataset(RunConfig(dataset=f"records:{folder / name}")) for name in ("out", "again"))
+    np.testing.assert_array_equal(one.train.read(np.arange(6)), other.train.read(np.arange(6)))
+    np.testing.assert_array_equal(one.train.labels, other.train.labels)
+    with pytest.raises(ConfigError, match=r"takes no --image_size"):
+        load_dataset(RunConfig(dataset=f"records:{folder / 'out'}", image_size=(4, 4)))
+
+
 def test_an_unfinished_conversion_is_not_in_the_way(folder: Path) -> None:
     options = {"dataset": "own.py:make", "format": "records", "out": "out", "shards": 2}
     (folder / "out").mkdir()
