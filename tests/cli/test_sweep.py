@@ -213,7 +213,7 @@ def test_a_trial_that_failed_elsewhere_is_not_run_again(capsys: pytest.CaptureFi
         ended(rate, loss=rate, accuracy=0.7, test=0.9)
     kept()
     trial = "learning_rate=0.3,seed=0"
-    lock = FileLock(f"sweep/{trial}.lock")
+    lock = FileLock(f"sweep/{trial}.lock", thread_local=False)
     lock.acquire()
 
     def fail() -> None:

@@ -11,8 +11,8 @@ A page is read from top to bottom in one empty folder. Commands run in this proc
 - A ```text block is not run. Word for word, its lines about epochs and test scores must be in the last answer.
 
 A comment above a block, its parts separated by `;`, changes that: `<!-- real data -->` says that the page needs MNIST
-and CIFAR-10, `<!-- in tests: --steps=20 -->` adds flags to every `train`, `sweep`, `benchmark` and script of the block
-to shorten them, and `<!-- not run: REASON -->` excludes the block.
+and CIFAR-10, `<!-- in tests: --steps=20 -->` adds flags to every `train`, `sweep` and `benchmark` of the block, and to
+`examples/draw_scenes.py`, to shorten them, and `<!-- not run: REASON -->` excludes the block.
 """
 
 import contextlib
@@ -182,7 +182,7 @@ class Reader:
         if self._word_for_word:
             return words
         quick = QUICK if words[1] in ("train", "sweep") else ()
-        is_long = words[0] == "python" or words[1] in ("train", "sweep", "benchmark")
+        is_long = words[:2] == ["python", "examples/draw_scenes.py"] or words[1] in ("train", "sweep", "benchmark")
         more = shlex.split(block.marks.get("in tests", "")) if is_long else []
         return [*words[:2], *quick, *words[2:], *more]
 

@@ -134,33 +134,39 @@ class Runner:
     def _attempt(self, number: int) -> Outcome | None:
         """Runs a trial, unless it has ended or a signal came; None while another process runs it."""
         trial = self._plan.trials[number]
-        head = f"{number + 1}/{len(self._plan.trials)} {trial.title}"
-        outcome = _found(self._folder, trial, read_secs(self._folder, trial.name))
-        if outcome.result.get("status") == "failed" and trial.name in self._elsewhere:  # it would fail here too
-            outcome = replace(outcome, status="failed", error=_error(log_path(self._folder, trial), 0, 1))
-        if outcome.status != "unfinished" or self._relay.received:
-            if outcome.status != "unfinished":
-                where = "ended elsewhere" if trial.name in self._elsewhere else "not run again"
-                self._say(f"{head}: {outcome.summary(self._plan.monitor)}, {where}")
-            return outcome
+        if self._relay.received:
+            return _found(self._folder, trial, read_secs(self._folder, trial.name))
         with writing(self._folder):
             try:
                 lock = FileLock(self._folder / f"{trial.name}{_LOCK}").acquire(timeout=0)
             except Timeout:
                 if trial.name not in self._elsewhere:
-                    self._say(f"{head}: runs elsewhere")
+                    self._say(f"{self._head(number)}: runs elsewhere")
                 self._elsewhere.add(trial.name)
                 return None
         with lock:
-            before = read_secs(self._folder, trial.name)
-            outcome = _found(self._folder, trial, before)  # another process may have ended it a moment ago
-            if outcome.status == "unfinished":
-                self._say(f"{head}: started")
-                outcome = _run_one(self._folder, trial, before, self._relay)
-                with planned(self._folder):
-                    write_secs(self._folder, trial.name, outcome.secs)
-            self._say(f"{head}: {outcome.summary(self._plan.monitor)}")
+            return self._run_unless_ended(number)
+
+    def _run_unless_ended(self, number: int) -> Outcome:
+        """Runs a trial that no other process runs, unless it has ended, or has failed elsewhere since this began."""
+        trial, head = self._plan.trials[number], self._head(number)
+        before, is_from_elsewhere = read_secs(self._folder, trial.name), trial.name in self._elsewhere
+        outcome, how = _found(self._folder, trial, before), ", not run again"
+        if is_from_elsewhere:
+            how = ", ended elsewhere"
+            if outcome.result.get("status") == "failed":  # it would fail here too
+                outcome = replace(outcome, status="failed", error=_error(log_path(self._folder, trial), 0, 1))
+        if outcome.status == "unfinished":
+            self._say(f"{head}: started")
+            outcome, how = _run_one(self._folder, trial, before, self._relay), ""
+            with planned(self._folder):
+                write_secs(self._folder, trial.name, outcome.secs)
+        self._say(f"{head}: {outcome.summary(self._plan.monitor)}{how}")
         return outcome
+
+    def _head(self, number: int) -> str:
+        """The beginning of a trial's lines in the log."""
+        return f"{number + 1}/{len(self._plan.trials)} {self._plan.trials[number].title}"
 
 
 def _take_share(slot: int, jobs: int) -> None:

@@ -96,7 +96,7 @@ def _scanned(path: Path) -> Listing:
     ignored: list[str] = []
     with usable(path, LAYOUT):
         is_split = all((path / part).is_dir() for part in _PARTS)
-    parts = {part: _files(path / part, ignored) for part in (_PARTS if is_split else ("",))}
+        parts = {part: _files(path / part, ignored) for part in (_PARTS if is_split else ("",))}
     return Listing(parts, len(ignored), tuple(map(shown, ignored[:_EXAMPLES])))
 
 
