@@ -30,7 +30,7 @@ $(if $(BROWSER),,@echo "The browser tests are not run, because chromium and chro
 	"apt-get install chromium chromium-driver")
 endef
 
-test: lint ## check style and types, then run the main tests (at most five minutes on two cores)
+test: lint ## check style and types, then run the main tests (five to ten minutes on two cores)
 	$(LEFT_OUT)
 	@$(PYTEST) -m "not thorough$(AVAILABLE)"
 	$(LEFT_OUT)
